@@ -1,0 +1,1 @@
+"""What every room may import; imports nothing of the other rooms."""

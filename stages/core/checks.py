@@ -1,0 +1,54 @@
+"""The wording of errors: what is wrong, where, what is allowed, what was received."""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+
+class UserError(Exception):
+    """A mistake in what the user supplied (params, archive, path): shown as one line, without a traceback."""
+
+
+def refuse(what: str, *, where: str, allowed: str, received: object) -> NoReturn:
+    """Raise the one-line `UserError` every room words alike."""
+    raise UserError(f"{where}: {what}; allowed: {allowed}; received: {shorten(received)}")
+
+
+def shorten(value: object, limit: int = 120) -> str:
+    """`repr` of a value from outside, cut so that a hostile one cannot flood the terminal."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """' Did you mean …?' for the closest candidate, or an empty string."""
+    close = difflib.get_close_matches(str(name), list(candidates), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def warn(message: str) -> None:
+    """One line to standard error for what the user should know but need not mend."""
+    print(f"warning: {' '.join(message.split())}", file=sys.stderr)
+
+
+def exit_with_one_line(main: Callable[[], None]) -> None:
+    """Run a stage or app: each of a user's mistakes becomes one line on standard error, exit status 1.
+
+    Leaves by `os._exit`, because h5py crashes the interpreter's shutdown after a failed write (disk full).
+    """
+    try:
+        main()
+    except UserError as error:
+        for line in str(error).splitlines():
+            print(f"error: {' '.join(line.split())}", file=sys.stderr)
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        print(f"error: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
+    else:
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)

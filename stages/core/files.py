@@ -1,0 +1,70 @@
+"""Files that are either whole or absent."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stages.core.checks import UserError
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on any failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write `content` as indented UTF-8 JSON, whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable]) -> None:
+    """Write rows whole or not at all: floats to six decimals, '\\n' line ends, None as an empty cell."""
+    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([f"{cell:.6f}" if isinstance(cell, float) else cell for cell in row] for row in rows)
+
+
+def md5(path: Path) -> str:
+    """Hex digest of a file's bytes, as `dvc.lock` shows it."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()
+
+
+def digest(content: object, files: Iterable[Path]) -> str:
+    """16 hex digits that change with `content` (anything JSON takes) or with any byte of `files`."""
+    total = json.dumps([content, [md5(path) for path in files]], sort_keys=True)
+    return hashlib.blake2b(total.encode(), digest_size=8).hexdigest()
+
+
+def read_json(path: Path) -> dict:
+    """Read one JSON object; a missing or broken file is the user's mistake, named in one line."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run `dvc repro` first") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error})") from None
+
+
+def require_free_space(folder: Path, needed_bytes: int) -> None:
+    """Refuse a big write before it starts when the disk that holds `folder` cannot take it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if needed_bytes > free:
+        raise UserError(f"{folder}: {needed_bytes / 1e6:,.0f} MB are to be written, {free / 1e6:,.0f} MB are free")

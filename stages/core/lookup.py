@@ -1,0 +1,70 @@
+"""Finds a reader, feature, model, … by its name in `params.yaml`.
+
+Imported by name, so that editing one model re-runs the runs that use it and no other. What options it takes is read
+off its source, unimported: the keyword-only parameters of its entry function, typed with `core.options`.
+"""
+
+import ast
+import importlib
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from stages.core import options as option_types
+
+STAGES = Path(__file__).resolve().parents[1]
+
+# Rooms where one file is one choice, and the function that makes it one.
+ENTRY = {"corpora": "read", "features": "compute", "models": "build", "datasets.augmentation": "build"}
+# Modules where one public function is one choice.
+FUNCTIONS = ("training.optimizers", "training.schedules", "datasets.protocols")
+
+
+@cache
+def _functions(module: str) -> dict[str, ast.FunctionDef]:
+    tree = ast.parse((STAGES / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    public = (node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"))
+    return {node.name: node for node in public}
+
+
+@cache
+def names(room: str) -> tuple[str, ...]:
+    """Every name that `params.yaml` may use for this room."""
+    if room in FUNCTIONS:
+        return tuple(_functions(room))
+    files = sorted((STAGES / room.replace(".", "/")).glob("[a-z]*.py"))
+    return tuple(file.stem for file in files if ENTRY[room] in _functions(f"{room}.{file.stem}"))
+
+
+def load(room: str, name: str) -> ModuleType:
+    """Import `stages/<room>/<name>.py`."""
+    return importlib.import_module(f"stages.{room}.{name}")
+
+
+def build(room: str, choice: dict[str, Any], *arguments: Any) -> Any:
+    """What the choice `{name: …, <option>: …}` stands for: its entry function called with the options."""
+    settings = {key: value for key, value in choice.items() if key != "name"}
+    name = choice["name"]
+    entry = function(room, name) if room in FUNCTIONS else getattr(load(room, name), ENTRY[room])
+    return entry(*arguments, **settings)
+
+
+def function(room: str, name: str) -> Any:
+    """The public function `name` of `stages/<room>.py`."""
+    return getattr(importlib.import_module(f"stages.{room}"), name)
+
+
+def options(room: str, name: str) -> dict[str, tuple[Any, Any]]:
+    """{option: (type, default or ...)} of a choice, in the form `pydantic.create_model` takes."""
+    module, entry = (room, name) if room in FUNCTIONS else (f"{room}.{name}", ENTRY[room])
+    arguments = _functions(module)[entry].args
+    return {
+        argument.arg: (_evaluate(argument.annotation), ... if default is None else ast.literal_eval(default))
+        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    }
+
+
+def _evaluate(annotation: ast.expr | None) -> Any:
+    # Our own source, never the user's: the namespace is core.options and builtins.
+    return eval(compile(ast.Expression(annotation), "annotation", "eval"), vars(option_types).copy())  # type: ignore[arg-type]

@@ -1,0 +1,17 @@
+"""The types of options in `params.yaml`: signatures of readers, features, models, optimisers are written in them.
+
+`core/params` reads those signatures without importing the module (a model imports torch; checking params must not).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+__all__ = ["Fraction", "Literal", "NonNegativeFloat", "NonNegativeInt", "PositiveFloat", "PositiveInt", "Probability"]

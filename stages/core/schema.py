@@ -1,0 +1,94 @@
+"""The sections of `params.yaml` as frozen types. What each means is written beside it in `params.yaml`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from stages.core.labels import EMOTIONS
+from stages.core.options import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
+
+# DVC's template keys: a key forms stage names and paths.
+Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+# A choice by name with its options, which `core.params` checks against the signature of what the name stands for.
+Choice = dict[str, Any]
+
+
+class Section(BaseModel):
+    """Unknown keys and wrong types are mistakes; nothing is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Machine(Section):
+    workers: PositiveInt
+    threads: PositiveInt
+    accelerator: Literal["auto", "cpu", "gpu", "mps"]
+    devices: PositiveInt | Literal["auto"]
+    strategy: Literal["auto", "ddp"]
+    nodes: PositiveInt
+
+
+class Prepare(Section):
+    max_rejected_fraction: Fraction
+
+
+class Synthetic(Section):
+    seed: NonNegativeInt
+    size: PositiveInt
+    max_epochs: PositiveInt
+
+
+class Corpus(Section):
+    name: str | None
+    reader: str
+    source: str
+    checksum: str | None
+    classes: Annotated[list[Literal[EMOTIONS]], Field(min_length=2)]
+    synthetic: Synthetic
+
+
+class Dataset(Section):
+    corpus: str
+    feature: Choice
+
+
+class Split(Section):
+    protocol: str
+    seed: NonNegativeInt
+    fold: NonNegativeInt
+    validation_fraction: Annotated[float, Field(gt=0, le=0.5)]
+    on_duplicate: Literal["report", "drop"]
+
+
+class Loss(Section):
+    class_weights: Literal["none", "balanced"] | dict[str, PositiveFloat]
+    label_smoothing: Fraction
+
+
+class Run(Section):
+    corpus: str
+    dataset: str
+    model: Choice
+    loss: Loss
+    optimizer: Choice
+    gradient_clip_norm: PositiveFloat | None
+    schedule: Choice
+    batch_size: PositiveInt
+    max_epochs: PositiveInt
+    early_stopping: PositiveInt | None
+    monitor: Literal["validation_accuracy", "validation_loss"]
+    augmentation: Choice | None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    loading: Literal["memory", "stream"]
+
+
+class Params(Section):
+    """The whole file."""
+
+    seed: NonNegativeInt
+    machine: Machine
+    prepare: Prepare
+    corpora: dict[Key, Corpus]
+    datasets: dict[Key, Dataset]
+    splits: dict[Key, Split]
+    runs: dict[Key, Run]

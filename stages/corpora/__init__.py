@@ -1,0 +1,1 @@
+"""One file per reader: layout, label map, expected counts, `read` and `synthesise`."""

@@ -1,0 +1,1 @@
+"""Models of the things that corpora record, from which synthetic corpora are drawn."""

@@ -1,0 +1,140 @@
+"""FER-2013 (Goodfellow et al. 2013, arXiv 1307.0414): 35,887 gray 48x48 faces, seven emotions, noisy labels.
+
+Layouts it is found in, told apart by looking inside the archive:
+  fer2013.csv / icml_face_data.csv   columns emotion, pixels, Usage (Kaggle spells ` pixels`, ` Usage` with a space)
+  <part>/<class>/Training_123.jpg    the official part is the file name's prefix, whatever folder it lies in
+  train|test|validation/<class>/im0.png
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from stages.core.checks import UserError, did_you_mean, refuse
+from stages.core.labels import canonical
+from stages.core.records import DamagedSample, Record
+from stages.core.seeding import generator
+from stages.corpora.archive import members
+from stages.corpora.images import decode_image
+
+CODES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+SIZE_PX = 48
+# Official parts as the corpus calls them, and the role each plays.
+PARTS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+EXPECTED = {"Training": 28_709, "PublicTest": 3_589, "PrivateTest": 3_589}
+MAX_CSV_BYTES = 1_000_000_000
+
+_PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_", re.IGNORECASE)
+
+
+def read(archive: Path) -> Iterator[Record]:
+    """Every face, in a fixed order, undecoded; `partition` is the official part, or the folder's where none is known."""
+    names = members.names(archive)
+    tables = [name for name in names if name.lower().endswith(".csv")]
+    images = [name for name in names if name.lower().endswith((".jpg", ".jpeg", ".png"))]
+    if images:
+        return _read_folders(archive, names, images)
+    for table in tables:
+        columns = _columns(archive, table)
+        if columns:
+            return _read_csv(archive, table, columns)
+    raise UserError(
+        f"{archive}: not the layout of reader 'fer2013'; allowed: a CSV with emotion,pixels,Usage or "
+        f"<part>/<class>/*.jpg|png; received: {', '.join(names[:4]) or 'an empty archive'}"
+    )
+
+
+def missing(found: dict[str, int]) -> str:
+    """What `found` (faces per official part) lacks of the whole corpus, in words; '' for nothing."""
+    if found == EXPECTED or not found.keys() & EXPECTED.keys():
+        return ""
+    short = [f"{part} {found.get(part, 0):,} of {expected:,}" for part, expected in EXPECTED.items()]
+    return f"not the whole of FER-2013 ({', '.join(short)})"
+
+
+def synthesise(folder: Path, *, size: int, seed: int) -> None:
+    """Draw `size` faces into `folder`/fer2013.csv, parts in FER-2013's 80/10/10, emotions equally frequent."""
+    from stages.corpora.drawing.face import draw_face  # OpenCV is needed for drawing alone
+
+    order = generator(seed, "fer2013/order").permutation(size)
+    with (folder / "fer2013.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["emotion", "pixels", "Usage"])
+        for row, drawn in enumerate(order):
+            code = int(drawn) % len(CODES)
+            face = draw_face(CODES[code], generator(seed, "fer2013/face", row), SIZE_PX)
+            writer.writerow([code, " ".join(map(str, face.ravel().tolist())), _part_of_row(row, size)])
+
+
+def _part_of_row(row: int, size: int) -> str:
+    share = row / size
+    return "Training" if share < 0.8 else "PublicTest" if share < 0.9 else "PrivateTest"
+
+
+def _columns(archive: Path, table: str) -> dict[str, int] | None:
+    with members.open_member(archive, table, MAX_CSV_BYTES) as stream:
+        header = stream.readline(1000).decode("utf-8-sig", errors="replace")
+    found = {name.strip().strip('"').lower(): index for index, name in enumerate(header.split(","))}
+    return found if {"emotion", "pixels", "usage"} <= found.keys() else None
+
+
+def _read_csv(archive: Path, table: str, columns: dict[str, int]) -> Iterator[Record]:
+    with members.open_member(archive, table, MAX_CSV_BYTES) as binary:
+        rows = csv.reader(io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline=""))
+        next(rows)
+        for number, row in enumerate(rows):
+            yield _csv_record(f"{archive}: {table} row {number + 2}", number, row, columns)
+
+
+def _csv_record(where: str, number: int, row: list[str], columns: dict[str, int]) -> Record:
+    if len(row) < len(columns):
+        refuse("too few columns", where=where, allowed="emotion,pixels,Usage", received=",".join(row)[:60])
+    code, pixels, usage = (row[columns[name]].strip() for name in ("emotion", "pixels", "usage"))
+    if code not in ("0", "1", "2", "3", "4", "5", "6"):
+        refuse("unknown emotion code", where=where, allowed="0 to 6", received=code)
+    if usage not in PARTS:
+        refuse("unknown Usage", where=where, allowed=", ".join(PARTS), received=usage)
+    text = pixels.encode()
+    return Record(f"row{number:06d}", CODES[int(code)], partial(bytes, text), decode_pixels, partition=usage)
+
+
+def decode_pixels(text: bytes) -> np.ndarray:
+    """2,304 numbers 0..255 in text → (48, 48) uint8. Raises `DamagedSample`."""
+    try:
+        values = np.fromstring(text, dtype=np.int64, sep=" ")  # text mode: six times faster than split()
+    except ValueError:
+        raise DamagedSample("text among the pixels; allowed: numbers 0 to 255") from None
+    if len(values) != SIZE_PX**2:
+        raise DamagedSample(f"{len(values)} pixels; allowed: {SIZE_PX**2}")
+    if values.min() < 0 or values.max() > 255:
+        raise DamagedSample("a pixel outside 0 to 255")
+    return values.astype(np.uint8).reshape(SIZE_PX, SIZE_PX)
+
+
+def _read_folders(archive: Path, names: list[str], images: list[str]) -> Iterator[Record]:
+    for folder in (name for name in names if name.endswith("/")):
+        raise UserError(f"{archive}: {folder}: an empty class folder; allowed: at least one image, or no such folder")
+    for name in images:
+        yield _image_record(archive, name)
+
+
+def _image_record(archive: Path, name: str) -> Record:
+    parts = PurePosixPath(name).parts
+    label = canonical(parts[-2]) if len(parts) > 1 else None
+    if label not in CODES:
+        hint = did_you_mean(parts[-2] if len(parts) > 1 else "", CODES)
+        refuse(f"unknown class folder{hint and ';' + hint}", where=f"{archive}: {name}", allowed=", ".join(CODES), received=parts[-2:-1])
+    return Record(name, label, partial(members.read, archive, name), decode_image, partition=_partition(parts))
+
+
+def _partition(parts: tuple[str, ...]) -> str | None:
+    official = _PREFIX.match(parts[-1])
+    if official:
+        return next(part for part in PARTS if part.lower() == official[1].lower())
+    return next((FOLDERS[part.lower()] for part in parts[:-2] if part.lower() in FOLDERS), None)

@@ -1,0 +1,1 @@
+"""Prepared arrays, their split into parts, batches and augmentation."""

@@ -1,0 +1,107 @@
+"""Which sample goes into which part: one public function per protocol, named by `splits.<corpus>.protocol`.
+
+Each sees metadata alone (part, label, group of every sample, and the split's settings) and returns the part of every
+sample as an array of 'train' | 'validation' | 'test', with a label that says how, shown beside every figure.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from stages.core.checks import UserError
+from stages.core.schema import Split
+from stages.core.seeding import derive
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Columns over the samples of a corpus. `roles` maps the corpus's names of official parts to train | validation | test."""
+
+    label: np.ndarray
+    partition: np.ndarray
+    roles: dict[str, str]
+
+    def role(self) -> np.ndarray:
+        """(N,) role of each sample's official part, '' where it has none."""
+        return np.array([self.roles.get(name or "", name or "") for name in self.partition])
+
+
+def official(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
+    """The corpus's own parts; a missing validation part is drawn, stratified, from train."""
+    part = metadata.role()
+    _require(set(part) <= {"train", "validation", "test"}, "official", "every sample in an official part", part)
+    _require("train" in part and len(set(part)) > 1, "official", "a train part and one to test on", part)
+    note = ""
+    if "test" not in part:  # FER-2013 is in circulation without PrivateTest
+        part[part == "validation"] = "test"
+        note = "; not comparable with figures on the official test part"
+    label = f"test = {_names(metadata, part == 'test')}"
+    if "validation" in part:
+        _only_fold_zero(split, "official")
+        return part, f"official ({label}, validation = {_names(metadata, part == 'validation')}{note})"
+    part = _draw_validation(part, metadata.label, split)
+    return part, f"official ({label}, validation = {_percent(split)} of train, fold {split.fold}{note})"
+
+
+def test_halves(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
+    """All that is not train, halved into validation and test, stratified: 80/10/10 of FER-2013, the Keras project's split."""
+    part = np.where(metadata.role() == "train", "train", "held out")
+    _require(set(part) == {"train", "held out"}, "test_halves", "a train part and one to halve", part)
+    held_out = np.flatnonzero(part == "held out")
+    halves = _folds(metadata.label[held_out], 2, split)
+    part = part.astype("<U10")
+    part[held_out] = "validation"
+    part[held_out[halves == split.fold]] = "test"
+    return part, f"test halves (half of {_names(metadata, metadata.role() != 'train')} as validation, half as test)"
+
+
+def stratified(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
+    """All samples pooled and drawn anew, classes in proportion: test and validation of `validation_fraction` each."""
+    count = round(1 / split.validation_fraction)
+    folds = _folds(metadata.label, count, split)
+    part = np.full(len(folds), "train", dtype="<U10")
+    part[folds == split.fold] = "test"
+    part[folds == (split.fold + 1) % count] = "validation"
+    return part, f"stratified (pooled, {_percent(split)} validation, {_percent(split)} test, fold {split.fold})"
+
+
+def _draw_validation(part: np.ndarray, label: np.ndarray, split: Split) -> np.ndarray:
+    part = part.astype("<U10")
+    train = np.flatnonzero(part == "train")
+    part[train[_folds(label[train], round(1 / split.validation_fraction), split) == split.fold]] = "validation"
+    return part
+
+
+def _folds(label: np.ndarray, count: int, split: Split) -> np.ndarray:
+    """(N,) fold of each sample; every class is spread evenly over the folds."""
+    if count < 2 or split.fold >= count:
+        raise UserError(f"splits: fold {split.fold} does not exist; allowed: 0 to {count - 1}")
+    values, counts = np.unique(label, return_counts=True)
+    if counts.min() < count:
+        rare = values[counts.argmin()]
+        raise UserError(f"splits: class {rare!r} has {counts.min()} samples; allowed: at least {count}, one for each fold")
+    seed = derive(split.seed, "split") % 2**32
+    folds = np.empty(len(label), dtype=int)
+    for fold, (_, members) in enumerate(StratifiedKFold(count, shuffle=True, random_state=seed).split(label, label)):
+        folds[members] = fold
+    return folds
+
+
+def _names(metadata: Metadata, chosen: np.ndarray) -> str:
+    return " + ".join(sorted({str(name) for name in metadata.partition[chosen]}))
+
+
+def _percent(split: Split) -> str:
+    return f"{split.validation_fraction:.0%}"
+
+
+def _only_fold_zero(split: Split, protocol: str) -> None:
+    if split.fold:
+        raise UserError(f"splits: protocol {protocol} with all three official parts has no folds; allowed: fold 0; received: {split.fold}")
+
+
+def _require(holds: bool, protocol: str, allowed: str, part: np.ndarray) -> None:
+    if not holds:
+        found = ", ".join(sorted(set(part))) or "none"
+        raise UserError(f"splits: protocol {protocol} cannot be used here; allowed: {allowed}; received parts: {found}")

@@ -1,0 +1,54 @@
+"""The split file `data/splits/<corpus>.json`: parts, how they were made, and the leakage audit."""
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from stages.core.checks import UserError
+from stages.core.files import read_json
+
+PARTS = ("train", "validation", "test")
+
+
+def duplicates_across(part: np.ndarray, content: list[str]) -> list[list[int]]:
+    """Sets of samples (indices) with the same content that lie in more than one part."""
+    same = defaultdict(list)
+    for index, digest in enumerate(content):
+        same[digest].append(index)
+    return [found for found in same.values() if len({part[index] for index in found}) > 1]
+
+
+def drop_from_train(part: np.ndarray, duplicates: list[list[int]]) -> np.ndarray:
+    """Samples whose twin is judged on leave the part they would leak from: train, then validation."""
+    part = part.copy()
+    for found in duplicates:
+        kept = max((PARTS.index(part[index]) for index in found))
+        for index in found:
+            if PARTS.index(part[index]) < kept:
+                part[index] = "dropped"
+    return part
+
+
+def audit(part: np.ndarray, sample_id: list[str], group: list[str | None], duplicates: list[list[int]]) -> dict:
+    """What the parts share: exact duplicates with their ids, and groups (speakers, subjects) on two sides."""
+    pairs = Counter(" and ".join(p for p in PARTS if p in {part[i] for i in found}) for found in duplicates)
+    sides = defaultdict(set)
+    for name, side in zip(group, part, strict=True):
+        if name and side in PARTS:
+            sides[name].add(side)
+    return {
+        "duplicates_across_parts": dict(sorted(pairs.items())),
+        "duplicate_ids": [[sample_id[index] for index in found] for found in duplicates],
+        "groups_on_two_sides": sorted(name for name, found in sides.items() if len(found) > 1),
+    }
+
+
+def load_parts(path: Path, sample_id: list[str]) -> dict[str, np.ndarray]:
+    """{part: indices into the dataset}, in the dataset's order; samples that `prepare` rejected are left out."""
+    ids = {part: set(read_json(path)["parts"][part]) for part in PARTS}
+    parts = {part: np.array([i for i, name in enumerate(sample_id) if name in ids[part]], dtype=np.int64) for part in PARTS}
+    for part, indices in parts.items():
+        if not len(indices):
+            raise UserError(f"{path}: part {part!r} has no samples in the prepared dataset")
+    return parts

@@ -1,0 +1,50 @@
+"""download@<corpus>: the corpus, from wherever `corpora.<corpus>.source` says, as one archive."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+from stages.core import lookup
+from stages.core.checks import UserError, exit_with_one_line, warn
+from stages.core.command import arguments, item
+from stages.core.params import load
+from stages.core.schema import Corpus
+from stages.corpora.archive.fetch import fetch
+from stages.corpora.archive.pack import pack
+
+
+def main() -> None:
+    args = arguments(__doc__, "archive")
+    corpus = item(load(args.params).corpora, args.key, "corpora")
+    reader = lookup.load("corpora", corpus.reader)
+    if corpus.source == "synthetic":
+        with tempfile.TemporaryDirectory() as folder:
+            reader.synthesise(Path(folder), size=corpus.synthetic.size, seed=corpus.synthetic.seed)
+            pack(Path(folder), args.archive)
+    else:
+        pack(fetch(corpus.source, corpus.checksum), args.archive)
+    try:
+        check(args.archive, reader, corpus)
+    except UserError:
+        args.archive.unlink()
+        raise
+
+
+def check(archive: Path, reader: ModuleType, corpus: Corpus) -> None:
+    """Read all labels now, so that a wrong layout shows before anything is prepared; say what was found."""
+    labels, parts = Counter(), Counter()
+    for record in reader.read(archive):
+        labels[record.label] += 1
+        parts[record.partition] += 1
+    for name in corpus.classes:
+        if not labels[name]:
+            raise UserError(f"{archive}: class {name!r} has no samples; found: {', '.join(sorted(labels))}")
+    lacks = reader.missing(parts) if corpus.source != "synthetic" else ""
+    if lacks:
+        warn(f"{archive}: {lacks}; it is used as it is")
+    print(f"{archive}: {labels.total():,} samples ({', '.join(f'{part} {n:,}' for part, n in parts.items())})")
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)

@@ -1,0 +1,69 @@
+"""evaluate@<run>: the best weights scored once on the test part; predictions, figures and pictures."""
+
+import csv
+
+import numpy as np
+import torch
+
+from stages.core.checks import exit_with_one_line
+from stages.core.command import arguments, item
+from stages.core.files import write_json
+from stages.core.params import load
+from stages.datasets.splits import load_parts
+from stages.datasets.store import Store
+from stages.evaluation import figures, pictures, predictions, rows
+from stages.training import model_folder
+from stages.training.model_folder import TrainedModel
+
+JUDGED = ("validation", "test")
+# What model.json says of a run that is repeated beside its figures.
+ORIGIN = ("corpus", "name", "source", "synthetic", "protocol")
+
+
+def main() -> None:
+    args = arguments(__doc__, "dataset", "split", "model", "history", "predictions", "metrics", "plots")
+    params = load(args.params)
+    item(params.runs, args.key, "runs")
+    torch.set_num_threads(params.machine.threads)
+    model = model_folder.load(args.model)
+    with Store(args.dataset) as store:
+        parts = load_parts(args.split, store.sample_id)
+        chosen = {part: predict(model, store, parts[part], part) for part in JUDGED}
+    columns = {name: np.concatenate([chosen[part][name] for part in JUDGED]) for name in chosen["test"]}
+    origin = {name: model.info[name] for name in ORIGIN}
+    predictions.write(args.predictions, **columns, attributes={"run": args.key, **origin, "classes": model.info["classes"]})
+    test = chosen["test"]
+    scored = figures.compute(test["label"], test["probabilities"], test["group"], model.info["classes"], params.seed)
+    sizes = {f"n_{part}": len(indices) for part, indices in parts.items()}
+    weights = sum(weight.numel() for weight in model.recogniser.architecture.parameters())
+    described = {"run": args.key, "model": model.info["model"]["name"], **origin, **sizes, "parameters": weights}
+    write_json(args.metrics, described | scored)
+    draw(args, model, test, scored)
+    low, high = scored["accuracy_ci95"]
+    print(f"{args.key}: test accuracy {scored['accuracy']:.4f} [{low:.4f}, {high:.4f}], macro F1 {scored['f1_macro']:.4f}")
+
+
+def predict(model: TrainedModel, store: Store, indices: np.ndarray, part: str) -> dict[str, np.ndarray]:
+    """Columns of the predictions file for one part."""
+    packed, length = torch.from_numpy(store.read_packed(indices)), torch.from_numpy(store.length[indices])
+    return {
+        "sample_id": np.array(store.sample_id, dtype=object)[indices],
+        "part": np.full(len(indices), part, dtype=object),
+        "label": store.label[indices],
+        "group": np.array(store.group, dtype=object)[indices],
+        "probabilities": model.probabilities(packed, length).numpy(),
+    }
+
+
+def draw(args, model: TrainedModel, test: dict[str, np.ndarray], scored: dict) -> None:
+    """CSV rows for `dvc plots` and the pictures."""
+    classes, info = model.info["classes"], model.info
+    rows.write_all(args.plots, test["label"], test["probabilities"], classes, scored)
+    caption = pictures.Caption(args.key, info["name"], info["protocol"], len(test["label"]), info["synthetic"])
+    pictures.draw_all(args.plots, caption, test["label"], test["probabilities"], classes, scored)
+    with args.history.open() as stream:
+        pictures.draw_history(args.plots / "history.png", caption, list(csv.DictReader(stream)), info["best_epoch"])
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)

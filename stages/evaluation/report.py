@@ -1,0 +1,136 @@
+"""All runs on one self-contained page: no script, no font, no address from outside, pictures inside the file.
+
+`report.html.j2` holds one macro per section; `render` hands it plain values. A later section (ablation, tuning) is a
+macro there, a line in the page's body, and one more value here.
+"""
+
+import base64
+import math
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+_PICTURES = {  # file name: (heading, what to see); the first is shown open, the others on demand
+    "confusion_normalized.png": ("Confusion, share of each true class", "Rows sum to one; the diagonal is recall."),
+    "confusion_counts.png": ("Confusion, counts", "How many samples stand behind each share."),
+    "roc.png": ("ROC curves", "Each class against the rest."),
+    "reliability.png": ("Reliability", "Whether stated confidence matches accuracy."),
+    "history.png": ("Learning curves", "Loss and accuracy by epoch."),
+}
+_SUMMARY = "confusion_normalized.png"
+
+
+def render(runs: list[dict], produced: dict, synthetic: bool) -> str:
+    """The page as text. A run holds `metrics`, `pictures` {file name: PNG bytes}, `params` (YAML), `versions`, `md5`.
+
+    `produced` {what: value} says how the page as a whole came about. The banner stands whenever `synthetic` is true or
+    any run's metrics say so.
+    """
+    views = [_run_view(run, f"run-{number}") for number, run in enumerate(runs, start=1)]
+    drawn = sorted({f"{view['metrics']['corpus']} ({view['metrics']['name']})" for view in views if _is_drawn(view)})
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            corpora=[
+                _corpus_table(corpus, views) for corpus in dict.fromkeys(view["metrics"]["corpus"] for view in views)
+            ],
+            runs=views,
+            produced=produced,
+            synthetic=synthetic or bool(drawn),
+            drawn=drawn,
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    """Everything inserted is escaped, whatever the file is called; a missing value is an error, not a blank."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"figure": _figure, "percent": _percent, "breakable": _breakable}
+    return environment
+
+
+def _figure(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may wrap after its underscores, to keep columns narrow on a phone; `join` escapes the parts."""
+    return Markup("_<wbr>").join(str(name).split("_"))
+
+
+def _is_drawn(view: dict) -> bool:
+    return bool(view["metrics"]["synthetic"])
+
+
+def _run_view(run: dict, anchor: str) -> dict:
+    """One run as its section needs it: pictures as data addresses, known ones first and in reading order."""
+    order = [*_PICTURES, *sorted(set(run["pictures"]) - set(_PICTURES))]
+    pictures = [_picture_view(name, run["pictures"][name]) for name in order if name in run["pictures"]]
+    return run | {
+        "anchor": anchor,
+        "summary": next((picture for picture in pictures if picture["name"] == _SUMMARY), None),
+        "pictures": [picture for picture in pictures if picture["name"] != _SUMMARY],
+    }
+
+
+def _picture_view(name: str, content: bytes) -> dict:
+    """Width and height (PNG's first chunk, bytes 16 to 24) let the page reserve the space before it decodes."""
+    title, hint = _PICTURES.get(name, (name, ""))
+    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+    address = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+    return {"name": name, "title": title, "hint": hint, "width": width, "height": height, "address": address}
+
+
+def _corpus_table(corpus: str, views: list[dict]) -> dict:
+    """The runs of one corpus by falling accuracy, with the interval bars on one common scale."""
+    rows = sorted((view for view in views if view["metrics"]["corpus"] == corpus), key=_rank)
+    low, high = _scale([bound for view in rows for bound in view["metrics"]["accuracy_ci95"]])
+    best = rows[0]["metrics"]
+    top = [row["metrics"]["accuracy"] == best["accuracy"] and len(rows) > 1 for row in rows]
+    return {
+        "corpus": corpus,
+        "name": best["name"],
+        "synthetic": any(map(_is_drawn, rows)),
+        "scale": (low, high),
+        "rows": [
+            row
+            | {"best": first, "perhaps_chance": not first and len(rows) > 1 and _overlap(row["metrics"], best)}
+            | {"bar": _bar(row["metrics"], low, high)}
+            for row, first in zip(rows, top, strict=True)
+        ],
+    }  # fmt: skip
+
+
+def _rank(view: dict) -> tuple:
+    return -view["metrics"]["accuracy"], view["metrics"]["run"]
+
+
+def _overlap(one: dict, other: dict) -> bool:
+    (low, high), (other_low, other_high) = one["accuracy_ci95"], other["accuracy_ci95"]
+    return low <= other_high and other_low <= high
+
+
+def _scale(bounds: list[float]) -> tuple[float, float]:
+    """The ends of the bars' axis, on tenths around all intervals."""
+    low, high = math.floor(min(bounds) * 10) / 10, math.ceil(max(bounds) * 10) / 10
+    return (low, high) if high > low else (low - 0.1, low) if low > 0 else (0.0, 0.1)
+
+
+def _bar(metrics: dict, low: float, high: float) -> dict:
+    """Where the interval and its centre lie, in hundredths of the bar's width."""
+    places = [
+        round(100 * (value - low) / (high - low), 2) for value in (*metrics["accuracy_ci95"], metrics["accuracy"])
+    ]
+    return {"from": places[0], "length": round(max(places[1] - places[0], 0.5), 2), "centre": places[2]}

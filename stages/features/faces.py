@@ -1,0 +1,30 @@
+"""Faces as small square images, kept as uint8: `datasets.store` gives them back in [0, 1] at a quarter of the bytes."""
+
+import cv2
+import numpy as np
+
+from stages.core.options import Literal, PositiveInt
+
+LAYOUT = ("channel", "height", "width")
+DTYPE = "uint8"
+SCALE_FACTOR = 1 / 255
+ADD_OFFSET = 0.0
+
+
+def compute(
+    image: np.ndarray, rate_hz: float | None, *, size_px: PositiveInt, color: Literal["gray", "rgb"]
+) -> tuple[np.ndarray, int]:
+    """(height, width) or (height, width, 3) uint8 of any size → (1 or 3, size_px, size_px) uint8, and 0 time steps."""
+    image = _to_color(image, color)
+    if image.shape[:2] != (size_px, size_px):
+        shrinks = min(image.shape[:2]) > size_px
+        image = cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    # (height, width[, 3]) → (channel, height, width)
+    return (image[None] if image.ndim == 2 else np.ascontiguousarray(image.transpose(2, 0, 1))), 0
+
+
+def _to_color(image: np.ndarray, color: str) -> np.ndarray:
+    if color == "gray":
+        # luma of ITU-R BT.601, as Pillow converts
+        return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)

@@ -1,0 +1,66 @@
+"""report: all runs on one page, and a few columns over all of them."""
+
+from argparse import Namespace
+from io import StringIO
+
+from ruamel.yaml import YAML
+
+from stages.core.checks import exit_with_one_line
+from stages.core.command import arguments
+from stages.core.files import md5, read_json, write_json, written_whole
+from stages.core.params import load
+from stages.core.schema import Params
+from stages.evaluation.report import render
+
+COLUMNS = ("accuracy", "balanced_accuracy", "f1_macro", "parameters", "n_test")
+
+
+def main() -> None:
+    args = arguments(__doc__, "metrics", "plots", "predictions", "models", "summary", "page", key=None)
+    params = load(args.params)
+    # The runs of params, not the files of the folder: a run taken out of params leaves its metrics behind.
+    runs = [collect(key, args, params) for key in params.runs]
+    metrics = [run["metrics"] for run in runs]
+    summary = {found["run"]: {name: found[name] for name in COLUMNS} for found in metrics}
+    synthetic = [found["run"] for found in metrics if found["synthetic"]]
+    write_json(args.summary, {"runs": summary, "synthetic": synthetic})
+    produced = {"Command": "dvc repro", "Seed": params.seed, "Runs": len(runs)}
+    with written_whole(args.page) as temporary:
+        temporary.write_text(render(runs, produced, bool(synthetic)), encoding="utf-8")
+    for found in metrics:
+        low, high = found["accuracy_ci95"]
+        print(f"{found['run']:<28} {found['name']:<12} {found['accuracy']:.4f} [{low:.4f}, {high:.4f}]  {found['protocol']}")
+    print(f"{args.page}: {len(runs)} runs")
+
+
+def collect(key: str, args: Namespace, params: Params) -> dict:
+    """What the page shows of one run."""
+    model = read_json(args.models / key / "model.json")
+    predictions = args.predictions / f"{key}.h5"
+    return {
+        "metrics": read_json(args.metrics / f"{key}.json"),
+        "pictures": {path.name: path.read_bytes() for path in sorted((args.plots / key).glob("*.png"))},
+        "params": chosen_params(key, params),
+        "versions": model["versions"],
+        "md5": model["inputs"] | {predictions.as_posix(): md5(predictions)},
+    }
+
+
+def chosen_params(key: str, params: Params) -> str:
+    """The part of params.yaml that made one run, as YAML. `source` and `checksum` stay out: a path is nobody's business."""
+    run = params.runs[key]
+    corpus = params.corpora[run.corpus].model_dump(exclude={"source", "checksum"})
+    chosen = {
+        "seed": params.seed,
+        "corpora": {run.corpus: corpus},
+        "datasets": {run.dataset: params.datasets[run.dataset].model_dump()},
+        "splits": {run.corpus: params.splits[run.corpus].model_dump()},
+        "runs": {key: run.model_dump()},
+    }
+    text = StringIO()
+    YAML().dump(chosen, text)
+    return text.getvalue()
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)

@@ -1,0 +1,84 @@
+"""train@<run>: one recogniser from initial weights to `data/models/<run>/`; continues where it was killed."""
+
+import shutil
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stages.core import lookup
+from stages.core.checks import exit_with_one_line
+from stages.core.command import arguments, item
+from stages.core.files import digest, md5, read_json, write_csv
+from stages.core.params import load
+from stages.core.schema import Params
+from stages.core.seeding import derive
+from stages.datasets.batches import LOADING
+from stages.datasets.splits import load_parts
+from stages.datasets.statistics import mean_and_sd
+from stages.datasets.store import Store
+from stages.training import model_folder
+from stages.training.callbacks import HISTORY_COLUMNS
+from stages.training.fit import class_weights, fit, resume_folder
+
+
+def main() -> None:
+    args = arguments(__doc__, "dataset", "split", "checkpoints", "logs", "model", "history")
+    params = load(args.params)
+    run = item(params.runs, args.key, "runs")
+    with Store(args.dataset) as store:
+        parts = load_parts(args.split, store.sample_id)
+        info = describe(args, params, store, parts["train"])
+        counts = np.bincount(store.label[parts["train"]], minlength=len(info["classes"]))
+    resume = resume_folder(args.checkpoints, digest([info, run.model_dump()], code()))
+    loading = LOADING[run.loading]
+    torch.manual_seed(derive(params.seed, "initial weights"))
+    outcome = fit(
+        model_folder.build(info),
+        lookup.build("datasets.augmentation", run.augmentation) if run.augmentation else None,
+        loading(args.dataset, parts["train"], run.batch_size, shuffle_seed=params.seed),
+        loading(args.dataset, parts["validation"], run.batch_size),
+        run,
+        weights=class_weights(run.loss, info["classes"], counts),
+        max_epochs=info["max_epochs"],
+        machine=params.machine,
+        seed=params.seed,
+        resume_folder=resume,
+        log_folder=args.logs,
+    )
+    if outcome.is_global_zero:
+        write_csv(args.history, HISTORY_COLUMNS, ([row[name] for name in HISTORY_COLUMNS] for row in outcome.history))
+        trained = {"best_epoch": outcome.best_epoch, "epochs": len(outcome.history)}
+        weights = {"best": outcome.best_weights, "final": outcome.final_weights}
+        model_folder.save(args.model, {**info, **trained}, weights)
+        shutil.rmtree(args.checkpoints)
+
+
+def describe(args: Namespace, params: Params, store: Store, train: np.ndarray) -> dict:
+    """The content of model.json, known before training."""
+    run, of = params.runs[args.key], store.description
+    mean, sd = mean_and_sd(store, train)
+    cap = params.corpora[run.corpus].synthetic.max_epochs if of.synthetic else run.max_epochs
+    return model_folder.describe(
+        args.key,
+        run,
+        {**asdict(of), "shape": store.sample_shape},
+        {"mean": mean.tolist(), "sd": sd.tolist()},
+        protocol=read_json(args.split)["protocol"],
+        seed=params.seed,
+        max_epochs=min(run.max_epochs, cap),
+        threads=params.machine.threads,
+        inputs={path.as_posix(): md5(path) for path in (args.dataset, args.split)},
+    )
+
+
+def code() -> list[Path]:
+    """What a resumed training must find unchanged."""
+    rooms = ("core", "datasets", "training", "models")
+    return [path for room in rooms for path in sorted((Path(__file__).parent / room).rglob("*.py"))]
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)

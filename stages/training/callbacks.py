@@ -1,0 +1,81 @@
+"""What happens at the end of an epoch: a line and a history row, the best weights kept, a checkpoint to resume from."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+
+from stages.training.schedules import MODES
+
+HISTORY_COLUMNS = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate")
+
+
+class Progress(Callback):
+    """History rows, and the best epoch's weights by the monitored figure of the validation part."""
+
+    def __init__(self, monitor: str, say: Callable[[str], None]) -> None:
+        self.monitor, self.say = monitor, say
+        self.history: list[dict[str, float]] = []
+        self.best_epoch = 0
+        self.best_weights: dict[str, torch.Tensor] = {}
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        figures = {name: float(trainer.callback_metrics[name]) for name in HISTORY_COLUMNS[1:]}
+        self.history.append({"epoch": trainer.current_epoch + 1, **figures})
+        if self._is_best():
+            self.best_epoch = trainer.current_epoch + 1
+            weights = module.recogniser.architecture.state_dict()
+            self.best_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
+        if trainer.is_global_zero:
+            self.say(self._line(trainer.max_epochs))
+
+    def _is_best(self) -> bool:
+        values = [row[self.monitor] for row in self.history]
+        earlier = values[:-1]
+        return not earlier or (values[-1] < min(earlier) if MODES[self.monitor] == "min" else values[-1] > max(earlier))
+
+    def _line(self, max_epochs: int | None) -> str:
+        row = self.history[-1]
+        return (
+            f"epoch {row['epoch']:>3}/{max_epochs}   "
+            f"train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.4f}   "
+            f"validation loss {row['validation_loss']:.4f} accuracy {row['validation_accuracy']:.4f}   "
+            f"lr {row['learning_rate']:.2e}{'   best so far' if self.best_epoch == row['epoch'] else ''}"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history, "best_epoch": self.best_epoch, "best_weights": self.best_weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.history, self.best_epoch, self.best_weights = state["history"], state["best_epoch"], state["best_weights"]
+
+
+class ResumePoint(Callback):
+    """The whole state after every epoch, in one file that is whole or the one before.
+
+    Not Lightning's `save_last`: with a monitor, that is written on a new best only. Must stand last among the callbacks,
+    so that it saves what the others know of this epoch.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        # Killed after the epoch that ended training: Lightning forgets that it was to stop.
+        for stopping in trainer.early_stopping_callbacks:
+            trainer.should_stop |= _has_stopped(stopping)
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".part")
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            temporary.replace(self.path)
+        trainer.strategy.barrier()
+
+
+def _has_stopped(stopping: EarlyStopping) -> bool:
+    return stopping.wait_count >= stopping.patience

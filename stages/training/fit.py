@@ -1,0 +1,114 @@
+"""Runs the training of one recogniser: from batches to best and final weights, resumable after every epoch."""
+
+import logging
+import shutil
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning.pytorch as lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+
+from stages.core.schema import Loss, Machine, Run
+from stages.training.callbacks import Progress, ResumePoint
+from stages.training.learner import Learner
+from stages.training.recogniser import Recogniser
+from stages.training.schedules import MODES
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training leaves behind. `history`: one row per epoch; weights on the CPU."""
+
+    history: list[dict[str, float]]
+    best_epoch: int
+    best_weights: dict[str, torch.Tensor]
+    final_weights: dict[str, torch.Tensor]
+    is_global_zero: bool
+
+
+def class_weights(loss: Loss, classes: list[str], counts: np.ndarray) -> torch.Tensor | None:
+    """(n_classes,) weights of the loss; 'balanced' is N / (n_classes * count), scikit-learn's formula."""
+    if loss.class_weights == "none":
+        return None
+    if loss.class_weights == "balanced":
+        return torch.tensor(counts.sum() / (len(counts) * counts), dtype=torch.float32)
+    return torch.tensor([loss.class_weights[name] for name in classes], dtype=torch.float32)
+
+
+def make_trainer(run: Run, machine: Machine, max_epochs: int, callbacks: list, logger: TensorBoardLogger) -> lightning.Trainer:
+    """Lightning's trainer with its own progress bar, checkpoints, summaries and sampler left out: those are ours."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+    torch.set_num_threads(machine.threads)
+    return lightning.Trainer(
+        accelerator=machine.accelerator,
+        devices=machine.devices,
+        strategy=machine.strategy,
+        num_nodes=machine.nodes,
+        precision=run.precision,
+        max_epochs=max_epochs,
+        gradient_clip_val=run.gradient_clip_norm,
+        deterministic="warn",
+        callbacks=callbacks,
+        logger=logger,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def fit(
+    recogniser: Recogniser,
+    augmentation: nn.Module | None,
+    train_batches: Iterable,
+    validation_batches: Iterable,
+    run: Run,
+    *,
+    weights: torch.Tensor | None,
+    max_epochs: int,
+    machine: Machine,
+    seed: int,
+    resume_folder: Path,
+    log_folder: Path,
+) -> Outcome:
+    """Train on one part, choose the epoch by the other; an interrupted call continues from `resume_folder`."""
+    learner = Learner(recogniser, augmentation, run, weights, max_epochs, seed)
+    progress = Progress(run.monitor, say=lambda line: print(line, flush=True))
+    checkpoint = resume_folder / "last.ckpt"
+    callbacks = [progress, *_early_stopping(run), ResumePoint(checkpoint)]
+    logger = TensorBoardLogger(log_folder.parent, name=log_folder.name)
+    trainer = make_trainer(run, machine, max_epochs, callbacks, logger)
+    if checkpoint.exists():
+        print(f"continues from {checkpoint}", flush=True)
+    trainer.fit(
+        learner,
+        train_batches,
+        validation_batches,
+        ckpt_path=checkpoint if checkpoint.exists() else None,
+        weights_only=True,
+    )
+    final = {name: value.detach().cpu() for name, value in recogniser.architecture.state_dict().items()}
+    return Outcome(progress.history, progress.best_epoch, progress.best_weights, final, trainer.is_global_zero)
+
+
+def resume_folder(folder: Path, digest: str) -> Path:
+    """`folder`/<digest>; what other params, data or code left there is removed, since nothing can continue it."""
+    for other in folder.glob("*"):
+        if other.name != digest:
+            shutil.rmtree(other)
+    return folder / digest
+
+
+def _early_stopping(run: Run) -> list[EarlyStopping]:
+    if run.early_stopping is None:
+        return []
+    mode = MODES[run.monitor]
+    return [EarlyStopping(run.monitor, patience=run.early_stopping, mode=mode, check_on_train_epoch_end=False)]

@@ -1,0 +1,97 @@
+"""One training step and one validation step, for Lightning to run on any device."""
+
+import lightning.pytorch as lightning
+import torch
+from torch import nn
+from torchmetrics import MeanMetric
+
+from stages.core import lookup
+from stages.core.checks import UserError
+from stages.core.schema import Run
+from stages.core.seeding import derive
+from stages.training.recogniser import Recogniser
+from stages.training.schedules import MODES, Horizon, Schedule
+
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+class Learner(lightning.LightningModule):
+    """Trains `recogniser` as `run` says. `class_weights` (n_classes,) or None weigh the loss."""
+
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        augmentation: nn.Module | None,
+        run: Run,
+        class_weights: torch.Tensor | None,
+        max_epochs: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.recogniser, self.augmentation, self.run, self.seed = recogniser, augmentation, run, seed
+        self.loss = nn.CrossEntropyLoss(class_weights, label_smoothing=run.loss.label_smoothing)
+        self.max_epochs = max_epochs
+        self.schedule: Schedule | None = None
+        self._waiting_schedule_state: dict | None = None
+        # train and validation, each means of loss and hits that stay right over several devices
+        self.mean_loss = nn.ModuleDict({part: MeanMetric() for part in ("train_", "validation_")})
+        self.hits = nn.ModuleDict({part: MeanMetric() for part in ("train_", "validation_")})
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimiser; the schedule steps in our own hooks, since Lightning saves ReduceLROnPlateau before its step."""
+        optimizer = lookup.build("training.optimizers", self.run.optimizer, self.recogniser.parameters())
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        horizon = Horizon(self.max_epochs, total_steps, MODES[self.run.monitor])
+        self.schedule = lookup.build("training.schedules", self.run.schedule, optimizer, horizon)
+        if self._waiting_schedule_state is not None:
+            self.schedule.scheduler.load_state_dict(self._waiting_schedule_state)
+        return optimizer
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["schedule"] = self.schedule.scheduler.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self._waiting_schedule_state = checkpoint["schedule"]
+
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        # Dropout and augmentation depend on (seed, step) alone: a resumed run draws what an unbroken one draws.
+        torch.manual_seed(derive(self.seed, f"training step, rank {self.global_rank}", self.global_step))
+
+    def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
+        packed, length, label = batch
+        x = self.recogniser.unpack(packed)
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            x = self.augmentation(x) if self.augmentation is not None else x
+        loss = self._score(x, length, label, "train_") + self.recogniser.penalty()
+        if not torch.isfinite(loss):
+            raise UserError(f"the loss is {loss.item()} at step {self.global_step}: lower runs.….optimizer.lr or clip gradients")
+        return loss
+
+    def on_train_batch_end(self, *_: object) -> None:
+        if self.schedule.per == "step":
+            self.schedule.scheduler.step()
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        packed, length, label = batch
+        self._score(self.recogniser.unpack(packed), length, label, "validation_")
+
+    def on_validation_epoch_end(self) -> None:
+        figures = {}
+        for part in self.mean_loss:
+            figures[f"{part}loss"] = self.mean_loss[part].compute()
+            figures[f"{part}accuracy"] = self.hits[part].compute()
+            self.mean_loss[part].reset()
+            self.hits[part].reset()
+        figures["learning_rate"] = self.optimizers().param_groups[0]["lr"]
+        self.log_dict(figures)
+        if self.schedule.per == "epoch":
+            self.schedule.scheduler.step()
+        elif self.schedule.per == "monitored":
+            self.schedule.scheduler.step(figures[self.run.monitor])
+
+    def _score(self, x: torch.Tensor, length: torch.Tensor, label: torch.Tensor, part: str) -> torch.Tensor:
+        logits = self.recogniser(x, length).float()
+        loss = self.loss(logits, label)
+        self.mean_loss[part].update(loss.detach(), len(label))
+        self.hits[part].update((logits.detach().argmax(1) == label).float())
+        return loss

@@ -1,0 +1,42 @@
+"""What is trained and what is served: an architecture behind the standardisation of its input."""
+
+import torch
+from torch import nn
+
+
+class Recogniser(nn.Module):
+    """Stored values in, logits out.
+
+    `unpack` gives the feature's own units (faces: [0, 1]), where augmentation acts; `forward` standardises with the
+    training part's mean and standard deviation and asks the architecture.
+    """
+
+    def __init__(
+        self,
+        architecture: nn.Module,
+        mean: torch.Tensor,
+        sd: torch.Tensor,
+        scale_factor: float,
+        add_offset: float,
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.scale_factor, self.add_offset = scale_factor, add_offset
+        # Kept in model.json rather than among the weights: a reader of the folder sees what is subtracted.
+        self.register_buffer("mean", mean.float(), persistent=False)
+        self.register_buffer("sd", sd.float(), persistent=False)
+
+    def unpack(self, packed: torch.Tensor) -> torch.Tensor:
+        """(B, …) as stored → (B, …) float32 in the feature's units."""
+        return packed.float() * self.scale_factor + self.add_offset
+
+    def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, …) in the feature's units, (B,) true time steps → logits (B, n_classes)."""
+        x = (x - self.mean) / self.sd
+        if x.ndim == 4:  # images: oneDNN and cuDNN convolve faster with channels last
+            x = x.contiguous(memory_format=torch.channels_last)
+        return self.architecture(x, length)
+
+    def penalty(self) -> torch.Tensor | float:
+        """The architecture's own regulariser, 0 where it has none."""
+        return self.architecture.penalty() if hasattr(self.architecture, "penalty") else 0.0

@@ -1,0 +1,128 @@
+"""The report: everything on one page, nothing from outside, nothing unescaped."""
+
+import io
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.evaluation import figures, report
+
+HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x.png>'
+
+
+def png(width=3, height=2):
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height)).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def run(run_name, right, *, corpus="faces", synthetic=True, n=100, **metrics):
+    """A run in which `right` of `n` samples are named correctly."""
+    predicted = np.array([0] * right + [1] * (n - right))
+    found = figures.compute(np.zeros(n, dtype=int), np.eye(2)[predicted], ["s1", "s2"] * (n // 2), ["angry", "sad"], 7)
+    told = {"run": run_name, "model": "cnn", "corpus": corpus, "name": "FER-2013", "source": "synthetic"}
+    told |= {"synthetic": synthetic, "protocol": "official", "n_train": 800, "n_validation": n, "n_test": n}
+    return {
+        "metrics": told | {"parameters": 1234} | found | metrics,
+        "pictures": {"roc.png": png(), "confusion_normalized.png": png(7, 5), "extra.png": png()},
+        "params": "optimizer:\n  lr: 0.001\n",
+        "versions": {"python": "3.11"},
+        "md5": {"data/predictions/x.h5": "d41d8cd9"},
+    }
+
+
+class Page(HTMLParser):
+    """The tags with their attributes, and the visible text with single spaces."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(source)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def rows_of(source, corpus_rows):
+    """The HTML of each table row that names one of the runs."""
+    parts = source.split("<tr>")
+    return {name: next(part for part in parts if f">{name}</a>" in part) for name in corpus_rows}
+
+
+def test_every_run_is_in_a_table_and_has_its_section():
+    runs = [run("one", 90), run("two", 50), run("three", 70, corpus="speech", name="RAVDESS")]
+    page = Page(report.render(runs, {"seed": 7}, True))
+    anchors = {attrs["href"] for tag, attrs in page.tags if tag == "a"}
+    assert anchors == {"#run-1", "#run-2", "#run-3"}
+    assert {f"#{attrs['id']}" for tag, attrs in page.tags if tag == "section" and "id" in attrs} == anchors
+    assert "speech: RAVDESS" in page.text
+    assert "optimizer: lr: 0.001" in page.text
+    assert "d41d8cd9" in page.text
+    assert "angry is taken for sad in 10.0 % of its samples" in page.text
+    assert "Accuracy by group (2:" in page.text
+
+
+def test_best_is_marked_and_chance_is_named():
+    rows = rows_of(report.render([run("far", 20), run("near", 88), run("top", 90)], {}, True), ["far", "near", "top"])
+    assert ['class="tag best"' in rows[name] for name in ("top", "near", "far")] == [True, False, False]
+    assert ["may be chance" in rows[name] for name in ("top", "near", "far")] == [False, True, False]
+
+
+def test_a_lone_run_is_not_called_best():
+    assert 'class="tag best"' not in report.render([run("only", 90)], {}, True)
+
+
+@pytest.mark.parametrize(
+    ("flag", "drawn", "shown"), [(False, False, False), (True, False, True), (False, True, True), (True, True, True)]
+)
+def test_banner_stands_when_anything_is_synthetic(flag, drawn, shown):
+    source = report.render([run("one", 90, synthetic=drawn), run("two", 80, synthetic=False)], {}, flag)
+    assert ("say nothing about people" in Page(source).text) == shown
+
+
+def test_hostile_text_is_escaped_everywhere():
+    hostile = run(HOSTILE, 60, name=HOSTILE, protocol=HOSTILE, model=HOSTILE, most_confused=[HOSTILE, HOSTILE, 0.5])
+    hostile["metrics"]["per_class"][0]["class"] = HOSTILE
+    hostile["metrics"]["per_group"][0]["group"] = HOSTILE
+    hostile |= {"params": f"x: </pre>{HOSTILE}", "versions": {HOSTILE: HOSTILE}, "md5": {HOSTILE: "0"}}
+    hostile["pictures"][f'"{HOSTILE}.png'] = png()
+    page = Page(report.render([hostile], {HOSTILE: HOSTILE}, True))
+    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe")]
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 4
+    assert HOSTILE in page.text
+
+
+def test_nothing_is_fetched():
+    source = report.render([run("one", 90, source="http://example.org/x.zip")], {}, True)
+    page = Page(source)
+    for _, attrs in page.tags:
+        assert not {"srcset", "onclick", "action"} & attrs.keys()
+        assert all(attrs.get(name, "#").startswith(("#", "data:image/png;base64,")) for name in ("src", "href"))
+    style = source.split("<style>")[1].split("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "default-src 'none'" in source
+
+
+def test_only_the_summary_picture_stands_open():
+    source = report.render([run("one", 90)], {}, True)
+    before_details = source.split('id="run-1"')[1].split("<details>")[0]
+    assert before_details.count("<img") == 1
+    assert 'width="7" height="5" alt="Confusion, share of each true class"' in before_details
+    assert "<details open" not in source
+    assert source.count("<img") == 3
+
+
+def test_undefined_figures_missing_pictures_and_no_runs_at_all():
+    bare = run("one", 100) | {"pictures": {}, "versions": {}, "md5": {}}
+    page = Page(report.render([bare], {}, False))
+    assert "sad – – – 0" in page.text
+    assert "No class is ever taken for another." in page.text
+    assert "No run has been evaluated yet." in Page(report.render([], {}, False)).text
+    assert page.text.startswith("Emotion recognisers compared")
