@@ -1,1 +1,1 @@
-"""Emotion recognition from raw corpus to a compared table of recognisers: one script per DVC stage, one room per concern."""
+"""From raw corpora to a compared table of emotion recognisers: one script per DVC stage, one room per concern."""

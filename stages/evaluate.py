@@ -31,7 +31,9 @@ def main() -> None:
         chosen = {part: predict(model, store, parts[part], part) for part in JUDGED}
     columns = {name: np.concatenate([chosen[part][name] for part in JUDGED]) for name in chosen["test"]}
     origin = {name: model.info[name] for name in ORIGIN}
-    predictions.write(args.predictions, **columns, attributes={"run": args.key, **origin, "classes": model.info["classes"]})
+    predictions.write(
+        args.predictions, **columns, attributes={"run": args.key, **origin, "classes": model.info["classes"]}
+    )
     test = chosen["test"]
     scored = figures.compute(test["label"], test["probabilities"], test["group"], model.info["classes"], params.seed)
     sizes = {f"n_{part}": len(indices) for part, indices in parts.items()}
@@ -40,7 +42,9 @@ def main() -> None:
     write_json(args.metrics, described | scored)
     draw(args, model, test, scored)
     low, high = scored["accuracy_ci95"]
-    print(f"{args.key}: test accuracy {scored['accuracy']:.4f} [{low:.4f}, {high:.4f}], macro F1 {scored['f1_macro']:.4f}")
+    print(
+        f"{args.key}: test accuracy {scored['accuracy']:.4f} [{low:.4f}, {high:.4f}], macro F1 {scored['f1_macro']:.4f}"
+    )
 
 
 def predict(model: TrainedModel, store: Store, indices: np.ndarray, part: str) -> dict[str, np.ndarray]:
@@ -58,7 +62,7 @@ def predict(model: TrainedModel, store: Store, indices: np.ndarray, part: str) -
 def draw(args, model: TrainedModel, test: dict[str, np.ndarray], scored: dict) -> None:
     """CSV rows for `dvc plots` and the pictures."""
     classes, info = model.info["classes"], model.info
-    rows.write_all(args.plots, test["label"], test["probabilities"], classes, scored)
+    rows.write_all(args.plots, test["label"], test["probabilities"], classes, scored, info["name"])
     caption = pictures.Caption(args.key, info["name"], info["protocol"], len(test["label"]), info["synthetic"])
     pictures.draw_all(args.plots, caption, test["label"], test["probabilities"], classes, scored)
     with args.history.open() as stream:

@@ -29,7 +29,8 @@ def main() -> None:
         temporary.write_text(render(runs, produced, bool(synthetic)), encoding="utf-8")
     for found in metrics:
         low, high = found["accuracy_ci95"]
-        print(f"{found['run']:<28} {found['name']:<12} {found['accuracy']:.4f} [{low:.4f}, {high:.4f}]  {found['protocol']}")
+        interval = f"[{low:.4f}, {high:.4f}]"
+        print(f"{found['run']:<28} {found['name']:<12} {found['accuracy']:.4f} {interval}  {found['protocol']}")
     print(f"{args.page}: {len(runs)} runs")
 
 
@@ -47,7 +48,7 @@ def collect(key: str, args: Namespace, params: Params) -> dict:
 
 
 def chosen_params(key: str, params: Params) -> str:
-    """The part of params.yaml that made one run, as YAML. `source` and `checksum` stay out: a path is nobody's business."""
+    """The part of params.yaml that made one run, as YAML, without `source`: outputs hold no path."""
     run = params.runs[key]
     corpus = params.corpora[run.corpus].model_dump(exclude={"source", "checksum"})
     chosen = {

@@ -25,7 +25,9 @@ def main() -> None:
     duplicates = duplicates_across(part, content)
     if split.on_duplicate == "drop":
         part = drop_from_train(part, duplicates)
-    write_json(args.output, describe(args.key, split, protocol, part, sample_id, audit(part, sample_id, group, duplicates)))
+    write_json(
+        args.output, describe(args.key, split, protocol, part, sample_id, audit(part, sample_id, group, duplicates))
+    )
     require_every_class(np.array(label), part, corpus.classes, args.key)
     sizes = ", ".join(f"{name} {(part == name).sum():,}" for name in PARTS)
     print(f"{args.output}: {protocol}: {sizes}")

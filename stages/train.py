@@ -1,7 +1,6 @@
 """train@<run>: one recogniser from initial weights to `data/models/<run>/`; continues where it was killed."""
 
 import shutil
-from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from stages.training import model_folder
 from stages.training.callbacks import HISTORY_COLUMNS
 from stages.training.fit import class_weights, fit, resume_folder
 
+ROOMS = ("core", "datasets", "training", "models")  # whose code a resumed training must find unchanged
+
 
 def main() -> None:
     args = arguments(__doc__, "dataset", "split", "checkpoints", "logs", "model", "history")
@@ -32,7 +33,8 @@ def main() -> None:
         parts = load_parts(args.split, store.sample_id)
         info = describe(args, params, store, parts["train"])
         counts = np.bincount(store.label[parts["train"]], minlength=len(info["classes"]))
-    resume = resume_folder(args.checkpoints, digest([info, run.model_dump()], code()))
+    code = [path for room in ROOMS for path in sorted((Path(__file__).parent / room).rglob("*.py"))]
+    resume = resume_folder(args.checkpoints, digest([info, run.model_dump()], code))
     loading = LOADING[run.loading]
     torch.manual_seed(derive(params.seed, "initial weights"))
     outcome = fit(
@@ -49,14 +51,14 @@ def main() -> None:
         log_folder=args.logs,
     )
     if outcome.is_global_zero:
-        write_csv(args.history, HISTORY_COLUMNS, ([row[name] for name in HISTORY_COLUMNS] for row in outcome.history))
-        trained = {"best_epoch": outcome.best_epoch, "epochs": len(outcome.history)}
-        weights = {"best": outcome.best_weights, "final": outcome.final_weights}
-        model_folder.save(args.model, {**info, **trained}, weights)
+        history = ([*(row[name] for name in HISTORY_COLUMNS), info["name"]] for row in outcome.history)
+        write_csv(args.history, (*HISTORY_COLUMNS, "corpus"), history)
+        info |= {"best_epoch": outcome.best_epoch, "epochs": len(outcome.history)}
+        model_folder.save(args.model, info, {"best": outcome.best_weights, "final": outcome.final_weights})
         shutil.rmtree(args.checkpoints)
 
 
-def describe(args: Namespace, params: Params, store: Store, train: np.ndarray) -> dict:
+def describe(args, params: Params, store: Store, train: np.ndarray) -> dict:
     """The content of model.json, known before training."""
     run, of = params.runs[args.key], store.description
     mean, sd = mean_and_sd(store, train)
@@ -72,12 +74,6 @@ def describe(args: Namespace, params: Params, store: Store, train: np.ndarray) -
         threads=params.machine.threads,
         inputs={path.as_posix(): md5(path) for path in (args.dataset, args.split)},
     )
-
-
-def code() -> list[Path]:
-    """What a resumed training must find unchanged."""
-    rooms = ("core", "datasets", "training", "models")
-    return [path for room in rooms for path in sorted((Path(__file__).parent / room).rglob("*.py"))]
 
 
 if __name__ == "__main__":

@@ -2,9 +2,16 @@
 
 import difflib
 import os
+import reprlib
 import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
+
+# Plain repr would spell out a few nested YAML aliases as gigabytes.
+_REPR = reprlib.Repr()
+_REPR.maxlevel = 4
+_REPR.maxdict = _REPR.maxlist = 12
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 200
 
 
 class UserError(Exception):
@@ -16,10 +23,21 @@ def refuse(what: str, *, where: str, allowed: str, received: object) -> NoReturn
     raise UserError(f"{where}: {what}; allowed: {allowed}; received: {shorten(received)}")
 
 
+def unknown_name(where: str, name: object, known: Iterable[str]) -> str:
+    """The line for a name that stands for nothing, with the closest one that does."""
+    hint = did_you_mean(str(name), known)
+    return f"{where}: unknown name;{hint} allowed: {', '.join(known)}; received: {shorten(name)}"
+
+
 def shorten(value: object, limit: int = 120) -> str:
-    """`repr` of a value from outside, cut so that a hostile one cannot flood the terminal."""
-    text = repr(value)
+    """`repr` of a value from outside, cut so that a hostile one cannot flood the terminal, nor memory."""
+    text = _REPR.repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """Line breaks and terminal codes of a value from outside, spelled out."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

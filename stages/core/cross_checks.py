@@ -1,12 +1,15 @@
 """Mistakes in `params.yaml` that no single section shows: names that point nowhere, settings that contradict."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stages.core.checks import did_you_mean, shorten
+from stages.core.checks import did_you_mean, shorten, unknown_name
 
 SOURCES = "synthetic, an absolute path, https://…, kaggle:<owner>/<slug>"
+FILE_KINDS = ("zip", "tar", "tgz", "gz", "tbz2", "bz2", "txz", "xz", "csv")
 
 
 def contradictions(content: dict[str, Any]) -> Iterator[str]:
@@ -15,11 +18,15 @@ def contradictions(content: dict[str, Any]) -> Iterator[str]:
     for key, corpus in corpora.items():
         yield from _source_mistakes(f"corpora.{key}", corpus)
         yield from _duplicate_classes(f"corpora.{key}.classes", corpus.get("classes"))
-    yield from _split_mistakes(corpora, _section(content, "splits"))
+    if isinstance(content.get("corpora"), dict) and isinstance(content.get("splits"), dict):
+        yield from _split_mistakes(_keys(content, "corpora"), _keys(content, "splits"))
     for key, dataset in datasets.items():
-        yield from _reference(f"datasets.{key}.corpus", dataset.get("corpus"), corpora)
+        yield from _reference(f"datasets.{key}.corpus", dataset.get("corpus"), _keys(content, "corpora"))
     for key, run in _section(content, "runs").items():
-        yield from _run_mistakes(f"runs.{key}", run, corpora, datasets)
+        where = f"runs.{key}"
+        yield from _reference(f"{where}.dataset", run.get("dataset"), _keys(content, "datasets"))
+        yield from _corpus_mistakes(where, run, datasets, _keys(content, "corpora"))
+        yield from _weights_mistakes(f"{where}.loss.class_weights", run, corpora)
 
 
 def source_kind(source: str) -> str | None:
@@ -29,15 +36,22 @@ def source_kind(source: str) -> str | None:
     if source.startswith(("https://", "http://localhost", "http://127.0.0.1")):
         return "url"
     if source.startswith("kaggle:"):
-        return "kaggle" if source.count("/") == 1 and source[7:].strip("/").count("/") == 1 else None
+        return "kaggle" if re.fullmatch(r"kaggle:[\w-]+/[\w-]+(/versions/\d+)?", source) else None
     if not Path(source).is_absolute():
         return None
-    return Path(source).suffix.lstrip(".").lower() or "folder"
+    suffix = Path(source).suffix.lstrip(".").lower()
+    return suffix if suffix in FILE_KINDS else "folder"
+
+
+def _keys(content: dict[str, Any], name: str) -> list[str]:
+    """The keys of a section, also of items that are malformed: those exist, and the schema says what ails them."""
+    found = content.get(name)
+    return [str(key) for key in found] if isinstance(found, dict) else []
 
 
 def _section(content: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
     found = content.get(name)
-    return {key: item for key, item in found.items() if isinstance(item, dict)} if isinstance(found, dict) else {}
+    return {str(key): item for key, item in found.items() if isinstance(item, dict)} if isinstance(found, dict) else {}
 
 
 def _source_mistakes(where: str, corpus: dict[str, Any]) -> Iterator[str]:
@@ -49,34 +63,51 @@ def _source_mistakes(where: str, corpus: dict[str, Any]) -> Iterator[str]:
         yield f"{where}.source: allowed: {SOURCES}; received: {shorten(source)}"
     if kind == "url" and not corpus.get("checksum"):
         yield f"{where}.checksum: missing; a URL needs 'sha256:<hex>' or 'md5:<hex>'"
-    if kind != "synthetic" and not corpus.get("name"):
-        yield f"{where}.name: missing; a real source needs the corpus's name (such as FER-2013), shown with every figure"
+    if kind not in ("synthetic", None) and not corpus.get("name"):
+        yield f"{where}.name: missing; a real source needs a name (such as FER-2013), shown with every figure"
 
 
 def _duplicate_classes(where: str, classes: Any) -> Iterator[str]:
-    if isinstance(classes, list) and len({str(name) for name in classes}) < len(classes):
-        yield f"{where}: a class stands twice; received: {shorten(classes)}"
+    counts = Counter(map(str, classes)) if isinstance(classes, list) else Counter()
+    for name, count in counts.items():
+        if count > 1:
+            yield f"{where}: {shorten(name)} stands {count} times; allowed: each class once"
 
 
-def _split_mistakes(corpora: dict[str, Any], splits: dict[str, Any]) -> Iterator[str]:
-    for key in corpora.keys() - splits.keys():
-        yield f"splits.{key}: missing; every corpus needs a split"
-    for key in splits.keys() - corpora.keys():
-        yield f"splits.{key}: no such corpus;{did_you_mean(key, corpora)} allowed: {', '.join(corpora)}"
+def _split_mistakes(corpora: list[str], splits: list[str]) -> Iterator[str]:
+    for key in corpora:
+        if key not in splits:
+            yield f"splits.{key}: missing; every corpus needs a split"
+    for key in splits:
+        if key not in corpora:
+            yield f"splits.{key}: no such corpus;{did_you_mean(key, corpora)} allowed: {', '.join(corpora)}"
 
 
-def _reference(where: str, name: Any, known: dict[str, Any]) -> Iterator[str]:
-    if isinstance(name, str) and name not in known:
-        yield f"{where}: unknown name;{did_you_mean(name, known)} allowed: {', '.join(known)}; received: {shorten(name)}"
+def _reference(where: str, name: Any, known: list[str]) -> Iterator[str]:
+    if isinstance(name, str) and known and name not in known:
+        yield unknown_name(where, name, known)
 
 
-def _run_mistakes(where: str, run: dict[str, Any], corpora: dict[str, Any], datasets: dict[str, Any]) -> Iterator[str]:
-    yield from _reference(f"{where}.dataset", run.get("dataset"), datasets)
-    dataset = datasets.get(str(run.get("dataset")), {})
-    if dataset and run.get("corpus") != dataset.get("corpus"):
-        yield f"{where}.corpus: allowed: {dataset.get('corpus')!r}, its dataset's; received: {shorten(run.get('corpus'))}"
+def _corpus_mistakes(
+    where: str, run: dict[str, Any], datasets: dict[str, dict[str, Any]], corpora: list[str]
+) -> Iterator[str]:
+    corpus, dataset = run.get("corpus"), datasets.get(str(run.get("dataset")), {})
+    expected = dataset.get("corpus")
+    if not isinstance(corpus, str):
+        return
+    if expected not in corpora:  # nothing to compare with
+        yield from _reference(f"{where}.corpus", corpus, corpora)
+    elif corpus != expected:
+        yield f"{where}.corpus: allowed: {shorten(expected)}, its dataset's; received: {shorten(corpus)}"
+
+
+def _weights_mistakes(where: str, run: dict[str, Any], corpora: dict[str, dict[str, Any]]) -> Iterator[str]:
     loss = run.get("loss")
     weights = loss.get("class_weights") if isinstance(loss, dict) else None
     classes = corpora.get(str(run.get("corpus")), {}).get("classes")
-    if isinstance(weights, dict) and isinstance(classes, list) and set(weights) != set(classes):
-        yield f"{where}.loss.class_weights: allowed: one weight for each of {', '.join(classes)}; received: {shorten(weights)}"
+    if not isinstance(weights, dict) or not isinstance(classes, list):
+        return
+    expected, received = list(map(str, classes)), list(map(str, weights))
+    if set(expected) != set(received):
+        allowed = f"one weight for each of {', '.join(expected)}"
+        yield f"{where}: allowed: {allowed}; received: {', '.join(received) or 'none'}"

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from stages.core import options as option_types
+from stages.core.checks import UserError, unknown_name
 
 STAGES = Path(__file__).resolve().parents[1]
 
@@ -38,7 +39,9 @@ def names(room: str) -> tuple[str, ...]:
 
 
 def load(room: str, name: str) -> ModuleType:
-    """Import `stages/<room>/<name>.py`."""
+    """Import `stages/<room>/<name>.py`; a name from a file may be anything, so no other module is imported."""
+    if name not in names(room):
+        raise UserError(unknown_name(room, name, names(room)))
     return importlib.import_module(f"stages.{room}.{name}")
 
 

@@ -13,5 +13,15 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+PositiveInts = Annotated[list[PositiveInt], Field(min_length=1)]
 
-__all__ = ["Fraction", "Literal", "NonNegativeFloat", "NonNegativeInt", "PositiveFloat", "PositiveInt", "Probability"]
+__all__ = [
+    "Fraction",
+    "Literal",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "PositiveFloat",
+    "PositiveInt",
+    "PositiveInts",
+    "Probability",
+]

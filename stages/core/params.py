@@ -1,19 +1,19 @@
 """Reads and checks `params.yaml` as a whole, all mistakes at once: `python -m stages.core.params` is `make check`."""
 
 import sys
-import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import create_model
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from stages.core import lookup
-from stages.core.checks import UserError, did_you_mean, exit_with_one_line, shorten
+from stages.core.checks import UserError, exit_with_one_line, printable, shorten, unknown_name
 from stages.core.cross_checks import contradictions
 from stages.core.schema import Params, Section
+from stages.core.schema_checks import schema_mistakes
 
 # Where a choice by name may stand: section, key under each of its items, room it is looked up in.
 CHOICES = (
@@ -29,9 +29,9 @@ NAMES = (("corpora", "reader", "corpora"), ("splits", "protocol", "datasets.prot
 def load(path: Path) -> Params:
     """The checked params. Raises `UserError` with one line per mistake."""
     content = _parse(path)
-    mistakes = [*_schema_mistakes(Params, content, ()), *_choice_mistakes(content), *contradictions(content)]
+    mistakes = [*schema_mistakes(Params, content), *_choice_mistakes(content), *contradictions(content)]
     if mistakes:
-        raise UserError("\n".join(f"{path}: {mistake}" for mistake in dict.fromkeys(mistakes)))
+        raise UserError("\n".join(f"{path}: {printable(mistake)}" for mistake in dict.fromkeys(mistakes)))
     return Params.model_validate(content)
 
 
@@ -41,53 +41,15 @@ def _parse(path: Path) -> dict[str, Any]:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run this in the project's folder") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise UserError(f"{path}: line {mark.line + 1}: not valid YAML: {error.problem or error.context}") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid YAML: {shorten(' '.join(str(error).split()))}") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: allowed: a mapping with {', '.join(Params.model_fields)}; received: {shorten(content)}")
+        received = "an empty file" if content is None else shorten(content)
+        raise UserError(f"{path}: allowed: a mapping with {', '.join(Params.model_fields)}; received: {received}")
     return content
-
-
-def _schema_mistakes(schema: type[BaseModel], content: Any, prefix: tuple[str, ...]) -> Iterator[str]:
-    try:
-        schema.model_validate(content)
-    except ValidationError as failed:
-        for error in failed.errors(include_url=False):
-            yield _describe(schema, prefix, error)
-
-
-def _describe(schema: type[BaseModel], prefix: tuple[str, ...], error: dict[str, Any]) -> str:
-    location = [str(part) for part in error["loc"] if part != "[key]" and not _is_branch(part)]
-    where = ".".join([*prefix, *location])
-    if error["type"] == "extra_forbidden":
-        known = _fields_at(schema, location[:-1])
-        return f"{where}: unknown key;{did_you_mean(location[-1], known)} allowed: {', '.join(known)}"
-    if error["type"] == "missing":
-        return f"{where}: missing"
-    received = error["input"]
-    hint = did_you_mean(received, _quoted(error)) if isinstance(received, str) else ""
-    return f"{where}: {error['msg'].replace('Input should be', 'allowed:')}; received: {shorten(received)}.{hint}"
-
-
-def _quoted(error: dict[str, Any]) -> list[str]:
-    return [word.strip(" ',") for word in error.get("ctx", {}).get("expected", "").replace(" or ", ",").split(",")]
-
-
-def _is_branch(part: Any) -> bool:
-    # pydantic names the branch of a union ("literal['none']", "dict[str,…]", "int") in the location: noise to a user.
-    return isinstance(part, str) and ("[" in part or part in ("int", "float", "str", "none", "bool"))
-
-
-def _fields_at(schema: Any, location: list[str]) -> list[str]:
-    for part in location:
-        schema = schema.model_fields[part].annotation if _is_section(schema) else get_args(schema)[1]
-        if get_origin(schema) in (Union, types.UnionType):
-            schema = next(branch for branch in get_args(schema) if branch is not type(None))
-    return list(schema.model_fields) if _is_section(schema) else []
-
-
-def _is_section(schema: Any) -> bool:
-    return isinstance(schema, type) and issubclass(schema, BaseModel)
 
 
 def items(content: dict[str, Any], section: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -106,13 +68,15 @@ def _choice_mistakes(content: dict[str, Any]) -> Iterator[str]:
     for section, field, room in CHOICES:
         for key, item in items(content, section):
             if isinstance(item.get(field), dict):
-                yield from _option_mistakes((section, key, field), room, dict(item[field]))
+                yield from _option_mistakes((section, str(key), field), room, dict(item[field]))
 
 
 def _unknown_name(where: str, room: str, name: Any) -> Iterator[str]:
     known = lookup.names(room)
-    if name not in known:
-        yield f"{where}: unknown name;{did_you_mean(str(name), known)} allowed: {', '.join(known)}; received: {shorten(name)}"
+    if name is None:
+        yield f"{where}: missing; allowed: {', '.join(known)}"
+    elif name not in known:
+        yield unknown_name(where, name, known)
 
 
 def _option_mistakes(where: tuple[str, ...], room: str, choice: dict[str, Any]) -> Iterator[str]:
@@ -120,8 +84,7 @@ def _option_mistakes(where: tuple[str, ...], room: str, choice: dict[str, Any]) 
     unknown = list(_unknown_name(".".join((*where, "name")), room, name))
     yield from unknown
     if not unknown:
-        fields = lookup.options(room, name)
-        yield from _schema_mistakes(create_model(name, __base__=Section, **fields), choice, where)
+        yield from schema_mistakes(create_model(name, __base__=Section, **lookup.options(room, name)), choice, where)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ Choice = dict[str, Any]
 class Section(BaseModel):
     """Unknown keys and wrong types are mistakes; nothing is converted silently."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Machine(Section):
@@ -88,7 +88,7 @@ class Params(Section):
     seed: NonNegativeInt
     machine: Machine
     prepare: Prepare
-    corpora: dict[Key, Corpus]
-    datasets: dict[Key, Dataset]
+    corpora: Annotated[dict[Key, Corpus], Field(min_length=1)]
+    datasets: Annotated[dict[Key, Dataset], Field(min_length=1)]
     splits: dict[Key, Split]
-    runs: dict[Key, Run]
+    runs: Annotated[dict[Key, Run], Field(min_length=1)]

@@ -34,7 +34,7 @@ _PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_", re.IGNORECASE)
 
 
 def read(archive: Path) -> Iterator[Record]:
-    """Every face, in a fixed order, undecoded; `partition` is the official part, or the folder's where none is known."""
+    """Every face, in a fixed order, undecoded; `partition` is the official part, else the folder's."""
     names = members.names(archive)
     tables = [name for name in names if name.lower().endswith(".csv")]
     images = [name for name in names if name.lower().endswith((".jpg", ".jpeg", ".png"))]
@@ -80,16 +80,20 @@ def _part_of_row(row: int, size: int) -> str:
 def _columns(archive: Path, table: str) -> dict[str, int] | None:
     with members.open_member(archive, table, MAX_CSV_BYTES) as stream:
         header = stream.readline(1000).decode("utf-8-sig", errors="replace")
-    found = {name.strip().strip('"').lower(): index for index, name in enumerate(header.split(","))}
+    found = {name.strip(' "\r\n').lower(): index for index, name in enumerate(header.split(","))}
     return found if {"emotion", "pixels", "usage"} <= found.keys() else None
 
 
 def _read_csv(archive: Path, table: str, columns: dict[str, int]) -> Iterator[Record]:
     with members.open_member(archive, table, MAX_CSV_BYTES) as binary:
         rows = csv.reader(io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline=""))
-        next(rows)
-        for number, row in enumerate(rows):
-            yield _csv_record(f"{archive}: {table} row {number + 2}", number, row, columns)
+        try:
+            next(rows)
+            for number, row in enumerate(rows):
+                yield _csv_record(f"{archive}: {table} row {number + 2}", number, row, columns)
+        except csv.Error as error:
+            where = f"{archive}: {table} line {rows.line_num}"
+            refuse("not a line of a table", where=where, allowed="emotion,pixels,Usage", received=str(error))
 
 
 def _csv_record(where: str, number: int, row: list[str], columns: dict[str, int]) -> Record:
@@ -129,7 +133,12 @@ def _image_record(archive: Path, name: str) -> Record:
     label = canonical(parts[-2]) if len(parts) > 1 else None
     if label not in CODES:
         hint = did_you_mean(parts[-2] if len(parts) > 1 else "", CODES)
-        refuse(f"unknown class folder{hint and ';' + hint}", where=f"{archive}: {name}", allowed=", ".join(CODES), received=parts[-2:-1])
+        refuse(
+            f"unknown class folder{hint and ';' + hint}",
+            where=f"{archive}: {name}",
+            allowed=", ".join(CODES),
+            received=parts[-2:-1],
+        )
     return Record(name, label, partial(members.read, archive, name), decode_image, partition=_partition(parts))
 
 

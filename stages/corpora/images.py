@@ -18,8 +18,10 @@ def decode_image(data: bytes) -> np.ndarray:
             _check_size(image)
             if getattr(image, "n_frames", 1) > 1:
                 raise DamagedSample(f"an animation of {image.n_frames} frames; allowed: one image")
-            return np.asarray(image if image.mode == "L" else image.convert(_target_mode(image.mode)))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            return _to_uint8(image)
+    except Image.DecompressionBombError:
+        raise DamagedSample(f"too many pixels; allowed: {MAX_SIDE_PX} a side") from None
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise DamagedSample(f"not a whole JPEG or PNG image ({_kind(data)}; {error.__class__.__name__})") from None
 
 
@@ -28,8 +30,10 @@ def _check_size(image: Image.Image) -> None:
         raise DamagedSample(f"{image.width}x{image.height} pixels; allowed: {MAX_SIDE_PX} a side")
 
 
-def _target_mode(mode: str) -> str:
-    return "L" if mode in ("1", "LA", "I;16", "I", "F") else "RGB"
+def _to_uint8(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):  # 16 bit gray, of which Pillow's own conversion makes white whatever is above 255
+        return (np.asarray(image) >> 8).astype(np.uint8)
+    return np.asarray(image if image.mode == "L" else image.convert("L" if image.mode in ("1", "LA") else "RGB"))
 
 
 def _kind(data: bytes) -> str:

@@ -22,7 +22,7 @@ CHUNKS_PER_WINDOW = 64
 
 
 class Batches:
-    """One part of a dataset, batch by batch, shuffled where `shuffle_seed` is given; with several devices, one's share."""
+    """One part of a dataset, batch by batch, shuffled if `shuffle_seed` is given; of several devices, one's share."""
 
     def __init__(
         self, store_path: Path, indices: np.ndarray, batch_size: int, *, shuffle_seed: int | None = None

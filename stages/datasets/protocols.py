@@ -16,7 +16,7 @@ from stages.core.seeding import derive
 
 @dataclass(frozen=True)
 class Metadata:
-    """Columns over the samples of a corpus. `roles` maps the corpus's names of official parts to train | validation | test."""
+    """Columns over the samples of a corpus; `roles`: its name of an official part → train | validation | test."""
 
     label: np.ndarray
     partition: np.ndarray
@@ -45,7 +45,7 @@ def official(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
 
 
 def test_halves(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
-    """All that is not train, halved into validation and test, stratified: 80/10/10 of FER-2013, the Keras project's split."""
+    """What is not train, halved into validation and test, stratified: the Keras project's 80/10/10 of FER-2013."""
     part = np.where(metadata.role() == "train", "train", "held out")
     _require(set(part) == {"train", "held out"}, "test_halves", "a train part and one to halve", part)
     held_out = np.flatnonzero(part == "held out")
@@ -79,8 +79,10 @@ def _folds(label: np.ndarray, count: int, split: Split) -> np.ndarray:
         raise UserError(f"splits: fold {split.fold} does not exist; allowed: 0 to {count - 1}")
     values, counts = np.unique(label, return_counts=True)
     if counts.min() < count:
-        rare = values[counts.argmin()]
-        raise UserError(f"splits: class {rare!r} has {counts.min()} samples; allowed: at least {count}, one for each fold")
+        rare = str(values[counts.argmin()])
+        raise UserError(
+            f"splits: class {rare!r} has {counts.min()} samples; allowed: at least {count}, one for each fold"
+        )
     seed = derive(split.seed, "split") % 2**32
     folds = np.empty(len(label), dtype=int)
     for fold, (_, members) in enumerate(StratifiedKFold(count, shuffle=True, random_state=seed).split(label, label)):
@@ -98,7 +100,10 @@ def _percent(split: Split) -> str:
 
 def _only_fold_zero(split: Split, protocol: str) -> None:
     if split.fold:
-        raise UserError(f"splits: protocol {protocol} with all three official parts has no folds; allowed: fold 0; received: {split.fold}")
+        raise UserError(
+            f"splits: protocol {protocol} has no folds where all three parts are official; "
+            f"allowed: fold 0; received: {split.fold}"
+        )
 
 
 def _require(holds: bool, protocol: str, allowed: str, part: np.ndarray) -> None:

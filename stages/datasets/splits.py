@@ -23,7 +23,7 @@ def drop_from_train(part: np.ndarray, duplicates: list[list[int]]) -> np.ndarray
     """Samples whose twin is judged on leave the part they would leak from: train, then validation."""
     part = part.copy()
     for found in duplicates:
-        kept = max((PARTS.index(part[index]) for index in found))
+        kept = max(PARTS.index(part[index]) for index in found)
         for index in found:
             if PARTS.index(part[index]) < kept:
                 part[index] = "dropped"
@@ -47,7 +47,9 @@ def audit(part: np.ndarray, sample_id: list[str], group: list[str | None], dupli
 def load_parts(path: Path, sample_id: list[str]) -> dict[str, np.ndarray]:
     """{part: indices into the dataset}, in the dataset's order; samples that `prepare` rejected are left out."""
     ids = {part: set(read_json(path)["parts"][part]) for part in PARTS}
-    parts = {part: np.array([i for i, name in enumerate(sample_id) if name in ids[part]], dtype=np.int64) for part in PARTS}
+    parts = {
+        part: np.array([i for i, name in enumerate(sample_id) if name in ids[part]], dtype=np.int64) for part in PARTS
+    }
     for part, indices in parts.items():
         if not len(indices):
             raise UserError(f"{path}: part {part!r} has no samples in the prepared dataset")

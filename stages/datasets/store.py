@@ -1,11 +1,13 @@
 """The prepared dataset as one HDF5 file: the only file that names its keys.
 
-    x (N, …) chunked by sample     length (N,) true time steps, 0 for images     label (N,) index into `classes`
-    group, sample_id (N,) text     attributes: classes, corpus, name, source, synthetic, layout, scale_factor,
-                                   add_offset, rate_hz, feature (JSON), rejected (damaged samples and why)
+x (N, …) chunked by sample     length (N,) true time steps, 0 for images     label (N,) index into `classes`
+group, sample_id (N,) text     attributes: classes, corpus, name, source, synthetic, layout, scale_factor,
+                               add_offset, rate_hz, feature (JSON), rejected (damaged samples and why)
 """
 
 import json
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -55,7 +57,7 @@ def _from_attribute(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, np.generic):
         return value.item()
-    return json.loads(value) if value.startswith("{") else value
+    return value
 
 
 class Writer:
@@ -90,11 +92,20 @@ class Writer:
 def create(path: Path) -> Iterator[Writer]:
     """A new dataset file, whole or not at all. Raises `UserError` when the disk refuses (h5py words it obscurely)."""
     with written_whole(path) as temporary:
+        hooks = sys.excepthook, sys.unraisablehook
+        # h5py fails again for each object it lets go of in a file it cannot write, and would print a traceback each.
+        sys.excepthook = sys.unraisablehook = lambda *_: None
         try:
             with h5py.File(temporary, "w", libver="v110") as file:
                 yield Writer(file)
         except (OSError, RuntimeError) as error:
-            raise UserError(f"{path}: could not be written: {' '.join(str(error).split())[:160]}") from None
+            told = re.search(r"error message = '(.*?)'", str(error))
+            if not told:
+                raise
+            hooks = sys.excepthook, sys.unraisablehook  # stay silent: it lets go of the rest as the process ends
+            raise UserError(f"{path}: could not be written: {told[1]}") from None
+        finally:
+            sys.excepthook, sys.unraisablehook = hooks
 
 
 class Store:
@@ -103,7 +114,8 @@ class Store:
     def __init__(self, path: Path) -> None:
         try:
             self._file = h5py.File(path, "r")
-            self.description = Description(**{f.name: _from_attribute(self._file.attrs[f.name]) for f in fields(Description)})
+            attributes = {f.name: _from_attribute(self._file.attrs[f.name]) for f in fields(Description)}
+            self.description = Description(**attributes | {"feature": json.loads(attributes["feature"])})
             self._x = self._file["x"]
             self.label = self._file["label"][:].astype(np.int64)
             self.length = self._file["length"][:].astype(np.int64)
@@ -111,7 +123,7 @@ class Store:
             self.sample_id = list(self._file["sample_id"].asstr()[:])
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; run `dvc repro` first") from None
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, TypeError) as error:
             raise UserError(f"{path}: not a prepared dataset ({error.__class__.__name__})") from None
 
     def __enter__(self) -> "Store":
@@ -135,13 +147,13 @@ class Store:
 
     def read_packed(self, indices: np.ndarray) -> np.ndarray:
         """(n, …) as stored, in the order of `indices`; reads each chunk of the file once."""
-        indices = np.asarray(indices)
+        indices = np.asarray(indices, dtype=np.int64)
         result = np.empty((len(indices), *self.sample_shape), self._x.dtype)
         order = np.argsort(indices, kind="stable")
         chunk_of = indices[order] // self.samples_per_chunk
         for positions in np.split(order, np.flatnonzero(np.diff(chunk_of)) + 1):
-            first, last = indices[positions[0]], indices[positions[-1]]
-            if len(positions):
+            if len(positions):  # of no indices, np.split makes one empty part
+                first, last = indices[positions[0]], indices[positions[-1]]
                 result[positions] = self._x[first : last + 1][indices[positions] - first]
         return result
 

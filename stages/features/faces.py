@@ -1,9 +1,11 @@
 """Faces as small square images, kept as uint8: `datasets.store` gives them back in [0, 1] at a quarter of the bytes."""
 
+from typing import Literal
+
 import cv2
 import numpy as np
 
-from stages.core.options import Literal, PositiveInt
+from stages.core.options import PositiveInt
 
 LAYOUT = ("channel", "height", "width")
 DTYPE = "uint8"

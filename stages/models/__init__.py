@@ -1,1 +1,1 @@
-"""One architecture per file, readable alone: `build(input_shape, n_classes, **options)`, `forward(x, length) -> logits`."""
+"""One architecture per file, readable alone: `build(input_shape, n_classes, **options)`, `forward(x, length)`."""

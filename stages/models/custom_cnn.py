@@ -1,9 +1,11 @@
 """The tuned CNN for 48x48 faces: blocks of two convolutions, each block half the side, then one hidden dense layer."""
 
+from typing import Literal
+
 import torch
 from torch import nn
 
-from stages.core.options import Fraction, Literal, PositiveInt
+from stages.core.options import Fraction, PositiveInt, PositiveInts
 
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU}
 
@@ -12,7 +14,7 @@ def build(
     input_shape: tuple[int, int, int],
     n_classes: int,
     *,
-    widths: list[PositiveInt],
+    widths: PositiveInts,
     activation: Literal["relu", "leaky_relu", "elu"] = "leaky_relu",
     dropout: Fraction = 0.25,
     hidden: PositiveInt = 256,

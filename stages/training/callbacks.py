@@ -56,8 +56,8 @@ class Progress(Callback):
 class ResumePoint(Callback):
     """The whole state after every epoch, in one file that is whole or the one before.
 
-    Not Lightning's `save_last`: with a monitor, that is written on a new best only. Must stand last among the callbacks,
-    so that it saves what the others know of this epoch.
+    Not Lightning's `save_last`: with a monitor, that is written on a new best only. Must stand last among the
+    callbacks, so that it saves what the others know of this epoch.
     """
 
     def __init__(self, path: Path) -> None:

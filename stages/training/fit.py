@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
+from stages.core.checks import UserError
 from stages.core.schema import Loss, Machine, Run
 from stages.training.callbacks import Progress, ResumePoint
 from stages.training.learner import Learner
@@ -41,28 +43,33 @@ def class_weights(loss: Loss, classes: list[str], counts: np.ndarray) -> torch.T
     return torch.tensor([loss.class_weights[name] for name in classes], dtype=torch.float32)
 
 
-def make_trainer(run: Run, machine: Machine, max_epochs: int, callbacks: list, logger: TensorBoardLogger) -> lightning.Trainer:
+def make_trainer(
+    run: Run, machine: Machine, max_epochs: int, callbacks: list, logger: TensorBoardLogger
+) -> lightning.Trainer:
     """Lightning's trainer with its own progress bar, checkpoints, summaries and sampler left out: those are ours."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     torch.set_num_threads(machine.threads)
-    return lightning.Trainer(
-        accelerator=machine.accelerator,
-        devices=machine.devices,
-        strategy=machine.strategy,
-        num_nodes=machine.nodes,
-        precision=run.precision,
-        max_epochs=max_epochs,
-        gradient_clip_val=run.gradient_clip_norm,
-        deterministic="warn",
-        callbacks=callbacks,
-        logger=logger,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    try:
+        return lightning.Trainer(
+            accelerator=machine.accelerator,
+            devices=machine.devices,
+            strategy=machine.strategy,
+            num_nodes=machine.nodes,
+            precision=run.precision,
+            max_epochs=max_epochs,
+            gradient_clip_val=run.gradient_clip_norm,
+            deterministic="warn",
+            callbacks=callbacks,
+            logger=logger,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except MisconfigurationException as error:  # no such accelerator here, or not as many devices
+        raise UserError(f"machine: {error}") from None
 
 
 def fit(
@@ -102,7 +109,7 @@ def fit(
 def resume_folder(folder: Path, digest: str) -> Path:
     """`folder`/<digest>; what other params, data or code left there is removed, since nothing can continue it."""
     for other in folder.glob("*"):
-        if other.name != digest:
+        if other.is_dir() and other.name != digest:
             shutil.rmtree(other)
     return folder / digest
 

@@ -34,11 +34,13 @@ class Learner(lightning.LightningModule):
         self.schedule: Schedule | None = None
         self._waiting_schedule_state: dict | None = None
         # train and validation, each means of loss and hits that stay right over several devices
-        self.mean_loss = nn.ModuleDict({part: MeanMetric() for part in ("train_", "validation_")})
-        self.hits = nn.ModuleDict({part: MeanMetric() for part in ("train_", "validation_")})
+        # (a loss that is no number must show, which by default torchmetrics would leave out of the mean)
+        parts = ("train_", "validation_")
+        self.mean_loss = nn.ModuleDict({part: MeanMetric(nan_strategy="disable") for part in parts})
+        self.hits = nn.ModuleDict({part: MeanMetric(nan_strategy="disable") for part in parts})
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimiser; the schedule steps in our own hooks, since Lightning saves ReduceLROnPlateau before its step."""
+        """The optimiser; the schedule steps in our own hooks: Lightning saves ReduceLROnPlateau before its step."""
         optimizer = lookup.build("training.optimizers", self.run.optimizer, self.recogniser.parameters())
         total_steps = int(self.trainer.estimated_stepping_batches)
         horizon = Horizon(self.max_epochs, total_steps, MODES[self.run.monitor])
@@ -64,7 +66,9 @@ class Learner(lightning.LightningModule):
             x = self.augmentation(x) if self.augmentation is not None else x
         loss = self._score(x, length, label, "train_") + self.recogniser.penalty()
         if not torch.isfinite(loss):
-            raise UserError(f"the loss is {loss.item()} at step {self.global_step}: lower runs.….optimizer.lr or clip gradients")
+            raise UserError(
+                f"the loss is {loss.item()} at step {self.global_step}: lower runs.….optimizer.lr or clip gradients"
+            )
         return loss
 
     def on_train_batch_end(self, *_: object) -> None:

@@ -84,6 +84,8 @@ def load(folder: Path, weights: Literal["best", "final"] = "best") -> TrainedMod
         raise UserError(f"{path}: no such file; train the run first: dvc repro") from None
     except KeyError as error:
         raise UserError(f"{folder / 'model.json'}: {error} is missing; not a model this project wrote") from None
-    except (SafetensorError, RuntimeError, ModuleNotFoundError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{folder / 'model.json'}: not a model this project wrote: {error}") from None
+    except (SafetensorError, RuntimeError) as error:
         raise UserError(f"{path}: does not fit model.json: {' '.join(str(error).split())[:200]}") from None
     return TrainedModel(recogniser.eval(), info)

@@ -1,11 +1,11 @@
 """Learning-rate schedules by the name and options `runs.<run>.schedule` gives."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch.optim import Optimizer, lr_scheduler
 
-from stages.core.options import Fraction, Literal, NonNegativeFloat, PositiveFloat, PositiveInt
-
+from stages.core.options import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 # Which way each figure a run may monitor improves.
 MODES = {"validation_loss": "min", "validation_accuracy": "max"}

@@ -21,7 +21,7 @@ def written(tmp_path_factory):
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     folder = tmp_path_factory.mktemp("rows")
     found = figures.compute(labels, probabilities, [""] * 3000, CLASSES, 7)
-    rows.write_all(folder, labels, probabilities, CLASSES, found)
+    rows.write_all(folder, labels, probabilities, CLASSES, found, "FER-2013")
     return folder, labels, probabilities
 
 
@@ -39,6 +39,14 @@ def test_whole_files_with_unix_line_ends(written):
         "roc.csv",
     ]
     assert all(b"\r" not in path.read_bytes() for path in folder.iterdir())
+
+
+def test_last_column_names_the_corpus(written):
+    folder, *_ = written
+    for path in folder.iterdir():
+        found = table(path)
+        assert list(found[0])[-1] == "corpus"
+        assert {row["corpus"] for row in found} == {"FER-2013"}
 
 
 def test_confusion_has_a_row_per_sample(written):
@@ -85,11 +93,12 @@ def test_calibration_covers_every_sample_once(written):
 def test_absent_class_has_an_empty_row_and_no_curve(tmp_path):
     labels, probabilities = np.array([0, 1, 0]), np.array([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.2, 0.2, 0.6]])
     found = figures.compute(labels, probabilities, [""] * 3, ["a", "b", "c"], 7)
-    rows.write_all(tmp_path, labels, probabilities, ["a", "b", "c"], found)
-    assert "c,,,,0\n" in (tmp_path / "per_class.csv").read_text()
+    rows.write_all(tmp_path, labels, probabilities, ["a", "b", "c"], found, "synthetic")
+    assert "c,,,,0,synthetic\n" in (tmp_path / "per_class.csv").read_text()
     assert {row["class"] for row in table(tmp_path / "roc.csv")} == {"a", "b", "macro"}
 
 
 def test_one_true_class_has_no_curve_at_all(tmp_path):
-    rows.write_roc(tmp_path / "roc.csv", np.array([0, 0]), np.array([[0.7, 0.3], [0.6, 0.4]]), ["a", "b"])
-    assert (tmp_path / "roc.csv").read_text() == "class,fpr,tpr\n"
+    path, scores = tmp_path / "roc.csv", np.array([[0.7, 0.3], [0.6, 0.4]])
+    rows.write_roc(path, np.array([0, 0]), scores, ["a", "b"], "synthetic")
+    assert path.read_text() == "class,fpr,tpr,corpus\n"

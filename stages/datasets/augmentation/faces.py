@@ -1,7 +1,6 @@
 """Augmentation of face images with kornia: every sample of a batch draws its own parameters, on the batch's device."""
 
 import kornia.augmentation as kornia
-import torch
 from torch import nn
 
 from stages.core.options import Fraction, NonNegativeFloat, Probability

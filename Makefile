@@ -1,0 +1,49 @@
+# Two commands matter: `make repro` and `make test`. Each sets up a fresh machine first.
+VENV ?= .venv
+PYTHON ?= python3
+# For pip, such as an index of CPU wheels of PyTorch: make repro PIP_ARGS="--extra-index-url https://…"
+PIP_ARGS ?=
+
+BIN = $(abspath $(VENV))/bin
+RUN = PATH="$(BIN):$$PATH"
+
+.PHONY: repro check test lint bench clean help
+
+help:
+	@echo "make repro   set up, then the whole pipeline (synthetic corpora unless params.yaml says otherwise)"
+	@echo "make check   validate params.yaml"
+	@echo "make test    set up, then all tests"
+	@echo "make lint    ruff: rules and format"
+	@echo "make bench   speed, as ratios to the plainest code that does the same"
+	@echo "make clean   remove caches and what can be made again; data/ and the environment stay"
+
+repro: check
+	$(RUN) dvc repro
+
+check: $(VENV)/.installed
+	@$(RUN) python -m stages.core.params
+
+test: $(VENV)/.installed-dev
+	$(RUN) python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+bench: $(VENV)/.installed-dev
+	$(RUN) python -m stages.apps.bench
+
+clean:
+	rm -rf .pytest_cache .ruff_cache .hypothesis data/checkpoints data/logs
+	find stages tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installed anew whenever the requirements change.
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(PIP_ARGS) -r requirements.txt
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install $(PIP_ARGS) -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,1 @@
+"""For a person or a device: what stands on top of the pipeline."""

@@ -1,0 +1,172 @@
+"""`make bench`: how fast the pipeline is, as ratios to the plainest code that does the same on this machine.
+
+Needs what `make repro` leaves in data/. Absolute times are noisy; each ratio is the median of alternating pairs.
+"""
+
+import io
+import statistics
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback
+from PIL import Image
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from stages.core import lookup
+from stages.core.checks import exit_with_one_line, warn
+from stages.core.files import read_json
+from stages.core.params import load
+from stages.core.schema import Params, Run
+from stages.corpora import fer2013
+from stages.corpora.archive.pack import pack
+from stages.datasets.batches import MemoryBatches
+from stages.datasets.decoding import decode
+from stages.datasets.store import Store
+from stages.features import faces
+from stages.training import model_folder
+from stages.training.fit import make_trainer
+from stages.training.learner import Learner
+
+IMAGES = 12_000
+STEPS = 30
+PAIRS = 5
+
+
+def main() -> None:
+    params = load(Path("params.yaml"))
+    torch.set_num_threads(params.machine.threads)
+    prepare_against_pillow(params.machine.workers)
+    for run in params.runs:
+        training_against_bare_loop(run, params)
+
+
+def ratio(ours: Callable[[], float], plain: Callable[[], float]) -> tuple[float, float, float]:
+    """Medians of both rates (higher is faster), and the median of their ratios pair by pair."""
+    pairs = [(ours(), plain()) for _ in range(PAIRS)]
+    middle = [statistics.median(column) for column in zip(*pairs, strict=True)]
+    return middle[0], middle[1], statistics.median(one / other for one, other in pairs)
+
+
+def prepare_against_pillow(workers: int) -> None:
+    """Decoding a zip of 48x48 JPEGs in worker processes against one process with Pillow."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = write_jpegs(Path(folder))
+        compute = partial(faces.compute, size_px=48, color="gray")
+
+        def ours() -> float:
+            start = time.perf_counter()
+            count = sum(len(chunk.records) for chunk in decode(fer2013.read(archive), compute, workers))
+            return count / (time.perf_counter() - start)
+
+        ours()  # starts the worker processes, which later calls reuse
+        rates = ratio(ours, partial(pillow_rate, archive))
+    print(f"prepare, {IMAGES:,} JPEGs of 48x48: {rates[0]:,.0f} images/s, Pillow loop {rates[1]:,.0f}: x{rates[2]:.2f}")
+
+
+def pillow_rate(archive: Path) -> float:
+    """Images per second of the plain loop."""
+    start = time.perf_counter()
+    with zipfile.ZipFile(archive) as members:
+        images = [np.asarray(Image.open(io.BytesIO(members.read(name))).convert("L")) for name in members.namelist()]
+    return len(np.stack(images)) / (time.perf_counter() - start)
+
+
+def write_jpegs(folder: Path) -> Path:
+    """A FER-2013-like zip of random faces-sized images, different in every pixel."""
+    random, source = np.random.default_rng(0), folder / "source.zip"
+    with zipfile.ZipFile(source, "w") as members:
+        for index in range(IMAGES):
+            image = io.BytesIO()
+            coarse = random.integers(0, 256, (12, 12), dtype=np.uint8)
+            Image.fromarray(coarse).resize((48, 48), Image.Resampling.BICUBIC).save(image, "JPEG", quality=90)
+            members.writestr(f"train/{fer2013.CODES[index % 7]}/Training_{index}.jpg", image.getvalue())
+    pack(source, folder / "faces.zip")
+    return folder / "faces.zip"
+
+
+def training_against_bare_loop(key: str, params: Params) -> None:
+    """Images per second of Lightning's loop with our batches against a bare PyTorch loop, start-up left out."""
+    model, dataset = Path("data/models") / key, Path("data/prepared") / f"{params.runs[key].dataset}.h5"
+    if not model.exists():
+        warn(f"{key}: no {model}; run `make repro` first")
+        return
+    run, info = params.runs[key], read_json(model / "model.json")
+    with Store(dataset) as store:
+        indices = np.arange(min(STEPS * run.batch_size, len(store)) // run.batch_size * run.batch_size)
+    batches = MemoryBatches(dataset, indices, run.batch_size, shuffle_seed=params.seed)
+    rates = ratio(partial(our_rate, info, run, params, batches), partial(bare_rate, info, run, batches))
+    share = rates[1] * flops_per_image(info, batches) / matrix_flops_per_s(run)
+    print(
+        f"{key}, {run.precision}, batch {run.batch_size}: {rates[0]:,.0f} images/s, bare loop {rates[1]:,.0f}: "
+        f"x{rates[2]:.2f}; the bare loop runs at {share:.0%} of a matrix product's FLOP/s"
+    )
+
+
+class Stopwatch(Callback):
+    """Seconds between the end of the first batch and the end of the last: start-up left out."""
+
+    def on_train_batch_end(self, *arguments: object) -> None:
+        index = arguments[-1]
+        self.start = time.perf_counter() if index == 0 else self.start
+        self.seconds = time.perf_counter() - self.start
+
+
+def our_rate(info: dict, run: Run, params: Params, batches: MemoryBatches) -> float:
+    """Images per second of the training loop the pipeline runs, its augmentation included."""
+    watch = Stopwatch()
+    augmentation = lookup.build("datasets.augmentation", run.augmentation) if run.augmentation else None
+    learner = Learner(model_folder.build(info), augmentation, run, None, 1, params.seed)
+    trainer = make_trainer(run, params.machine.model_copy(update={"accelerator": "cpu"}), 1, [watch], False)
+    trainer.fit(learner, batches)
+    return (len(batches) - 1) * run.batch_size / watch.seconds
+
+
+def autocast(run: Run) -> torch.autocast:
+    """The run's precision, as Lightning sets it."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=run.precision != "32-true")
+
+
+def bare_rate(info: dict, run: Run, batches: MemoryBatches) -> float:
+    """Images per second of forward, loss, backward and step, and nothing else."""
+    network = model_folder.build(info).train()
+    optimizer = torch.optim.Adam(network.parameters())
+    start = 0.0
+    for index, (packed, _, label) in enumerate(batches):
+        with autocast(run):
+            loss = nn.functional.cross_entropy(network(network.unpack(packed)), label)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        start = time.perf_counter() if index == 0 else start
+    return (len(batches) - 1) * run.batch_size / (time.perf_counter() - start)
+
+
+def flops_per_image(info: dict, batches: MemoryBatches) -> float:
+    """Floating-point operations of one training step, per image."""
+    network = model_folder.build(info).train()
+    packed, _, label = next(iter(batches))
+    with FlopCounterMode(display=False) as counter:
+        nn.functional.cross_entropy(network(network.unpack(packed)), label).backward()
+    return counter.get_total_flops() / len(packed)
+
+
+def matrix_flops_per_s(run: Run, side: int = 2048) -> float:
+    """What this machine's matrix product reaches in the run's precision."""
+    a, b = torch.rand(side, side), torch.rand(side, side)
+    with autocast(run):
+        a @ b
+        start = time.perf_counter()
+        for _ in range(5):
+            a @ b
+    return 5 * 2 * side**3 / (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)

@@ -1,0 +1,456 @@
+"""Every mistake in params.yaml gives exactly one line that says where, what is allowed and what was received."""
+
+import contextlib
+import copy
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from stages.core import params
+from stages.core.checks import UserError
+
+ROOT = Path(__file__).parents[2]
+COMMITTED = (ROOT / "params.yaml").read_text(encoding="utf-8")
+RUN = "runs.faces_custom_cnn"
+
+# What the tests of mistakes start from: independent of the corpora and runs the committed file has.
+SMALL = YAML(typ="safe", pure=True).load("""
+seed: 7
+machine: {workers: 2, threads: 2, accelerator: auto, devices: auto, strategy: auto, nodes: 1}
+prepare: {max_rejected_fraction: 0.01}
+corpora:
+  faces:
+    {name: null, reader: fer2013, source: synthetic, checksum: null, classes: [angry, happy, sad],
+     synthetic: {seed: 7, size: 1400, max_epochs: 4}}
+datasets: {faces: {corpus: faces, feature: {name: faces, size_px: 48, color: gray}}}
+splits: {faces: {protocol: official, seed: 7, fold: 0, validation_fraction: 0.1, on_duplicate: report}}
+runs:
+  faces_custom_cnn:
+    corpus: faces
+    dataset: faces
+    model: {name: custom_cnn, widths: [8, 8], residual: false, dropout: 0.25}
+    loss: {class_weights: none, label_smoothing: 0.0}
+    optimizer: {name: adam, lr: 0.001}
+    gradient_clip_norm: null
+    schedule: {name: step, step_epochs: 4, gamma: 0.6}
+    batch_size: 16
+    max_epochs: 30
+    early_stopping: 8
+    monitor: validation_accuracy
+    augmentation: {name: faces, horizontal_flip: 0.5}
+    precision: 32-true
+    loading: memory
+""")
+MISSING = object()
+
+
+def changed(**changes):
+    """SMALL with the value at each dotted path replaced, or taken out."""
+    content = copy.deepcopy(SMALL)
+    for path, value in changes.items():
+        *folders, last = path.split(".")
+        at = content
+        for key in folders:
+            at = at[key]
+        if value is MISSING:
+            del at[last]
+        else:
+            at[last] = value
+    return content
+
+
+def write(folder, content):
+    path = folder / "params.yaml"
+    if isinstance(content, str):
+        path.write_text(content, encoding="utf-8")
+    else:
+        with path.open("w", encoding="utf-8") as stream:
+            YAML(typ="safe", pure=True).dump(content, stream)
+    return path
+
+
+def mistakes(folder, content):
+    """The lines, without the file's path in front."""
+    path = write(folder, content)
+    with pytest.raises(UserError) as caught:
+        params.load(path)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(f"{path}: ") for line in lines)
+    return [line.removeprefix(f"{path}: ") for line in lines]
+
+
+def test_committed_file_is_in_order():
+    assert params.load(ROOT / "params.yaml").runs
+
+
+def test_small_file_is_in_order(tmp_path):
+    assert params.load(write(tmp_path, SMALL)).runs["faces_custom_cnn"].optimizer["lr"] == 0.001
+
+
+def test_committed_defaults_are_offline():
+    assert {corpus.source for corpus in params.load(ROOT / "params.yaml").corpora.values()} == {"synthetic"}
+
+
+RUN_KEYS = (
+    "corpus, dataset, model, loss, optimizer, gradient_clip_norm, schedule, batch_size, max_epochs, early_stopping, "
+    "monitor, augmentation, precision, loading"
+)
+EMOTIONS = "'angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral', 'contempt', 'calm' or 'boredom'"
+SOURCES = "synthetic, an absolute path, https://…, kaggle:<owner>/<slug>"
+
+# (changes, the one line): the value that is wrong, where it stands, and what the user reads.
+ONE_LINE = [
+    # unknown keys
+    (
+        {"sead": 7},
+        "sead: unknown key; Did you mean 'seed'? allowed: seed, machine, prepare, corpora, datasets, splits, runs",
+    ),
+    (
+        {"machine.treads": 2},
+        "machine.treads: unknown key; Did you mean 'threads'? "
+        "allowed: workers, threads, accelerator, devices, strategy, nodes",
+    ),
+    ({f"{RUN}.wibble": 2}, f"{RUN}.wibble: unknown key; allowed: {RUN_KEYS}"),
+    (
+        {"corpora.faces.synthetic.sise": 2},
+        "corpora.faces.synthetic.sise: unknown key; Did you mean 'size'? allowed: seed, size, max_epochs",
+    ),
+    (
+        {f"{RUN}.schedule.gama": 0.5},
+        f"{RUN}.schedule.gama: unknown key; Did you mean 'gamma'? allowed: step_epochs, gamma",
+    ),
+    (
+        {"datasets.faces.feature.size": 48},
+        "datasets.faces.feature.size: unknown key; Did you mean 'size_px'? allowed: size_px, color",
+    ),
+    ({f"{RUN}.schedule": {"name": "constant", "lr": 1.0}}, f"{RUN}.schedule.lr: unknown key; allowed: none"),
+    # wrong types
+    ({f"{RUN}.optimizer.lr": "fast"}, f"{RUN}.optimizer.lr: allowed: a number; received: 'fast'"),
+    ({f"{RUN}.optimizer.lr": True}, f"{RUN}.optimizer.lr: allowed: a number; received: true"),
+    ({f"{RUN}.batch_size": 3.5}, f"{RUN}.batch_size: allowed: a whole number; received: 3.5"),
+    ({f"{RUN}.batch_size": True}, f"{RUN}.batch_size: allowed: a whole number; received: true"),
+    ({f"{RUN}.batch_size": None}, f"{RUN}.batch_size: allowed: a whole number; received: null"),
+    ({f"{RUN}.model.residual": 1}, f"{RUN}.model.residual: allowed: true or false; received: 1"),
+    ({f"{RUN}.model.widths": 32}, f"{RUN}.model.widths: allowed: a list; received: 32"),
+    ({f"{RUN}.model.widths": [32, "a"]}, f"{RUN}.model.widths.1: allowed: a whole number; received: 'a'"),
+    ({f"{RUN}.gradient_clip_norm": "x"}, f"{RUN}.gradient_clip_norm: allowed: a number or null; received: 'x'"),
+    ({"corpora.faces.name": 2013}, "corpora.faces.name: allowed: text or null; received: 2013"),
+    ({"seed": date(2024, 1, 1)}, "seed: allowed: a whole number; received: datetime.date(2024, 1, 1)"),
+    # ranges
+    ({f"{RUN}.optimizer.lr": -1}, f"{RUN}.optimizer.lr: allowed: more than 0; received: -1"),
+    ({f"{RUN}.optimizer.lr": float("inf")}, f"{RUN}.optimizer.lr: allowed: a finite number; received: inf"),
+    ({f"{RUN}.model.dropout": 1.0}, f"{RUN}.model.dropout: allowed: less than 1; received: 1.0"),
+    ({f"{RUN}.gradient_clip_norm": 0}, f"{RUN}.gradient_clip_norm: allowed: more than 0 or null; received: 0"),
+    ({"seed": -1}, "seed: allowed: 0 or more; received: -1"),
+    (
+        {"splits.faces.validation_fraction": 0.7},
+        "splits.faces.validation_fraction: allowed: 0.5 or less; received: 0.7",
+    ),
+    ({"machine.devices": 0}, "machine.devices: allowed: more than 0 or 'auto'; received: 0"),
+    (
+        {"machine.devices": "aut"},
+        "machine.devices: allowed: a whole number or 'auto'; received: 'aut'. Did you mean 'auto'?",
+    ),
+    # words from a fixed list
+    (
+        {f"{RUN}.precision": "32"},
+        f"{RUN}.precision: allowed: '32-true', 'bf16-mixed' or '16-mixed'; received: '32'",
+    ),
+    (
+        {f"{RUN}.monitor": "validation_acuracy"},
+        f"{RUN}.monitor: allowed: 'validation_accuracy' or 'validation_loss'; received: 'validation_acuracy'. "
+        "Did you mean 'validation_accuracy'?",
+    ),
+    (
+        {"corpora.faces.classes": ["angry", "hapy"]},
+        f"corpora.faces.classes.1: allowed: {EMOTIONS}; received: 'hapy'. Did you mean 'happy'?",
+    ),
+    # names
+    (
+        {f"{RUN}.model.name": "custom_cn"},
+        f"{RUN}.model.name: unknown name; Did you mean 'custom_cnn'? allowed: MODELS; received: 'custom_cn'",
+    ),
+    (
+        {"corpora.faces.reader": "fer2031"},
+        "corpora.faces.reader: unknown name; Did you mean 'fer2013'? allowed: CORPORA; received: 'fer2031'",
+    ),
+    (
+        {f"{RUN}.optimizer.name": "adm"},
+        f"{RUN}.optimizer.name: unknown name; Did you mean 'adam'? allowed: OPTIMIZERS; received: 'adm'",
+    ),
+    (
+        {"splits.faces.protocol": "oficial"},
+        "splits.faces.protocol: unknown name; Did you mean 'official'? allowed: PROTOCOLS; received: 'oficial'",
+    ),
+    ({f"{RUN}.model.name": MISSING}, f"{RUN}.model.name: missing; allowed: MODELS"),
+    ({f"{RUN}.model.name": ["x"]}, f"{RUN}.model.name: unknown name; allowed: MODELS; received: ['x']"),
+    # missing keys
+    ({f"{RUN}.batch_size": MISSING}, f"{RUN}.batch_size: missing"),
+    ({f"{RUN}.optimizer.lr": MISSING}, f"{RUN}.optimizer.lr: missing"),
+    ({"prepare": MISSING}, "prepare: missing"),
+    ({"corpora": MISSING}, "corpora: missing"),
+    # a scalar or nothing where a section belongs
+    ({"machine": None}, "machine: allowed: a mapping; received: null"),
+    ({"corpora": 3}, "corpora: allowed: a mapping; received: 3"),
+    ({"corpora.faces": "synthetic"}, "corpora.faces: allowed: a mapping; received: 'synthetic'"),
+    ({"runs": None}, "runs: allowed: a mapping; received: null"),
+    ({"runs": {}}, "runs: allowed: 1 or more of them; received: {}"),
+    ({f"{RUN}.loss": "none"}, f"{RUN}.loss: allowed: a mapping; received: 'none'"),
+    (
+        {f"{RUN}.model": "custom_cnn"},
+        f"{RUN}.model: allowed: a mapping {{name: …, <option>: …}}; received: 'custom_cnn'",
+    ),
+    (
+        {f"{RUN}.augmentation": "faces"},
+        f"{RUN}.augmentation: allowed: a mapping {{name: …, <option>: …}} or null; received: 'faces'",
+    ),
+    # sources
+    (
+        {"corpora.faces.source": "/data/fer2013.zip"},
+        "corpora.faces.name: missing; a real source needs a name (such as FER-2013), shown with every figure",
+    ),
+    (
+        {"corpora.faces.source": "https://example.org/fer.zip", "corpora.faces.name": "FER-2013"},
+        "corpora.faces.checksum: missing; a URL needs 'sha256:<hex>' or 'md5:<hex>'",
+    ),
+    (
+        {"corpora.faces.source": "data/fer2013.zip", "corpora.faces.name": "FER-2013"},
+        f"corpora.faces.source: allowed: {SOURCES}; received: 'data/fer2013.zip'",
+    ),
+    (
+        {"corpora.faces.source": "sythetic"},
+        f"corpora.faces.source: allowed: {SOURCES}; received: 'sythetic'",
+    ),
+    (
+        {"corpora.faces.source": "kaggle:fer2013", "corpora.faces.name": "FER-2013"},
+        f"corpora.faces.source: allowed: {SOURCES}; received: 'kaggle:fer2013'",
+    ),
+    # sections that contradict each other
+    (
+        {f"{RUN}.corpus": "face"},
+        f"{RUN}.corpus: allowed: 'faces', its dataset's; received: 'face'",
+    ),
+    (
+        {f"{RUN}.dataset": "face"},
+        f"{RUN}.dataset: unknown name; Did you mean 'faces'? allowed: faces; received: 'face'",
+    ),
+    (
+        {"datasets.faces.corpus": "speech"},
+        "datasets.faces.corpus: unknown name; allowed: faces; received: 'speech'",
+    ),
+    ({"splits.faces": MISSING}, "splits.faces: missing; every corpus needs a split"),
+    ({"splits.face": SMALL["splits"]["faces"]}, "splits.face: no such corpus; Did you mean 'faces'? allowed: faces"),
+    # classes and their weights
+    (
+        {"corpora.faces.classes": ["happy", "sad", "happy"]},
+        "corpora.faces.classes: 'happy' stands 2 times; allowed: each class once",
+    ),
+    ({"corpora.faces.classes": ["happy"]}, "corpora.faces.classes: allowed: 2 or more of them; received: ['happy']"),
+    (
+        {f"{RUN}.loss.class_weights": "blanced"},
+        f"{RUN}.loss.class_weights: allowed: 'none' or 'balanced' or a mapping; received: 'blanced'. "
+        "Did you mean 'balanced'?",
+    ),
+    (
+        {f"{RUN}.loss.class_weights": 2},
+        f"{RUN}.loss.class_weights: allowed: 'none' or 'balanced' or a mapping; received: 2",
+    ),
+    (
+        {f"{RUN}.loss.class_weights": {"angry": 1.0, "happy": 1.0, "sad": -1.0}},
+        f"{RUN}.loss.class_weights.sad: allowed: more than 0; received: -1.0",
+    ),
+    (
+        {f"{RUN}.loss.class_weights": {"angry": 1.0, "fear": 1.0}},
+        f"{RUN}.loss.class_weights: allowed: one weight for each of angry, happy, sad; received: angry, fear",
+    ),
+    # keys, which form stage names and paths
+    (
+        {"runs.Faces": SMALL["runs"]["faces_custom_cnn"]},
+        "runs.Faces: allowed: a key (text) of a-z, 0-9, _ and -; received: 'Faces'",
+    ),
+    (
+        {"runs.a@b": SMALL["runs"]["faces_custom_cnn"]},
+        "runs.a@b: allowed: a key (text) of a-z, 0-9, _ and -; received: 'a@b'",
+    ),
+    (
+        {"runs": {3: SMALL["runs"]["faces_custom_cnn"]}},
+        "runs.3: allowed: a key (text) of a-z, 0-9, _ and -; received: 3",
+    ),
+]
+
+
+def spelled_out(line):
+    """Names that more corpora and models will join stand for all there are."""
+    rooms = {"MODELS": "models", "CORPORA": "corpora"}
+    rooms |= {"OPTIMIZERS": "training.optimizers", "PROTOCOLS": "datasets.protocols"}
+    for word, room in rooms.items():
+        line = line.replace(word, ", ".join(params.lookup.names(room)))
+    return line
+
+
+@pytest.mark.parametrize(("changes", "line"), ONE_LINE, ids=[line[:60] for _, line in ONE_LINE])
+def test_one_mistake_gives_one_line(tmp_path, changes, line):
+    assert mistakes(tmp_path, changed(**changes)) == [spelled_out(line)]
+
+
+def test_all_mistakes_at_once(tmp_path):
+    content = changed(**{"sead": 1, f"{RUN}.batch_size": 0, f"{RUN}.optimizer.lr": "x", "splits.faces": MISSING})
+    assert [line.split(":")[0] for line in mistakes(tmp_path, content)] == [
+        f"{RUN}.batch_size",
+        "sead",
+        f"{RUN}.optimizer.lr",
+        "splits.faces",
+    ]
+
+
+def test_run_of_a_corpus_with_another_datasets_corpus(tmp_path):
+    content = changed(**{"corpora.others": SMALL["corpora"]["faces"], "splits.others": SMALL["splits"]["faces"]})
+    content["runs"]["faces_custom_cnn"]["corpus"] = "others"
+    assert mistakes(tmp_path, content) == [f"{RUN}.corpus: allowed: 'faces', its dataset's; received: 'others'"]
+
+
+@pytest.mark.parametrize(
+    "source", ["kaggle:msambare/fer2013", "kaggle:msambare/fer2013/versions/1", "/data/fer2013.zip", "/data/fer2013"]
+)
+def test_real_sources(tmp_path, source):
+    params.load(write(tmp_path, changed(**{"corpora.faces.source": source, "corpora.faces.name": "FER-2013"})))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "allowed: a mapping with SECTIONS; received: an empty file"),
+        ("# only a comment\n", "allowed: a mapping with SECTIONS; received: an empty file"),
+        ("- seed\n- 7\n", "allowed: a mapping with SECTIONS; received: ['seed', 7]"),
+        ("seed", "allowed: a mapping with SECTIONS; received: 'seed'"),
+        (
+            "seed: 7\nseed: 8\n",
+            'line 2: not valid YAML: found duplicate key "seed" with value "8" (original value: "7")',
+        ),
+        ("seed: [7\n", "line 2: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        ("seed: 7\n\tmachine: 3\n", "line 2: not valid YAML: found character '\\t' that cannot start any token"),
+        (
+            "seed: !!python/object:os.system 7\n",
+            "line 1: not valid YAML: could not determine a constructor for the tag "
+            "'tag:yaml.org,2002:python/object:os.system'",
+        ),
+        ("seed: 2024-13-45\n", "not valid YAML: 'month must be in 1..12'"),
+    ],
+)
+def test_what_is_no_mapping(tmp_path, text, line):
+    sections = "seed, machine, prepare, corpora, datasets, splits, runs"
+    assert mistakes(tmp_path, text) == [line.replace("SECTIONS", sections)]
+
+
+@pytest.mark.parametrize("content", [b"seed: \xff\n", b"\x00\x01", b"[" * 700, b"seed: " + b"9" * 5000])
+def test_hostile_bytes(tmp_path, content):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError):
+        params.load(path)
+
+
+def test_aliases_that_multiply(tmp_path):
+    """Ten levels of ten aliases are 10^10 entries to whoever writes them out."""
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    assert len(mistakes(tmp_path, "\n".join(levels) + "\nseed: *a9\n")) > 10
+
+
+def test_keys_with_control_characters_stay_on_their_line(tmp_path):
+    lines = mistakes(tmp_path, changed(**{"a\nb\x1b[2J": 1}))
+    assert len(lines) == 1
+    assert lines[0].startswith(r"a\nb\x1b[2J: unknown key; allowed: seed")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        params.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("number", ["3e-4", "1e-3", "5.0E-4", "1e-07"])
+def test_numbers_as_dvc_writes_them(tmp_path, number):
+    text = COMMITTED.replace("lr: 0.001", f"lr: {number}", 1)
+    assert text != COMMITTED
+    assert params.load(write(tmp_path, text)).runs["faces_keras_cnn"].optimizer["lr"] == float(number)
+
+
+def test_params_are_frozen(tmp_path):
+    loaded = params.load(write(tmp_path, SMALL))
+    with pytest.raises(ValueError, match="frozen"):
+        loaded.runs["faces_custom_cnn"].batch_size = 3
+
+
+def test_command_says_in_order_or_each_mistake(tmp_path):
+    good = write(tmp_path, SMALL)
+    bad = write(tmp_path / "bad", changed(seed=-1, sead=7)) if (tmp_path / "bad").mkdir() is None else None
+    results = [
+        subprocess.run([sys.executable, "-m", "stages.core.params", path], cwd=ROOT, capture_output=True, text=True)
+        for path in (good, bad)
+    ]
+    assert (results[0].returncode, results[0].stderr) == (0, "")
+    assert results[0].stdout == f"{good}: in order (1 corpora, 1 datasets, 1 runs)\n"
+    assert (results[1].returncode, results[1].stdout) == (1, "")
+    assert [line.split(": ")[:3] for line in results[1].stderr.splitlines()] == [
+        ["error", str(bad), "seed"],
+        ["error", str(bad), "sead"],
+    ]
+
+
+def places(content, path=()):
+    """The path of every leaf and subtree."""
+    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+        yield (*path, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, key))
+
+
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.dates(), st.binary(max_size=4),
+    st.sampled_from(["name", "none", "int", "faces", "custom_cnn", "dict[str,x]", "[key]", ".", "a.b"]),
+)  # fmt: skip
+junk = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(scalars.filter(lambda k: k == k), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_junk_anywhere_is_a_user_error(monkeypatch, data):
+    content = copy.deepcopy(SMALL)
+    for _ in range(data.draw(st.integers(1, 3))):
+        *folders, last = data.draw(st.sampled_from(list(places(content))))
+        at = content
+        for key in folders:
+            at = at[key]
+        if isinstance(at, dict) and data.draw(st.booleans()):
+            at[data.draw(scalars)] = data.draw(junk)
+        else:
+            at[last] = data.draw(junk)
+    with monkeypatch.context() as patch:
+        patch.setattr(params, "_parse", lambda _: content)
+        try:
+            params.load(Path("params.yaml"))
+        except UserError as error:
+            told = str(error).splitlines()
+        else:
+            told = []
+    assert all(line.startswith("params.yaml: ") for line in told)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_damage_to_the_text_is_a_user_error(tmp_path, data):
+    start = data.draw(st.integers(0, len(COMMITTED)))
+    length = data.draw(st.integers(0, 20))
+    inserted = data.draw(st.text(alphabet="abz019 \n\t:-[]{}&*!|>'\"%@`#?,.~\\\x00é", max_size=6))
+    with contextlib.suppress(UserError):
+        params.load(write(tmp_path, COMMITTED[:start] + inserted + COMMITTED[start + length :]))

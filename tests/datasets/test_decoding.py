@@ -1,0 +1,76 @@
+"""Decoding over worker processes: order kept, damage named, memory bounded."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pytest
+
+from stages.core.checks import UserError
+from stages.core.records import DamagedSample, Record
+from stages.datasets.decoding import RECORDS_PER_CHUNK, decode, require_few
+
+
+def decode_number(data: bytes) -> np.ndarray:
+    if data.startswith(b"bad"):
+        raise DamagedSample("it says so itself")
+    return np.full((2, 2), int(data), dtype=np.int64)
+
+
+def compute(signal: np.ndarray, rate_hz: float | None) -> tuple[np.ndarray, int]:
+    return signal[None] * 2, int(signal[0, 0]) % 3
+
+
+def records(count: int, bad: tuple[int, ...] = (), taken: list[int] | None = None) -> Iterator[Record]:
+    for number in range(count):
+        if taken is not None:
+            taken.append(number)
+        data = b"bad" if number in bad else str(number).encode()
+        yield Record(f"r{number}", "happy", partial(bytes, data), decode_number)
+
+
+@pytest.mark.parametrize(("count", "workers"), [(5, 2), (512, 1), (1300, 2)])
+def test_order_is_kept_and_damage_is_named(count: int, workers: int):
+    bad = (0, 3, count - 1)
+    chunks = list(decode(records(count, bad), compute, workers))
+    kept = [number for number in range(count) if number not in bad]
+    assert [record.sample_id for chunk in chunks for record in chunk.records] == [f"r{number}" for number in kept]
+    x = np.concatenate([chunk.x for chunk in chunks])
+    assert x.shape == (len(kept), 1, 2, 2)
+    assert x[:, 0, 0, 0].tolist() == [2 * number for number in kept]
+    assert [steps for chunk in chunks for steps in chunk.length] == [number % 3 for number in kept]
+    rejected = [line for chunk in chunks for line in chunk.rejected]
+    assert rejected == [f"r{number}: it says so itself" for number in bad]
+
+
+def test_nothing_to_decode():
+    (chunk,) = decode(iter(()), compute, 2)
+    assert chunk.x is None
+    assert chunk.records == chunk.rejected == []
+
+
+def test_a_chunk_of_damage_alone():
+    (chunk,) = decode(records(3, (0, 1, 2)), compute, 2)
+    assert chunk.x is None
+    assert len(chunk.rejected) == 3
+
+
+def test_records_are_taken_as_they_are_needed():
+    taken: list[int] = []
+    chunks = decode(records(20 * RECORDS_PER_CHUNK, taken=taken), compute, 1)
+    next(chunks)
+    assert len(taken) <= 6 * RECORDS_PER_CHUNK
+    chunks.close()
+
+
+def test_require_few():
+    require_few([], 0, 0.0, "a.zip")
+    require_few(["a: x"], 100, 0.01, "a.zip")
+    with pytest.raises(UserError) as error:
+        require_few(["a: broken", "b: broken", "c: broken", "d: broken"], 100, 0.01, "a.zip")
+    line = str(error.value)
+    assert line.startswith("a.zip: 4 of 100 samples are damaged, allowed: 1.0%")
+    assert "a: broken; b: broken; c: broken" in line
+    assert "d: broken" not in line
+    with pytest.raises(UserError):
+        require_few(["a: x"], 1000, 0.0, "a.zip")

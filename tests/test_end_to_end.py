@@ -1,0 +1,184 @@
+"""The product as its user meets it: one small copy of the project, driven by the real `dvc` command line, offline.
+
+The tests run in this order, each from the state the one before committed: a training costs seconds.
+"""
+
+import csv
+import io
+import itertools
+import json
+import re
+import shutil
+import zipfile
+
+import pytest
+from conftest import RUN, as_real_folder
+
+STAGES = ["download@faces", "prepare@faces", "split@faces", f"train@{RUN}", f"evaluate@{RUN}", "report"]
+# A run as a user adds one: all on one line, in the grammar of `-S`.
+EXTRA = (
+    "{corpus:faces,dataset:faces,model:{name:custom_cnn,widths:[4],hidden:4},"
+    "loss:{class_weights:balanced,label_smoothing:0.1},optimizer:{name:adamw,lr:0.01},gradient_clip_norm:1.0,"
+    "schedule:{name:cosine},batch_size:16,max_epochs:1,early_stopping:null,monitor:validation_loss,"
+    "augmentation:null,precision:32-true,loading:memory}"
+)
+
+
+@pytest.fixture
+def clone(reproduced):
+    """The copy, put back to what is committed after each test, so that a failing one spoils no other."""
+    clone, _ = reproduced
+    yield clone
+    clone.run("git", "reset", "-q", "--hard")
+    clone.run("dvc", "checkout", "-q", "--force")
+
+
+def read_metrics(clone, run):
+    return json.loads((clone.root / f"metrics/runs/{run}.json").read_text())
+
+
+def model_info(clone, run):
+    return json.loads((clone.root / f"data/models/{run}/model.json").read_text())
+
+
+def test_repro_makes_everything_from_nothing(reproduced):
+    clone, stages = reproduced
+    assert sorted(stages) == sorted(STAGES)
+    assert stages[-1] == "report"
+    metrics = read_metrics(clone, RUN)
+    assert (metrics["source"], metrics["name"], metrics["synthetic"]) == ("synthetic", "synthetic", True)
+    assert (model_info(clone, RUN)["max_epochs"], model_info(clone, RUN)["synthetic"]) == (1, True)
+    assert list(json.loads((clone.root / "metrics/summary.json").read_text())["runs"]) == [RUN]
+    # what a killed training would continue from is gone with its success
+    assert list((clone.root / "data").glob("checkpoints/*")) == []
+
+
+def test_repro_again_runs_nothing(clone):
+    assert clone.stages_run("dvc", "repro") == []
+    assert clone.run("git", "status", "--porcelain") == ""
+
+
+def test_where_it_runs_re_runs_nothing(clone):
+    clone.edit_params(lambda params: params["machine"].update(workers=2, threads=2))
+    assert clone.stages_run("dvc", "repro") == []
+
+
+def test_two_runs_from_nothing_give_the_same_bytes(clone):
+    """Into the same copy, with nothing kept: all outputs and dvc.lock (so every md5) come out again."""
+    before, lock = clone.outputs(), (clone.root / "dvc.lock").read_bytes()
+    for folder in ("data", ".dvc/cache", "metrics", "plots"):
+        shutil.rmtree(clone.root / folder)
+    assert sorted(clone.stages_run("dvc", "repro", "--force")) == sorted(STAGES)
+    after = clone.outputs()
+    assert sorted(after) == sorted(before)
+    assert [name for name in before if before[name] != after[name]] == []
+    assert (clone.root / "dvc.lock").read_bytes() == lock
+
+
+def test_a_run_is_added_by_one_block(clone):
+    """A new key under `runs` is a new run: its own two stages and the report, nothing else. It stays from here on."""
+    assert clone.stages_run("dvc", "exp", "run", "-n", "more", "-S", f"+runs.extra={EXTRA}") == [
+        "train@extra",
+        "evaluate@extra",
+        "report",
+    ]
+    assert set(json.loads((clone.root / "metrics/summary.json").read_text())["runs"]) == {RUN, "extra"}
+    clone.run("git", "add", "-A")
+    clone.run("git", "commit", "-qm", "a run more")
+
+
+def test_one_number_re_runs_what_depends_on_it(clone):
+    """With the run of the test above beside it, which stays as it is."""
+    ran = clone.stages_run("dvc", "exp", "run", "-n", "hot", "-S", f"runs.{RUN}.optimizer.lr=3e-3")
+    assert ran == [f"train@{RUN}", f"evaluate@{RUN}", "report"]
+    changed = json.loads(clone.run("dvc", "params", "diff", "HEAD", "--json"))["params.yaml"]
+    assert list(changed) == [f"runs.{RUN}.optimizer.lr"]
+    assert changed[f"runs.{RUN}.optimizer.lr"]["new"] == 3e-3
+    figures = json.loads(clone.run("dvc", "metrics", "diff", "HEAD", "--json"))
+    assert sorted(figures) == [f"metrics/runs/{RUN}.json", "metrics/summary.json"]
+    assert len(figures[f"metrics/runs/{RUN}.json"]) <= 14  # a table that a person reads
+
+
+def test_experiments_are_compared(clone):
+    """After the test above: the experiment `hot` beside the committed state."""
+    rows = list(csv.DictReader(io.StringIO(clone.run("dvc", "exp", "show", "--csv"))))
+    shown = {row["Experiment"]: row for row in rows}
+    column = next(name for name in rows[0] if name.endswith(f"runs.{RUN}.optimizer.lr"))
+    assert float(shown["hot"][column]) == 3e-3
+    clone.run("dvc", "plots", "diff", "HEAD", "hot", "-o", "plots_shown")
+    page = (clone.root / "plots_shown/index.html").read_text(encoding="utf-8")
+    shutil.rmtree(clone.root / "plots_shown")
+    assert f"plots/runs/{RUN}/confusion.csv" in page
+    if "html_template" in (clone.root / ".dvc/config").read_text():  # else DVC's own, which needs a CDN
+        assert re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.?https?:[^>]*>", page) == []
+
+
+def test_the_graph_is_shown(clone):
+    listed = clone.run("dvc", "stage", "list", "--name-only").split()
+    assert set(listed) == {*STAGES, "train@extra", "evaluate@extra"}
+    shown = clone.run("dvc", "dag", "--dot")
+    steps = ["download@faces", "prepare@faces", f"train@{RUN}", f"evaluate@{RUN}", "report"]
+    for before, after in [*itertools.pairwise(steps), ("split@faces", f"train@{RUN}")]:
+        assert f'"{before}" -> "{after}"' in shown
+
+
+def test_real_data_by_one_setting_brings_the_published_settings_back(clone, tmp_path):
+    """`source` and `name` alone: everything on that corpus runs again, and nothing is capped or called synthetic."""
+    archive = as_real_folder(clone, tmp_path / "very_private_place.zip")
+    clone.edit_params(lambda params: params.update(runs={RUN: params["runs"][RUN] | {"max_epochs": 2}}))
+    source = ("-S", f"corpora.faces.source={archive}", "-S", "corpora.faces.name=FER-2013")
+    assert sorted(clone.stages_run("dvc", "exp", "run", "-n", "real", *source)) == sorted(STAGES)
+    metrics, info = read_metrics(clone, RUN), model_info(clone, RUN)
+    assert (metrics["source"], metrics["name"], metrics["synthetic"]) == ("zip", "FER-2013", False)
+    assert "not comparable" in metrics["protocol"]  # there is no PrivateTest
+    assert (info["max_epochs"], info["epochs"]) == (2, 2)
+    # of a run that is no longer among the params, the report says nothing
+    summary = json.loads((clone.root / "metrics/summary.json").read_text())
+    assert (list(summary["runs"]), summary["synthetic"]) == ([RUN], [])
+    assert [name for name, content in clone.outputs().items() if b"very_private_place" in content] == []
+
+
+def test_a_mistake_in_params_is_one_line(clone):
+    """From `make check` and, for who left that out, from the first stage that runs."""
+    clone.edit_params(lambda params: params["corpora"]["faces"]["synthetic"].update(size=0))
+    line = "error: params.yaml: corpora.faces.synthetic.size: allowed: more than 0; received: 0"
+    assert clone.run("python", "-m", "stages.core.params", status=1) == f"{line}\n"
+    said = clone.run("dvc", "repro", status=1)
+    assert line in said.splitlines()
+    assert "Traceback" not in said
+
+
+def test_a_stage_called_for_an_unknown_key(clone):
+    said = clone.run("python", "-m", "stages.download", "face", "--params", "params.yaml", "--archive", "a", status=1)
+    assert said == "error: corpora.face: not in params.yaml; Did you mean 'faces'? allowed: faces\n"
+    assert not (clone.root / "a").exists()
+
+
+def test_a_damaged_dataset_is_one_line_and_leaves_nothing(clone):
+    """The stage stops where the damage is; no output of it is left, not even a part."""
+    dataset = clone.root / "data/prepared/faces.h5"
+    content = dataset.read_bytes()
+    dataset.unlink()  # it may be a link into DVC's cache
+    dataset.write_bytes(content[:1000])
+    said = clone.run("dvc", "repro", "--single-item", "--force", f"train@{RUN}", status=1)
+    assert "error: data/prepared/faces.h5: not a prepared dataset" in said
+    assert "Traceback" not in said
+    left = [path for path in (clone.root / "data").rglob("*") if path.name.endswith(".part")]
+    assert left == []
+    assert not (clone.root / f"data/models/{RUN}").exists()
+
+
+def test_a_damaged_archive_is_one_line_and_leaves_nothing(clone, tmp_path):
+    """More than prepare.max_rejected_fraction of the samples cannot be decoded."""
+    archive = as_real_folder(clone, tmp_path / "whole.zip")
+    damaged = tmp_path / "damaged.zip"
+    with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(damaged, "w") as made:
+        for number, name in enumerate(whole.namelist()):
+            made.writestr(name, whole.read(name)[: 200 if number % 10 == 0 else None])
+    source = {"source": str(damaged), "name": "FER-2013"}
+    clone.edit_params(lambda params: params["corpora"]["faces"].update(source))
+    said = clone.run("dvc", "repro", "prepare@faces", status=1)
+    assert re.search(r"error: data/raw/faces.zip: 14 of 140 samples are damaged, allowed: 1.0%", said)
+    assert "Traceback" not in said
+    assert not (clone.root / "data/prepared/faces.h5").exists()
+    assert list((clone.root / "data").rglob(".*.part")) == []

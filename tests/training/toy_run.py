@@ -1,0 +1,84 @@
+"""A training of a second: 120 tiny faces, the project's own params.yaml made small."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from ruamel.yaml import YAML
+
+from stages.core.files import write_json
+from stages.datasets.store import Description, create
+
+PROJECT = Path(__file__).parents[2]
+CLASSES = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+RUN = "faces_custom_cnn"
+SIGNAL = 100  # of the hint, beside a noise of 40
+SIZES = {"train": 84, "validation": 21, "test": 15}
+
+
+def write_inputs(folder: Path) -> None:
+    """params.yaml, faces.h5 and faces.json. The pictures tell a little of the label: figures rise, then waver."""
+    rng = np.random.default_rng(3)
+    ids = [f"face{number:03}" for number in range(sum(SIZES.values()))]
+    description = Description(
+        classes=CLASSES,
+        corpus="faces",
+        name="synthetic",
+        source="synthetic",
+        synthetic=True,
+        layout=["channel", "height", "width"],
+        scale_factor=1 / 255,
+        add_offset=0.0,
+        rate_hz=None,
+        feature={"name": "faces", "size_px": 48, "color": "gray"},
+        rejected=[],
+    )
+    with create(folder / "faces.h5") as writer:
+        label = [number % 7 for number in range(len(ids))]
+        hints = rng.normal(0, SIGNAL, (7, 1, 48, 48))[label]
+        x = np.clip(rng.normal(128, 40, hints.shape) + hints, 0, 255).astype(np.uint8)
+        writer.append(x, length=[0] * len(ids), label=label, group=[""] * len(ids), sample_id=ids)
+        writer.describe(description)
+    parts = np.split(np.array(ids), np.cumsum(list(SIZES.values()))[:-1])
+    write_json(
+        folder / "faces.json", {"protocol": "official", "parts": dict(zip(SIZES, map(list, parts), strict=True))}
+    )
+    _write_params(folder / "params.yaml")
+
+
+def _write_params(path: Path) -> None:
+    yaml = YAML()
+    params = yaml.load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    params["machine"].update(threads=1, accelerator="cpu", devices=1)
+    params["corpora"]["faces"].update(source="synthetic", classes=CLASSES)
+    params["corpora"]["faces"]["synthetic"]["max_epochs"] = 12
+    params["runs"][RUN].update(
+        model={"name": "custom_cnn", "widths": [4, 8], "hidden": 16, "dropout": 0.1, "hidden_dropout": 0.2},
+        optimizer={"name": "adam", "lr": 0.01},
+        schedule={"name": "plateau", "factor": 0.5, "patience_epochs": 1},
+        early_stopping=3,
+        monitor="validation_accuracy",
+        batch_size=16,
+        max_epochs=12,
+        augmentation={"name": "faces", "horizontal_flip": 0.1, "rotation_deg": 2.0, "shift": 0.02},
+        precision="32-true",
+        loading="memory",
+    )
+    with path.open("w", encoding="utf-8") as stream:
+        yaml.dump(params, stream)
+
+
+def arguments(inputs: Path, output: Path) -> list[str]:
+    """What follows `python -m stages.train`."""
+    return [
+        *(RUN, "--params", str(inputs / "params.yaml")),
+        *("--dataset", str(inputs / "faces.h5"), "--split", str(inputs / "faces.json")),
+        *("--checkpoints", str(output / "checkpoints"), "--logs", str(output / "logs")),
+        *("--model", str(output / "model"), "--history", str(output / "history.csv")),
+    ]
+
+
+def results(output: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file that must not depend on whether the run was interrupted."""
+    for name in ("model/best.safetensors", "model/final.safetensors", "model/model.json", "history.csv"):
+        yield name, (output / name).read_bytes()
