@@ -15,6 +15,7 @@ from stages.evaluation import figures, pictures, predictions, rows
 from stages.training import model_folder
 from stages.training.model_folder import TrainedModel
 
+BATCH_SIZE = 256
 JUDGED = ("validation", "test")
 # What model.json says of a run that is repeated beside its figures.
 ORIGIN = ("corpus", "name", "source", "synthetic", "protocol")
@@ -49,13 +50,17 @@ def main() -> None:
 
 def predict(model: TrainedModel, store: Store, indices: np.ndarray, part: str) -> dict[str, np.ndarray]:
     """Columns of the predictions file for one part."""
-    packed, length = torch.from_numpy(store.read_packed(indices)), torch.from_numpy(store.length[indices])
+    batches = np.split(indices, range(BATCH_SIZE, len(indices), BATCH_SIZE))  # never all of a part in memory
+    probabilities = [
+        model.probabilities(torch.from_numpy(store.read_packed(batch)), torch.from_numpy(store.length[batch]))
+        for batch in batches
+    ]
     return {
         "sample_id": np.array(store.sample_id, dtype=object)[indices],
         "part": np.full(len(indices), part, dtype=object),
         "label": store.label[indices],
         "group": np.array(store.group, dtype=object)[indices],
-        "probabilities": model.probabilities(packed, length).numpy(),
+        "probabilities": torch.cat(probabilities).numpy(),
     }
 
 

@@ -21,6 +21,14 @@ RUN = "faces_custom_cnn"
 SIZE = 140  # faces drawn
 
 
+def pytest_collection_modifyitems(items):
+    """For `pytest -n 2`: a file stays in one process, and so do all tests of the one shared copy, which come first."""
+    for item in items:
+        group = "clone" if "reproduced" in item.fixturenames else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: "reproduced" not in item.fixturenames)
+
+
 @dataclass(frozen=True)
 class Clone:
     """A copy of the project with git and DVC of its own."""

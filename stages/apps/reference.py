@@ -55,8 +55,8 @@ def record(run: str, revisions: list[str], note: str) -> dict[str, Any]:
     if any(found["synthetic"] for found in metrics):
         raise UserError(f"{run}: a synthetic corpus gives no reference; set corpora.{corpus}.source to a real one")
     folds = sorted({found["splits"][corpus]["fold"] for found in params})
-    require_one(run, [{key: found["splits"][corpus][key] for key in ("protocol", "seed")} for found in params])
-    require_one(run, [(found["name"], found["model"]) for found in metrics])
+    require_one(run, [found["name"] for found in metrics])
+    require_one(run, [settings(found, run, corpus) for found in params])
     baseline = baseline_of(revisions[0])
     return {
         "run": run,
@@ -98,10 +98,16 @@ def summed_up(metrics: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def settings(params: dict, run: str, corpus: str) -> dict[str, Any]:
+    """What must be equal among experiments that are averaged: all that makes the run, but seed and fold."""
+    chosen = dict(leaves({"run": params["runs"][run], "corpus": params["corpora"][corpus]}))
+    return chosen | {f"split.{key}": value for key, value in params["splits"][corpus].items() if key != "fold"}
+
+
 def require_one(run: str, found: list) -> None:
     """Refuse to average over what is not the same."""
     if any(other != found[0] for other in found):
-        raise UserError(f"{run}: experiments that differ in more than seed and fold are not averaged: {found}")
+        raise UserError(f"{run}: experiments that differ in more than seed and fold are not averaged")
 
 
 def data_read(revision: str, corpus: str, params: dict, metrics: dict) -> str:

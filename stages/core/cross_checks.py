@@ -9,6 +9,7 @@ from typing import Any
 from stages.core.checks import did_you_mean, shorten, unknown_name
 
 SOURCES = "synthetic, an absolute path, https://…, kaggle:<owner>/<slug>"
+CHECKSUM = re.compile(r"(sha256:)?[0-9a-f]{64}|md5:[0-9a-f]{32}", re.IGNORECASE)
 FILE_KINDS = ("zip", "tar", "tgz", "gz", "tbz2", "bz2", "txz", "xz", "csv")
 
 
@@ -63,6 +64,9 @@ def _source_mistakes(where: str, corpus: dict[str, Any]) -> Iterator[str]:
         yield f"{where}.source: allowed: {SOURCES}; received: {shorten(source)}"
     if kind == "url" and not corpus.get("checksum"):
         yield f"{where}.checksum: missing; a URL needs 'sha256:<hex>' or 'md5:<hex>'"
+    checksum = corpus.get("checksum")
+    if isinstance(checksum, str) and not CHECKSUM.fullmatch(checksum):
+        yield f"{where}.checksum: allowed: sha256:<64 hex digits> or md5:<32 hex digits>; received: {shorten(checksum)}"
     if kind not in ("synthetic", None) and not corpus.get("name"):
         yield f"{where}.name: missing; a real source needs a name (such as FER-2013), shown with every figure"
 

@@ -41,11 +41,19 @@ def schema_mistakes(schema: type[BaseModel], content: Any, prefix: Location = ()
     except ValidationError as failed:
         found: dict[Location, list[dict]] = {}
         for error in failed.errors(include_url=False):
-            found.setdefault(_locate(schema, error["loc"])[0], []).append(error)
+            found.setdefault(_place(schema, error), []).append(error)
         for at, errors in found.items():
             # Of a union's branches, the one that got further into the value is the one that was meant.
             if not any(other[: len(at)] == at and len(other) > len(at) for other in found):
                 yield f"{'.'.join([*prefix, *at])}: {_describe(schema, at, errors)}"
+
+
+def _place(schema: Any, error: dict) -> Location:
+    """The keys that lead to an error; of an unknown key, the last part is the key itself, whatever it looks like."""
+    if error["type"] != "extra_forbidden":
+        return _locate(schema, error["loc"])[0]
+    *parts, last = error["loc"]
+    return (*_locate(schema, tuple(parts))[0], str(last))
 
 
 def _describe(schema: type[BaseModel], at: Location, errors: list[dict]) -> str:

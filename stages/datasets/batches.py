@@ -37,16 +37,21 @@ class Batches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        # The last, smaller batch is kept: with validation and test every sample counts once.
-        samples_per_device = -(-len(self.indices) // _rank_and_world_size()[1])
-        return -(-samples_per_device // self.batch_size)
+        return -(-self._samples_per_device() // self.batch_size)
+
+    def _samples_per_device(self) -> int:
+        count = -(-len(self.indices) // _rank_and_world_size()[1])
+        # The last, smaller batch is kept, but in training not one of a single sample: batch normalisation knows no
+        # variance of one value. Each epoch leaves out another.
+        lonely = self.shuffle_seed is not None and count > 1 and count % self.batch_size == 1
+        return count - 1 if lonely else count
 
     def _order(self) -> np.ndarray:
         order = self._shuffled() if self.shuffle_seed is not None else np.arange(len(self.indices))
         rank, world_size = _rank_and_world_size()
         # Every device takes as many samples, so that none waits for a gradient that never comes.
         padded = np.resize(order, -(-len(order) // world_size) * world_size)
-        return padded[rank::world_size]
+        return padded[rank::world_size][: self._samples_per_device()]
 
     def _shuffled(self) -> np.ndarray:
         return generator(self.shuffle_seed, "shuffle", self.epoch).permutation(len(self.indices))

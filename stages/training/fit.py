@@ -51,7 +51,7 @@ def make_trainer(
     warnings.filterwarnings("ignore", module="lightning")
     torch.set_num_threads(machine.threads)
     try:
-        return lightning.Trainer(
+        trainer = lightning.Trainer(
             accelerator=machine.accelerator,
             devices=machine.devices,
             strategy=machine.strategy,
@@ -70,6 +70,9 @@ def make_trainer(
         )
     except MisconfigurationException as error:  # no such accelerator here, or not as many devices
         raise UserError(f"machine: {error}") from None
+    if trainer.precision != run.precision:  # Lightning would train in another one, and say so in a warning
+        raise UserError(f"precision: {run.precision} needs a GPU; allowed here: 32-true, bf16-mixed")
+    return trainer
 
 
 def fit(

@@ -15,7 +15,6 @@ from stages.core.files import read_json, write_json, written_whole
 from stages.core.schema import Run
 from stages.training.recogniser import Recogniser
 
-BATCH_SIZE = 256
 VERSIONS = ("torch", "lightning", "kornia", "numpy")
 
 
@@ -28,11 +27,9 @@ class TrainedModel:
 
     @torch.inference_mode()
     def probabilities(self, packed: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, …) stored values → (N, n_classes) float32 probabilities."""
-        lengths = length.split(BATCH_SIZE) if length is not None else [None] * -(-len(packed) // BATCH_SIZE)
-        batches = zip(packed.split(BATCH_SIZE), lengths, strict=True)
-        logits = [self.recogniser(self.recogniser.unpack(x), n) for x, n in batches]
-        return torch.cat(logits).float().softmax(1)
+        """One batch of stored values (B, …), and true time steps (B,) → (B, n_classes) float32 probabilities."""
+        logits = self.recogniser(self.recogniser.unpack(packed), length)  # (B, n_classes)
+        return logits.float().softmax(1)
 
 
 def describe(key: str, run: Run, dataset: dict[str, Any], normaliser: dict[str, list], **more: Any) -> dict[str, Any]:
