@@ -26,9 +26,10 @@ def main() -> None:
         pack(fetch(corpus.source, corpus.checksum), args.archive)
     try:
         check(args.archive, reader, corpus)
-    except UserError:
+    except UserError as error:
         args.archive.unlink()
-        raise
+        # The user knows the source, not the archive that is no more.
+        raise UserError(str(error).replace(str(args.archive), corpus.source)) from None
 
 
 def check(archive: Path, reader: ModuleType, corpus: Corpus) -> None:

@@ -1,6 +1,7 @@
 """evaluate@<run>: the best weights scored once on the test part; predictions, figures and pictures."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -71,7 +72,8 @@ def draw(args, model: TrainedModel, test: dict[str, np.ndarray], scored: dict) -
     caption = pictures.Caption(args.key, info["name"], info["protocol"], len(test["label"]), info["synthetic"])
     pictures.draw_all(args.plots, caption, test["label"], test["probabilities"], classes, scored)
     with args.history.open() as stream:
-        pictures.draw_history(args.plots / "history.png", caption, list(csv.DictReader(stream)), info["best_epoch"])
+        learnt = replace(caption, n=info["n_train"])
+        pictures.draw_history(args.plots / "history.png", learnt, list(csv.DictReader(stream)), info["best_epoch"])
 
 
 if __name__ == "__main__":

@@ -1,17 +1,22 @@
 """prepare@<dataset>: archive → one HDF5 file of features, decoded in parallel straight from the archive."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 from tqdm import tqdm
 
 from stages.core import lookup
-from stages.core.checks import UserError, exit_with_one_line, warn
+from stages.core.checks import exit_with_one_line, warn
 from stages.core.command import arguments, item
 from stages.core.cross_checks import source_kind
 from stages.core.params import load
-from stages.core.schema import Corpus
-from stages.datasets.decoding import Chunk, decode, require_few
-from stages.datasets.store import Description, Writer, create
+from stages.core.records import Record
+from stages.core.schema import Corpus, Dataset
+from stages.datasets.decoding import RECORDS_PER_CHUNK, decode, require_few
+from stages.datasets.filling import append_all, room_for
+from stages.datasets.store import Description, create
 
 
 def main() -> None:
@@ -19,36 +24,30 @@ def main() -> None:
     params = load(args.params)
     dataset = item(params.datasets, args.key, "datasets")
     corpus = params.corpora[dataset.corpus]
-    options = {key: value for key, value in dataset.feature.items() if key != "name"}
-    feature = lookup.load("features", dataset.feature["name"])
-    records = (r for r in lookup.load("corpora", corpus.reader).read(args.archive) if r.label in corpus.classes)
-    with create(args.output) as writer:
-        chunks = decode(records, partial(feature.compute, **options), params.machine.workers)
-        count, rejected = append_all(writer, tqdm(chunks, args.key, unit=" chunks", disable=None), corpus.classes)
+    settings = feature_settings(dataset, corpus)
+    feature = lookup.load("features", settings["name"])
+    compute = partial(feature.compute, **{key: value for key, value in settings.items() if key != "name"})
+    total = sum(1 for _ in chosen(args.archive, corpus))
+    decoded = decode(chosen(args.archive, corpus), compute, params.machine.workers)
+    with create(args.output) as writer, closing(decoded) as chunks:  # on a failure, closing stops the workers
+        shown = tqdm(chunks, args.key, -(-total // RECORDS_PER_CHUNK), unit=" chunks", disable=None)
+        count, rejected = append_all(writer, room_for(shown, total, args.output.parent), corpus.classes)
         require_few(rejected, count + len(rejected), params.prepare.max_rejected_fraction, str(args.archive))
-        writer.describe(describe(dataset.corpus, corpus, dataset.feature, feature, rejected))
+        writer.describe(describe(dataset.corpus, corpus, settings, feature, rejected))
     if rejected:
         warn(f"{args.archive}: {len(rejected)} damaged samples left out: {'; '.join(rejected[:3])}")
     print(f"{args.output}: {count:,} samples")
 
 
-def append_all(writer: Writer, chunks: list[Chunk], classes: list[str]) -> tuple[int, list[str]]:
-    """Write every chunk; the number of samples written, and 'id: reason' of each damaged one."""
-    count, rejected = 0, []
-    for chunk in chunks:
-        rejected += chunk.rejected
-        if chunk.records:
-            writer.append(
-                chunk.x,
-                length=chunk.length,
-                label=[classes.index(record.label) for record in chunk.records],
-                group=[record.group or "" for record in chunk.records],
-                sample_id=[record.sample_id for record in chunk.records],
-            )
-        count += len(chunk.records)
-    if not count:
-        raise UserError(f"no sample could be decoded; the first: {'; '.join(rejected[:3])}")
-    return count, rejected
+def chosen(archive: Path, corpus: Corpus) -> Iterator[Record]:
+    """The records of the classes that `corpora.<corpus>.classes` picks."""
+    return (r for r in lookup.load("corpora", corpus.reader).read(archive) if r.label in corpus.classes)
+
+
+def feature_settings(dataset: Dataset, corpus: Corpus) -> dict:
+    """`datasets.<dataset>.feature`, its images made small while the corpus is synthetic."""
+    small = {"size_px": corpus.synthetic.size_px} if corpus.source == "synthetic" else {}
+    return dataset.feature | {key: value for key, value in small.items() if key in dataset.feature and value}
 
 
 def describe(key: str, corpus: Corpus, settings: dict, feature, rejected: list[str]) -> Description:

@@ -19,20 +19,22 @@ def main() -> None:
     reader = lookup.load("corpora", corpus.reader)
     chosen = (record for record in reader.read(args.archive) if record.label in corpus.classes)
     columns = [(r.sample_id, r.label, r.partition, r.group, r.content_hash()) for r in chosen]
+    if not columns:
+        raise UserError(f"{args.archive}: no sample of the classes {', '.join(corpus.classes)}")
     sample_id, label, partition, group, content = (list(column) for column in zip(*columns, strict=True))
     metadata = Metadata(np.array(label), np.array(partition, dtype=object), reader.PARTS)
     part, protocol = lookup.function("datasets.protocols", split.protocol)(metadata, split)
     duplicates = duplicates_across(part, content)
+    found = audit(part, sample_id, group, duplicates)
     if split.on_duplicate == "drop":
         part = drop_from_train(part, duplicates)
-    write_json(
-        args.output, describe(args.key, split, protocol, part, sample_id, audit(part, sample_id, group, duplicates))
-    )
     require_every_class(np.array(label), part, corpus.classes, args.key)
+    write_json(args.output, describe(args.key, split, protocol, part, sample_id, found))
     sizes = ", ".join(f"{name} {(part == name).sum():,}" for name in PARTS)
     print(f"{args.output}: {protocol}: {sizes}")
     if duplicates:
-        warn(f"{args.key}: {len(duplicates)} exact duplicates lie in several parts (splits.{args.key}.on_duplicate)")
+        dropped = f"{(part == 'dropped').sum()} samples taken out of train (splits.{args.key}.on_duplicate)"
+        warn(f"{args.key}: {len(duplicates)} sets of exact duplicates reach over several parts; {dropped}")
 
 
 def describe(corpus: str, split: Split, protocol: str, part: np.ndarray, sample_id: list[str], found: dict) -> dict:

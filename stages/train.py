@@ -34,7 +34,6 @@ def main() -> None:
         info = describe(args, params, store, parts["train"])
         counts = np.bincount(store.label[parts["train"]], minlength=len(info["classes"]))
     code = [path for room in ROOMS for path in sorted((Path(__file__).parent / room).rglob("*.py"))]
-    resume = resume_folder(args.checkpoints, digest([info, run.model_dump()], code))
     loading = LOADING[run.loading]
     torch.manual_seed(derive(params.seed, "initial weights"))
     outcome = fit(
@@ -47,7 +46,7 @@ def main() -> None:
         max_epochs=info["max_epochs"],
         machine=params.machine,
         seed=params.seed,
-        resume_folder=resume,
+        resume_folder=resume_folder(args.checkpoints, digest([info, run.model_dump()], code)),
         log_folder=args.logs,
     )
     if outcome.is_global_zero:
@@ -71,6 +70,7 @@ def describe(args, params: Params, store: Store, train: np.ndarray) -> dict:
         protocol=read_json(args.split)["protocol"],
         seed=params.seed,
         max_epochs=min(run.max_epochs, cap),
+        **{"n_train": len(train), "n_rejected": len(of.rejected)},
         threads=params.machine.threads,
         inputs={path.as_posix(): md5(path) for path in (args.dataset, args.split)},
     )

@@ -1,9 +1,11 @@
 """What holds the project together: rooms, declared dependencies, params, sizes, start-up, the README's promises."""
 
 import ast
+import itertools
 import json
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -479,12 +481,39 @@ NAME = re.compile(r"(?<![\w./:<>{}*…-])\.?\w[\w./-]*(?![\w./<{*…$-])")
 OUR_ENDINGS = (".py", ".yaml", ".toml", ".md", ".txt", ".lock", ".ipynb")
 
 
+FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+INDENTED = re.compile(r"(?<=\n\n)((?:(?: {4}.*|[ ]*)\n)+)")  # after an empty line, as Markdown has it
+
+
+@cache
+def readme_blocks():
+    """Lines of the README's blocks of code, fenced or indented; a command on several lines is one."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8") + "\n"
+    blocks = FENCED.findall(text) + INDENTED.findall(FENCED.sub("", text))
+    lines = [line.split(" #")[0].strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line]
+
+
+@cache
 def readme_code():
-    """Fenced blocks and inline code of the README."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
-    return [line.split(" #")[0].strip() for block in blocks for line in block.splitlines()] + inline
+    """What blocks and inline code of the README say."""
+    text = FENCED.sub("", (ROOT / "README.md").read_text(encoding="utf-8") + "\n")
+    return readme_blocks() + re.findall(r"`([^`\n]+)`", INDENTED.sub("", text))
+
+
+def settings_of(line):
+    """What follows -S, if the line is an experiment's command."""
+    words = shlex.split(line) if "dvc exp run" in line else []
+    return [value for option, value in itertools.pairwise(words) if option in ("-S", "--set-param")]
+
+
+def test_readme_has_commands():
+    """What the other tests look at is there, so that none of them passes on an empty list."""
+    blocks = readme_blocks()
+    assert {"make repro", "make test", "dvc repro"} <= set(blocks)
+    assert len([line for line in blocks if line.startswith("dvc ")]) >= 5
+    assert len([value for line in blocks for value in settings_of(line)]) >= 4
+    assert any(value.startswith("+runs.") for line in blocks for value in settings_of(line))
 
 
 def test_readme_names_make_targets_that_exist():
@@ -508,6 +537,19 @@ def test_readme_sets_params_that_exist():
                 assert part in at, f"README: -S {key}: {part} is no key of params.yaml"
                 at = at[part]
             assert "+" in sign or last in at, f"README: -S {key}: {last} is no key of params.yaml"
+
+
+@pytest.mark.parametrize("command", [line for line in readme_blocks() if settings_of(line)])
+def test_readme_sets_what_make_check_accepts(command, tmp_path):
+    """Applied to the committed params by DVC itself; a queue's list of values is as many files."""
+    from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
+
+    path, found = tmp_path / "params.yaml", []
+    for sweep in get_hydra_sweeps({"params.yaml": settings_of(command)}):
+        shutil.copyfile(ROOT / "params.yaml", path)
+        apply_overrides(path, sweep["params.yaml"])
+        found.append(load(path))
+    assert any(params != PARAMS for params in found), "it changes nothing"
 
 
 def test_readme_names_files_that_exist():

@@ -57,6 +57,7 @@ def record(run: str, revisions: list[str], note: str) -> dict[str, Any]:
     folds = sorted({found["splits"][corpus]["fold"] for found in params})
     require_one(run, [found["name"] for found in metrics])
     require_one(run, [settings(found, run, corpus) for found in params])
+    require_one(run, [packed_md5(revision, corpus) for revision in revisions])
     baseline = baseline_of(revisions[0])
     return {
         "run": run,
@@ -70,7 +71,7 @@ def record(run: str, revisions: list[str], note: str) -> dict[str, Any]:
         **summed_up(metrics),
         "command": command(parse(show(baseline, "params.yaml")), params[0]),
         "commit": git("rev-parse", baseline),
-        "hardware": hardware(),
+        "hardware": hardware(params[0]["machine"]),
         "date": date_of(revisions[0]),
         "note": note,
     }
@@ -100,7 +101,8 @@ def summed_up(metrics: list[dict[str, Any]]) -> dict[str, Any]:
 
 def settings(params: dict, run: str, corpus: str) -> dict[str, Any]:
     """What must be equal among experiments that are averaged: all that makes the run, but seed and fold."""
-    chosen = dict(leaves({"run": params["runs"][run], "corpus": params["corpora"][corpus]}))
+    made_of = {"run": params["runs"][run], "corpus": params["corpora"][corpus]}
+    chosen = dict(leaves(made_of | {"dataset": params["datasets"][params["runs"][run]["dataset"]]}))
     return chosen | {f"split.{key}": value for key, value in params["splits"][corpus].items() if key != "fold"}
 
 
@@ -112,9 +114,13 @@ def require_one(run: str, found: list) -> None:
 
 def data_read(revision: str, corpus: str, params: dict, metrics: dict) -> str:
     """The file the user named, its packed form's md5, and how many samples each part holds."""
-    stage = parse(show(revision, "dvc.lock"))["stages"][f"download@{corpus}"]
     sizes = ", ".join(f"{metrics[f'n_{part}']:,} {part}" for part in ("train", "validation", "test"))
-    return f"{source_name(params['corpora'][corpus]['source'])}, packed md5 {stage['outs'][0]['md5']} ({sizes})"
+    return f"{source_name(params['corpora'][corpus]['source'])}, packed md5 {packed_md5(revision, corpus)} ({sizes})"
+
+
+def packed_md5(revision: str, corpus: str) -> str:
+    """Of data/raw/<corpus>.zip, as dvc.lock has it."""
+    return parse(show(revision, "dvc.lock"))["stages"][f"download@{corpus}"]["outs"][0]["md5"]
 
 
 def source_name(source: str) -> str:
@@ -187,15 +193,15 @@ def parse(text: str) -> dict[str, Any]:
     return YAML(typ="safe", pure=True).load(text)
 
 
-def hardware() -> str:
-    """Processor, cores, and GPU where there is one."""
+def hardware(machine: dict[str, Any]) -> str:
+    """Processor, the threads the experiment had, and the GPU where it could take one."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{name}, {torch.get_num_threads()} threads{gpu}"
+    has_gpu = machine["accelerator"] != "cpu" and torch.cuda.is_available()
+    return f"{name}, {machine['threads']} threads{f', {torch.cuda.get_device_name()}' if has_gpu else ''}"
 
 
 def render_readme() -> None:

@@ -1,5 +1,6 @@
 """The wording of errors: what is wrong, where, what is allowed, what was received."""
 
+import atexit
 import difflib
 import os
 import reprlib
@@ -23,10 +24,10 @@ def refuse(what: str, *, where: str, allowed: str, received: object) -> NoReturn
     raise UserError(f"{where}: {what}; allowed: {allowed}; received: {shorten(received)}")
 
 
-def unknown_name(where: str, name: object, known: Iterable[str]) -> str:
+def unknown_name(where: str, name: object, known: Iterable[str], what: str = "unknown name") -> str:
     """The line for a name that stands for nothing, with the closest one that does."""
     hint = did_you_mean(str(name), known)
-    return f"{where}: unknown name;{hint} allowed: {', '.join(known)}; received: {shorten(name)}"
+    return f"{where}: {what};{hint} allowed: {', '.join(known)}; received: {shorten(name)}"
 
 
 def shorten(value: object, limit: int = 120) -> str:
@@ -54,7 +55,8 @@ def warn(message: str) -> None:
 def exit_with_one_line(main: Callable[[], None]) -> None:
     """Run a stage or app: each of a user's mistakes becomes one line on standard error, exit status 1.
 
-    Leaves by `os._exit`, because h5py crashes the interpreter's shutdown after a failed write (disk full).
+    Leaves by `os._exit`, because h5py crashes the interpreter's shutdown after a failed write (disk full); what is
+    registered to run at exit (joblib's tidying up) runs before.
     """
     try:
         main()
@@ -67,6 +69,7 @@ def exit_with_one_line(main: Callable[[], None]) -> None:
         print(f"error: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
     else:
         return
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)

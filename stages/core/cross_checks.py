@@ -10,7 +10,7 @@ from stages.core.checks import did_you_mean, shorten, unknown_name
 
 SOURCES = "synthetic, an absolute path, https://…, kaggle:<owner>/<slug>"
 CHECKSUM = re.compile(r"(sha256:)?[0-9a-f]{64}|md5:[0-9a-f]{32}", re.IGNORECASE)
-FILE_KINDS = ("zip", "tar", "tgz", "gz", "tbz2", "bz2", "txz", "xz", "csv")
+TAR_SUFFIXES = ("tar", "tgz", "gz", "tbz2", "bz2", "txz", "xz")
 
 
 def contradictions(content: dict[str, Any]) -> Iterator[str]:
@@ -21,6 +21,8 @@ def contradictions(content: dict[str, Any]) -> Iterator[str]:
         yield from _duplicate_classes(f"corpora.{key}.classes", corpus.get("classes"))
     if isinstance(content.get("corpora"), dict) and isinstance(content.get("splits"), dict):
         yield from _split_mistakes(_keys(content, "corpora"), _keys(content, "splits"))
+    for key, split in _section(content, "splits").items():
+        yield from _fold_mistakes(f"splits.{key}", split)
     for key, dataset in datasets.items():
         yield from _reference(f"datasets.{key}.corpus", dataset.get("corpus"), _keys(content, "corpora"))
     for key, run in _section(content, "runs").items():
@@ -31,7 +33,7 @@ def contradictions(content: dict[str, Any]) -> Iterator[str]:
 
 
 def source_kind(source: str) -> str | None:
-    """`synthetic`, `url`, `kaggle`, the kind of a local path (`zip`, `csv`, `folder`, …), or None if it is none."""
+    """`synthetic`, `url`, `kaggle`, of a local path `zip`, `csv`, `tar` or `path`, or None if it is none."""
     if source == "synthetic":
         return source
     if source.startswith(("https://", "http://localhost", "http://127.0.0.1")):
@@ -41,7 +43,8 @@ def source_kind(source: str) -> str | None:
     if not Path(source).is_absolute():
         return None
     suffix = Path(source).suffix.lstrip(".").lower()
-    return suffix if suffix in FILE_KINDS else "folder"
+    kinds = {"zip": "zip", "csv": "csv"} | dict.fromkeys(TAR_SUFFIXES, "tar")
+    return kinds.get(suffix, "path")
 
 
 def _keys(content: dict[str, Any], name: str) -> list[str]:
@@ -69,6 +72,19 @@ def _source_mistakes(where: str, corpus: dict[str, Any]) -> Iterator[str]:
         yield f"{where}.checksum: allowed: sha256:<64 hex digits> or md5:<32 hex digits>; received: {shorten(checksum)}"
     if kind not in ("synthetic", None) and not corpus.get("name"):
         yield f"{where}.name: missing; a real source needs a name (such as FER-2013), shown with every figure"
+    if kind not in ("synthetic", None) and corpus.get("name") == "synthetic":
+        yield f"{where}.name: allowed: anything but 'synthetic', since its source is real; received: 'synthetic'"
+
+
+def _fold_mistakes(where: str, split: dict[str, Any]) -> Iterator[str]:
+    fraction, fold, protocol = (split.get(name) for name in ("validation_fraction", "fold", "protocol"))
+    if not isinstance(fraction, float) or not 0 < fraction <= 0.5 or not isinstance(fold, int):
+        return
+    if protocol == "stratified" and round(1 / fraction) < 3:
+        yield f"{where}.validation_fraction: allowed: less than 0.4, since test takes as much; received: {fraction}"
+    folds = 2 if protocol == "test_halves" else round(1 / fraction)
+    if fold >= folds:
+        yield f"{where}.fold: allowed: 0 to {folds - 1}; received: {fold}"
 
 
 def _duplicate_classes(where: str, classes: Any) -> Iterator[str]:

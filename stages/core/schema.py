@@ -35,6 +35,7 @@ class Prepare(Section):
 class Synthetic(Section):
     seed: NonNegativeInt
     size: PositiveInt
+    size_px: PositiveInt | None
     max_epochs: PositiveInt
 
 
@@ -59,6 +60,10 @@ class Split(Section):
     validation_fraction: Annotated[float, Field(gt=0, le=0.5)]
     on_duplicate: Literal["report", "drop"]
 
+    def draws(self) -> int:
+        """How many disjoint draws of `validation_fraction` there are; `fold` is one of them."""
+        return round(1 / self.validation_fraction)
+
 
 class Loss(Section):
     class_weights: Literal["none", "balanced"] | dict[str, PositiveFloat]
@@ -73,7 +78,7 @@ class Run(Section):
     optimizer: Choice
     gradient_clip_norm: PositiveFloat | None
     schedule: Choice
-    batch_size: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]  # batch normalisation knows no variance of one sample
     max_epochs: PositiveInt
     early_stopping: PositiveInt | None
     monitor: Literal["validation_accuracy", "validation_loss"]

@@ -15,12 +15,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from stages.core.checks import UserError, did_you_mean, refuse
+from stages.core.checks import UserError, refuse, unknown_name
 from stages.core.labels import canonical
 from stages.core.records import DamagedSample, Record
 from stages.core.seeding import generator
 from stages.corpora.archive import members
-from stages.corpora.images import decode_image
+from stages.corpora.decoding.images import SUFFIXES, decode_image
 
 CODES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SIZE_PX = 48
@@ -28,6 +28,7 @@ SIZE_PX = 48
 PARTS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 EXPECTED = {"Training": 28_709, "PublicTest": 3_589, "PrivateTest": 3_589}
+EXPECTED_FOLDERS = {"train": 28_709, "test": 7_178}  # `test` holds PublicTest and PrivateTest
 MAX_CSV_BYTES = 1_000_000_000
 
 _PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_", re.IGNORECASE)
@@ -37,7 +38,7 @@ def read(archive: Path) -> Iterator[Record]:
     """Every face, in a fixed order, undecoded; `partition` is the official part, else the folder's."""
     names = members.names(archive)
     tables = [name for name in names if name.lower().endswith(".csv")]
-    images = [name for name in names if name.lower().endswith((".jpg", ".jpeg", ".png"))]
+    images = [name for name in names if name.lower().endswith(SUFFIXES)]
     if images:
         return _read_folders(archive, names, images)
     for table in tables:
@@ -52,9 +53,10 @@ def read(archive: Path) -> Iterator[Record]:
 
 def missing(found: dict[str, int]) -> str:
     """What `found` (faces per official part) lacks of the whole corpus, in words; '' for nothing."""
-    if found == EXPECTED or not found.keys() & EXPECTED.keys():
+    whole = EXPECTED if found.keys() & EXPECTED.keys() else EXPECTED_FOLDERS
+    if found == whole:
         return ""
-    short = [f"{part} {found.get(part, 0):,} of {expected:,}" for part, expected in EXPECTED.items()]
+    short = [f"{part} {found.get(part, 0):,} of {expected:,}" for part, expected in whole.items()]
     return f"not the whole of FER-2013 ({', '.join(short)})"
 
 
@@ -130,15 +132,10 @@ def _read_folders(archive: Path, names: list[str], images: list[str]) -> Iterato
 
 def _image_record(archive: Path, name: str) -> Record:
     parts = PurePosixPath(name).parts
-    label = canonical(parts[-2]) if len(parts) > 1 else None
+    folder = parts[-2] if len(parts) > 1 else ""
+    label = canonical(folder)
     if label not in CODES:
-        hint = did_you_mean(parts[-2] if len(parts) > 1 else "", CODES)
-        refuse(
-            f"unknown class folder{hint and ';' + hint}",
-            where=f"{archive}: {name}",
-            allowed=", ".join(CODES),
-            received=parts[-2:-1],
-        )
+        raise UserError(unknown_name(f"{archive}: {name}", folder, CODES, "unknown class folder"))
     return Record(name, label, partial(members.read, archive, name), decode_image, partition=_partition(parts))
 
 

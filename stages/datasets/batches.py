@@ -40,16 +40,21 @@ class Batches:
         return -(-self._samples_per_device() // self.batch_size)
 
     def _samples_per_device(self) -> int:
-        count = -(-len(self.indices) // _rank_and_world_size()[1])
+        rank, world_size = _rank_and_world_size()
+        if self.shuffle_seed is None:
+            return len(range(rank, len(self.indices), world_size))
+        count = -(-len(self.indices) // world_size)
         # The last, smaller batch is kept, but in training not one of a single sample: batch normalisation knows no
         # variance of one value. Each epoch leaves out another.
-        lonely = self.shuffle_seed is not None and count > 1 and count % self.batch_size == 1
+        lonely = count > 1 and count % self.batch_size == 1
         return count - 1 if lonely else count
 
     def _order(self) -> np.ndarray:
-        order = self._shuffled() if self.shuffle_seed is not None else np.arange(len(self.indices))
         rank, world_size = _rank_and_world_size()
-        # Every device takes as many samples, so that none waits for a gradient that never comes.
+        if self.shuffle_seed is None:  # judged on: every sample once
+            return np.arange(rank, len(self.indices), world_size)
+        order = self._shuffled()
+        # Trained on: every device takes as many samples, so that none waits for a gradient that never comes.
         padded = np.resize(order, -(-len(order) // world_size) * world_size)
         return padded[rank::world_size][: self._samples_per_device()]
 

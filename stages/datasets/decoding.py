@@ -6,6 +6,7 @@ from itertools import chain, islice
 
 import numpy as np
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 
 from stages.core.checks import UserError
 from stages.core.records import DamagedSample, Record
@@ -32,9 +33,12 @@ def decode(records: Iterable[Record], compute: Compute, workers: int) -> Iterato
     if len(first) < RECORDS_PER_CHUNK:  # starting processes would take longer than this one chunk
         yield _decode_chunk(first, compute)
         return
-    yield from Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")(
-        delayed(_decode_chunk)(chunk, compute) for chunk in chain([first], chunks)
-    )
+    calls = (delayed(_decode_chunk)(chunk, compute) for chunk in chain([first], chunks))
+    try:
+        yield from Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")(calls)
+    finally:
+        # joblib keeps its workers for a next call; those of a stage that fails would live on, holding its output open.
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 def require_few(rejected: list[str], total: int, max_fraction: float, where: str) -> None:

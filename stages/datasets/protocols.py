@@ -22,6 +22,10 @@ class Metadata:
     partition: np.ndarray
     roles: dict[str, str]
 
+    def names_of(self, role: str) -> list[str]:
+        """The corpus's names of the official parts that play `role`."""
+        return [name for name, played in self.roles.items() if played == role]
+
     def role(self) -> np.ndarray:
         """(N,) role of each sample's official part, '' where it has none."""
         return np.array([self.roles.get(name or "", name or "") for name in self.partition])
@@ -32,16 +36,16 @@ def official(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
     part = metadata.role()
     _require(set(part) <= {"train", "validation", "test"}, "official", "every sample in an official part", part)
     _require("train" in part and len(set(part)) > 1, "official", "a train part and one to test on", part)
-    note = ""
     if "test" not in part:  # FER-2013 is in circulation without PrivateTest
         part[part == "validation"] = "test"
-        note = "; not comparable with figures on the official test part"
-    label = f"test = {_names(metadata, part == 'test')}"
+    tested, official_test = _names(metadata, part == "test"), metadata.names_of("test")
+    note = "" if tested in official_test else f"; not comparable with figures on {' or '.join(official_test)}"
+    label = f"test = {tested}"
     if "validation" in part:
         _only_fold_zero(split, "official")
         return part, f"official ({label}, validation = {_names(metadata, part == 'validation')}{note})"
     part = _draw_validation(part, metadata.label, split)
-    return part, f"official ({label}, validation = {_percent(split)} of train, fold {split.fold}{note})"
+    return part, f"official ({label}, validation = {_drawn(split)} of train, fold {split.fold}{note})"
 
 
 def test_halves(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
@@ -53,23 +57,24 @@ def test_halves(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
     part = part.astype("<U10")
     part[held_out] = "validation"
     part[held_out[halves == split.fold]] = "test"
-    return part, f"test halves (half of {_names(metadata, metadata.role() != 'train')} as validation, half as test)"
+    halved = _names(metadata, metadata.role() != "train")
+    return part, f"test halves (half of {halved} as validation, half as test, fold {split.fold})"
 
 
 def stratified(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
     """All samples pooled and drawn anew, classes in proportion: test and validation of `validation_fraction` each."""
-    count = round(1 / split.validation_fraction)
+    count = split.draws()
     folds = _folds(metadata.label, count, split)
     part = np.full(len(folds), "train", dtype="<U10")
     part[folds == split.fold] = "test"
     part[folds == (split.fold + 1) % count] = "validation"
-    return part, f"stratified (pooled, {_percent(split)} validation, {_percent(split)} test, fold {split.fold})"
+    return part, f"stratified (pooled, {_drawn(split)} validation, as much test, fold {split.fold})"
 
 
 def _draw_validation(part: np.ndarray, label: np.ndarray, split: Split) -> np.ndarray:
     part = part.astype("<U10")
     train = np.flatnonzero(part == "train")
-    part[train[_folds(label[train], round(1 / split.validation_fraction), split) == split.fold]] = "validation"
+    part[train[_folds(label[train], split.draws(), split) == split.fold]] = "validation"
     return part
 
 
@@ -94,8 +99,9 @@ def _names(metadata: Metadata, chosen: np.ndarray) -> str:
     return " + ".join(sorted({str(name) for name in metadata.partition[chosen]}))
 
 
-def _percent(split: Split) -> str:
-    return f"{split.validation_fraction:.0%}"
+def _drawn(split: Split) -> str:
+    """The share that is really drawn: one of a whole number of folds."""
+    return f"{100 / split.draws():.3g}%"
 
 
 def _only_fold_zero(split: Split, protocol: str) -> None:

@@ -20,13 +20,9 @@ def duplicates_across(part: np.ndarray, content: list[str]) -> list[list[int]]:
 
 
 def drop_from_train(part: np.ndarray, duplicates: list[list[int]]) -> np.ndarray:
-    """Samples whose twin is judged on leave the part they would leak from: train, then validation."""
+    """Training samples with an exact twin that is judged on become 'dropped'."""
     part = part.copy()
-    for found in duplicates:
-        kept = max(PARTS.index(part[index]) for index in found)
-        for index in found:
-            if PARTS.index(part[index]) < kept:
-                part[index] = "dropped"
+    part[[index for found in duplicates for index in found if part[index] == "train"]] = "dropped"
     return part
 
 
@@ -46,7 +42,10 @@ def audit(part: np.ndarray, sample_id: list[str], group: list[str | None], dupli
 
 def load_parts(path: Path, sample_id: list[str]) -> dict[str, np.ndarray]:
     """{part: indices into the dataset}, in the dataset's order; samples that `prepare` rejected are left out."""
-    ids = {part: set(read_json(path)["parts"][part]) for part in PARTS}
+    listed = read_json(path).get("parts", {})
+    if not set(PARTS) <= set(listed):
+        raise UserError(f"{path}: not a split file; allowed: parts {', '.join(PARTS)}")
+    ids = {part: set(listed[part]) for part in PARTS}
     parts = {
         part: np.array([i for i, name in enumerate(sample_id) if name in ids[part]], dtype=np.int64) for part in PARTS
     }

@@ -1,4 +1,7 @@
-"""The tuned CNN for 48x48 faces: blocks of two convolutions, each block half the side, then one hidden dense layer."""
+"""The tuned CNN for 48x48 faces: blocks of conv, BN, activation (twice), pool, dropout, then one hidden dense layer.
+
+Two convolutions before each pooling, as in VGG: a residual connection needs something to go around.
+"""
 
 from typing import Literal
 

@@ -36,6 +36,8 @@ class KerasCNN(nn.Module):
             nn.MaxPool2d(2),  # (B, 256, 6, 6)
         )
         n_features = 256 * (height // 8) * (width // 8)
+        if not n_features:
+            raise ValueError(f"images of {height}x{width} px are too small; allowed: at least 8 a side")
         self.head = nn.Sequential(_dense(n_features, 256, dropout), _dense(256, 128, dropout))
         self.classifier = nn.Linear(128, n_classes)
         self.apply(_initialise)

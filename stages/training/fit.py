@@ -50,6 +50,8 @@ def make_trainer(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     torch.set_num_threads(machine.threads)
+    # Fills every new tensor, for code that reads memory before it writes it: a pass over each tensor, for nothing here.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         trainer = lightning.Trainer(
             accelerator=machine.accelerator,

@@ -67,7 +67,7 @@ class Learner(lightning.LightningModule):
         loss = self._score(x, length, label, "train_") + self.recogniser.penalty()
         if not torch.isfinite(loss):
             raise UserError(
-                f"the loss is {loss.item()} at step {self.global_step}: lower runs.….optimizer.lr or clip gradients"
+                f"the loss is {loss.item()} at step {self.global_step}: lower optimizer.lr or set gradient_clip_norm"
             )
         return loss
 

@@ -1,5 +1,6 @@
 """`data/models/<run>/`: all that is needed to rebuild a trained recogniser and serve it. No Lightning, no pickle."""
 
+import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,7 @@ from stages.core.files import read_json, write_json, written_whole
 from stages.core.schema import Run
 from stages.training.recogniser import Recogniser
 
-VERSIONS = ("torch", "lightning", "kornia", "numpy")
+VERSIONS = ("torch", "lightning", "kornia", "numpy", "h5py", "opencv-python-headless", "pillow")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class TrainedModel:
 def describe(key: str, run: Run, dataset: dict[str, Any], normaliser: dict[str, list], **more: Any) -> dict[str, Any]:
     """The content of model.json as known before training. `dataset`: the attributes of the prepared file and `shape`.
 
-    `more`: protocol, seed, max_epochs, threads, inputs {path: md5}.
+    `more`: protocol, seed, max_epochs, n_train, n_rejected (damaged samples left out), threads, inputs {path: md5}.
     """
     return {
         "run": key,
@@ -45,7 +46,7 @@ def describe(key: str, run: Run, dataset: dict[str, Any], normaliser: dict[str, 
         **{name: dataset[name] for name in ("classes", "feature", "corpus", "name", "source", "synthetic")},
         **more,
         "precision": run.precision,
-        "versions": {name: version(name) for name in VERSIONS},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONS},
     }
 
 

@@ -35,6 +35,7 @@ def params(seed=7, fold=0, source="synthetic", lr=0.001):
     return f"""seed: {seed}
 machine:
   threads: 2
+  accelerator: cpu
 corpora:
   faces:
     source: {source}
@@ -43,8 +44,12 @@ splits:
     protocol: official
     seed: 7
     fold: {fold}
+datasets:
+  faces:
+    corpus: faces
 runs:
   a:
+    dataset: faces
     optimizer:
       lr: {lr}
 """

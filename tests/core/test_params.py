@@ -27,7 +27,7 @@ prepare: {max_rejected_fraction: 0.01}
 corpora:
   faces:
     {name: null, reader: fer2013, source: synthetic, checksum: null, classes: [angry, happy, sad],
-     synthetic: {seed: 7, size: 1400, max_epochs: 4}}
+     synthetic: {seed: 7, size: 1400, size_px: 24, max_epochs: 4}}
 datasets: {faces: {corpus: faces, feature: {name: faces, size_px: 48, color: gray}}}
 splits: {faces: {protocol: official, seed: 7, fold: 0, validation_fraction: 0.1, on_duplicate: report}}
 runs:
@@ -119,7 +119,7 @@ ONE_LINE = [
     ({f"{RUN}.wibble": 2}, f"{RUN}.wibble: unknown key; allowed: {RUN_KEYS}"),
     (
         {"corpora.faces.synthetic.sise": 2},
-        "corpora.faces.synthetic.sise: unknown key; Did you mean 'size'? allowed: seed, size, max_epochs",
+        "corpora.faces.synthetic.sise: unknown key; Did you mean 'size'? allowed: seed, size, size_px, max_epochs",
     ),
     (
         {f"{RUN}.schedule.gama": 0.5},
@@ -157,6 +157,8 @@ ONE_LINE = [
         {"machine.devices": "aut"},
         "machine.devices: allowed: a whole number or 'auto'; received: 'aut'. Did you mean 'auto'?",
     ),
+    ({f"{RUN}.batch_size": 1}, f"{RUN}.batch_size: allowed: 2 or more; received: 1"),
+    ({"splits.faces.fold": 99}, "splits.faces.fold: allowed: 0 to 9; received: 99"),
     # words from a fixed list
     (
         {f"{RUN}.precision": "32"},
@@ -230,6 +232,10 @@ ONE_LINE = [
     (
         {"corpora.faces.source": "kaggle:fer2013", "corpora.faces.name": "FER-2013"},
         f"corpora.faces.source: allowed: {SOURCES}; received: 'kaggle:fer2013'",
+    ),
+    (
+        {"corpora.faces.checksum": "abc"},
+        "corpora.faces.checksum: allowed: sha256:<64 hex digits> or md5:<32 hex digits>; received: 'abc'",
     ),
     # sections that contradict each other
     (
@@ -307,6 +313,16 @@ def test_all_mistakes_at_once(tmp_path):
         f"{RUN}.optimizer.lr",
         "splits.faces",
     ]
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["", "machine.", "runs.", "corpora.", "datasets.", "splits.", f"{RUN}.", f"{RUN}.model.", f"{RUN}.optimizer."],
+)
+@pytest.mark.parametrize("value", [1, {"name": "x"}], ids=["scalar", "mapping"])
+def test_a_key_that_looks_like_pydantics_word_for_one(tmp_path, where, value):
+    """pydantic says "[key]" where a key itself is wrong: a user's key may be called that too."""
+    assert any("[key]" in line for line in mistakes(tmp_path, changed(**{f"{where}[key]": value})))
 
 
 def test_run_of_a_corpus_with_another_datasets_corpus(tmp_path):

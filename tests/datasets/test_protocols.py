@@ -51,7 +51,7 @@ def test_official_without_private_test_tests_on_the_public_one_and_says_so():
     assert shares(corpus, part, "validation") == {"happy": 20, "sad": 10, "disgust": 2}
     assert shares(corpus, part, "train") == {"happy": 180, "sad": 90, "disgust": 18}
     assert "test = PublicTest" in label
-    assert "not comparable with figures on the official test part" in label
+    assert "not comparable with figures on PrivateTest" in label
     assert "validation = 10% of train" in label
 
 
@@ -60,7 +60,7 @@ def test_official_with_train_and_test_folders():
     part, label = protocols.official(corpus, split())
     assert set(part[corpus.partition == "test"]) == {"test"}
     assert shares(corpus, part, "validation") == {"happy": 20, "sad": 10, "disgust": 2}
-    assert "not comparable" not in label
+    assert "not comparable with figures on PrivateTest" in label  # the folder holds PublicTest, too
 
 
 def folds(protocol: str, corpus: Metadata, count: int, name: str, **change: object) -> np.ndarray:
@@ -88,7 +88,7 @@ def test_stratified_pools_all_and_keeps_the_proportions():
     assert shares(corpus, part, "test") == {"happy": 30, "sad": 20, "disgust": 4}
     assert shares(corpus, part, "validation") == {"happy": 30, "sad": 20, "disgust": 4}
     assert shares(corpus, part, "train") == {"happy": 240, "sad": 160, "disgust": 32}
-    assert label == "stratified (pooled, 10% validation, 10% test, fold 0)"
+    assert label == "stratified (pooled, 10% validation, as much test, fold 0)"
 
 
 def test_halves():
@@ -151,3 +151,11 @@ def test_what_cannot_be_split_is_refused_in_one_line(protocol: str, counts: dict
     assert "\n" not in line
     for word in words:
         assert word in line
+
+
+def test_the_label_tells_the_share_that_is_drawn():
+    """A seventh, which is what a fraction of .15 comes to in whole folds."""
+    corpus = metadata({"train": CLASSES, "test": HALF})
+    part, label = protocols.official(corpus, split(validation_fraction=0.15))
+    assert "validation = 14.3% of train" in label
+    assert (part == "validation").sum() == pytest.approx((corpus.partition == "train").sum() / 7, abs=2)

@@ -1,0 +1,94 @@
+"""What `make bench` counts and divides, on cases small enough to do by hand; it times nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.apps import bench
+from stages.core.params import load
+from stages.datasets.batches import MemoryBatches
+from stages.datasets.store import Description, create
+from stages.training import model_folder
+
+ROOT = Path(__file__).parents[2]
+PARAMS = load(ROOT / "params.yaml")
+SAMPLES, BATCH, SIDE = 32, 8, 16
+
+
+CLASSES = ["angry", "happy", "sad"]
+DESCRIPTION = Description(
+    classes=CLASSES,
+    corpus="faces",
+    name="FER-2013",
+    source="zip",
+    synthetic=False,
+    layout=["channel", "height", "width"],
+    scale_factor=1 / 255,
+    add_offset=0.0,
+    rate_hz=None,
+    feature={"name": "faces", "size_px": SIDE, "color": "gray"},
+    rejected=[],
+)
+
+
+@pytest.fixture
+def batches(tmp_path):
+    label = [number % len(CLASSES) for number in range(SAMPLES)]
+    with create(tmp_path / "faces.h5") as writer:
+        writer.append(
+            np.random.default_rng(0).integers(0, 256, (SAMPLES, 1, SIDE, SIDE), dtype=np.uint8),
+            length=[0] * SAMPLES,
+            label=label,
+            group=[""] * SAMPLES,
+            sample_id=[f"s{number}" for number in range(SAMPLES)],
+        )
+        writer.describe(DESCRIPTION)
+    return MemoryBatches(tmp_path / "faces.h5", np.arange(SAMPLES), BATCH, shuffle_seed=7)
+
+
+def tiny(model, **changes):
+    """A run of the committed params made small, and its model.json."""
+    run = PARAMS.runs["faces_custom_cnn"].model_copy(update={"batch_size": BATCH, "model": model} | changes)
+    dataset = vars(DESCRIPTION) | {"shape": [1, SIDE, SIDE]}
+    return run, model_folder.describe("tiny", run, dataset, {"mean": [[[0.5]]], "sd": [[[0.25]]]})
+
+
+def keras_products(side, n_classes):
+    """Multiplications of one forward pass of the Keras CNN, without its first layer, and those of the first layer."""
+    convolutions = ((32, 64, side), (64, 128, side // 2), (128, 256, side // 4))
+    dense = ((256 * (side // 8) ** 2, 256), (256, 128), (128, n_classes))
+    later = sum(n_in * n_out * 9 * at**2 for n_in, n_out, at in convolutions) + sum(a * b for a, b in dense)
+    return later, 1 * 32 * 9 * side**2
+
+
+def test_operations_of_a_training_step(batches):
+    """A product and a sum each: forward, for the weights' gradients, and for the inputs' (which no image needs)."""
+    _, info = tiny({"name": "keras_cnn"})
+    later, first = keras_products(SIDE, len(CLASSES))
+    assert bench.flops_per_image(info, batches) == pytest.approx(2 * (3 * later + 2 * first), rel=0.01)
+
+
+def test_ratio_of_rates(monkeypatch):
+    """The median of the pairs' ratios, which is not the ratio of the medians: a slow moment slows both of a pair."""
+    monkeypatch.setattr(bench, "PAIRS", 3)
+    ours, plain = iter([100.0, 10.0, 80.0]), iter([50.0, 20.0, 10.0])
+    assert bench.ratio(lambda: next(ours), lambda: next(plain)) == (80, 20, 2)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_rates_of_both_loops(batches, precision):
+    run, info = tiny({"name": "custom_cnn", "widths": [4], "hidden": 8}, precision=precision)
+    assert bench.bare_rate(info, run, batches) > 0
+    assert bench.our_rate(info, run, PARAMS, batches) > 0
+
+
+def test_rates_of_preparing(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "IMAGES", 21)
+    archive = bench.write_jpegs(tmp_path)
+    assert bench.prepare_rate(archive, 1) > 0
+    assert bench.pillow_rate(archive) > 0
+
+
+def test_rate_of_a_matrix_product():
+    assert bench.matrix_flops_per_s(PARAMS.runs["faces_custom_cnn"], side=64) > 0
