@@ -10,7 +10,7 @@ from stages.core.checks import UserError, exit_with_one_line, warn
 from stages.core.command import arguments, item
 from stages.core.params import load
 from stages.core.schema import Corpus
-from stages.corpora.archive.fetch import fetch
+from stages.corpora.archive.fetch import fetch, without_secrets
 from stages.corpora.archive.pack import pack
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     except UserError as error:
         args.archive.unlink()
         # The user knows the source, not the archive that is no more.
-        raise UserError(str(error).replace(str(args.archive), corpus.source)) from None
+        raise UserError(str(error).replace(str(args.archive), without_secrets(corpus.source))) from None
 
 
 def check(archive: Path, reader: ModuleType, corpus: Corpus) -> None:

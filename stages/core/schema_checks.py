@@ -72,7 +72,7 @@ def _describe(schema: type[BaseModel], at: Location, errors: list[dict]) -> str:
 
 
 def _allowed(error: dict, expected: Any) -> str:
-    if "[key]" in error["loc"] or error["type"] == "invalid_key":
+    if error["type"] == "invalid_key" or (error["loc"][-1] == "[key]" and error["type"].startswith("string_")):
         return KEY
     if error["type"] == "dict_type" and Choice in (expected, *get_args(expected)):
         return CHOICE
@@ -102,7 +102,7 @@ def _locate(schema: Any, parts: tuple[str | int, ...]) -> tuple[Location, Any]:
         if len(branches) > 1:
             is_dict = str(part).startswith("dict[")
             schema = next(branch for branch in branches if (get_origin(branch) is dict) == is_dict)
-        elif part != "[key]":
+        elif part != "[key]" or get_origin(branches[0]) is dict:  # a user's key may be called that, too
             at.append(str(part))
             schema = _inside(branches[0], part)
     return tuple(at), schema

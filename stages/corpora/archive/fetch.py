@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -79,7 +80,7 @@ def _absolute_form(source: str) -> str:
 
 def _from_url(url: str, expected: tuple[str, str] | None) -> Path:
     parts = _checked_url(url)
-    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"  # without password or token
+    shown = without_secrets(url)
     if expected is None:
         refuse("a URL needs a checksum", where=shown, allowed=CHECKSUMS, received=None)
     import pooch  # imported here: most runs download nothing
@@ -98,7 +99,16 @@ def _from_url(url: str, expected: tuple[str, str] | None) -> Path:
     try:
         return Path(cache.fetch(name, downloader=_final_answers_end_it(http, shown, expected)))
     except (OSError, ValueError) as error:  # requests' own errors are among them
+        traceback.clear_frames(error.__traceback__)  # ends the progress bar, which would follow the line
         raise UserError(f"{shown}: download failed: {_reason(error)}; nothing of it was kept") from None
+
+
+def without_secrets(source: str) -> str:
+    """A URL without its password and query, which may be a token; any other source as it is."""
+    if not source.startswith(("https://", "http://")):
+        return source
+    parts = urlsplit(source)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _checked_url(url: str) -> SplitResult:
