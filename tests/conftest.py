@@ -21,6 +21,7 @@ RUN = "faces_custom_cnn"
 SIZE = 140  # faces drawn
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """For `pytest -n 2`: a file stays in one process, and so do all tests of the one shared copy, which come first."""
     for item in items:

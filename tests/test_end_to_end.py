@@ -95,7 +95,8 @@ def test_one_number_re_runs_what_depends_on_it(clone):
     assert list(changed) == [f"runs.{RUN}.optimizer.lr"]
     assert changed[f"runs.{RUN}.optimizer.lr"]["new"] == 3e-3
     figures = json.loads(clone.run("dvc", "metrics", "diff", "HEAD", "--json"))
-    assert sorted(figures) == [f"metrics/runs/{RUN}.json", "metrics/summary.json"]
+    assert f"metrics/runs/{RUN}.json" in figures  # the summary may show the same accuracy
+    assert set(figures) <= {f"metrics/runs/{RUN}.json", "metrics/summary.json"}
     assert len(figures[f"metrics/runs/{RUN}.json"]) <= 14  # a table that a person reads
 
 
