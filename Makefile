@@ -24,7 +24,7 @@ check: $(VENV)/.installed
 	@$(RUN) python -m stages.core.params
 
 test: $(VENV)/.installed-dev
-	$(RUN) python -m pytest -n 2 --dist loadgroup
+	$(RUN) python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(RUN) ruff check .
