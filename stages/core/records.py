@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+Signal = tuple[np.ndarray, float | None]
+
 
 class DamagedSample(Exception):
     """The sample cannot be decoded; it is named, counted and left out, never repaired."""
@@ -15,23 +17,22 @@ class DamagedSample(Exception):
 class Record:
     """One sample of a corpus. Reading metadata costs no decoding.
 
-    `read_bytes()` gives the sample's bytes as the corpus holds them, `decode(bytes)` the signal:
-    images (height, width[, 3]) uint8, audio (channels, samples) float32, EEG (windows, features) float64.
-    Both must pickle, so that worker processes can decode. `rate_hz` is None for images.
+    `read_bytes()` gives the sample's bytes as the corpus holds them, `decode(bytes)` the signal and its rate in Hz,
+    which stands in the file (None for images): images (height, width[, 3]) uint8, audio (channels, samples) float32,
+    EEG (windows, features) float64. Both must pickle, so that worker processes can decode.
     """
 
     sample_id: str
     label: str
     read_bytes: Callable[[], bytes]
-    decode: Callable[[bytes], np.ndarray]
-    rate_hz: float | None = None
+    decode: Callable[[bytes], Signal]
     group: str | None = None
     trial: int | None = None
     partition: str | None = None
     extra: dict[str, str] = field(default_factory=dict)
 
-    def load(self) -> np.ndarray:
-        """The decoded signal. Raises `DamagedSample`."""
+    def load(self) -> Signal:
+        """The decoded signal and its rate in Hz. Raises `DamagedSample`."""
         return self.decode(self.read_bytes())
 
     def content_hash(self) -> str:

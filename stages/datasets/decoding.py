@@ -60,7 +60,7 @@ def _decode_chunk(records: list[Record], compute: Compute) -> Chunk:
     features, kept, rejected = [], [], []
     for record in records:
         try:
-            features.append(compute(record.load(), record.rate_hz))
+            features.append(compute(*record.load()))
             kept.append(record)
         except DamagedSample as damage:
             rejected.append(f"{record.sample_id}: {damage}")

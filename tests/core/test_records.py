@@ -13,7 +13,7 @@ from stages.core.records import DamagedSample, Record
 def decode(content):
     if not content:
         raise DamagedSample("no bytes")
-    return np.frombuffer(content, dtype=np.uint8)
+    return np.frombuffer(content, dtype=np.uint8), 100.0
 
 
 def record(content=b"abc", **more):
@@ -25,11 +25,12 @@ def test_metadata_costs_no_decoding():
         raise AssertionError("was read")
 
     made = Record("a", "happy", fail, fail, group="speaker 1", trial=3, partition="train", extra={"gender": "f"})
-    assert (made.group, made.trial, made.rate_hz) == ("speaker 1", 3, None)
+    assert (made.group, made.trial, made.extra) == ("speaker 1", 3, {"gender": "f"})
 
 
 def test_load_decodes_what_is_read():
-    assert record().load().tolist() == [97, 98, 99]
+    signal, rate_hz = record().load()
+    assert (signal.tolist(), rate_hz) == ([97, 98, 99], 100.0)
 
 
 def test_damage_is_told():
@@ -48,7 +49,7 @@ def test_hash_never_changes():
 
 
 def test_travels_to_another_process():
-    assert pickle.loads(pickle.dumps(record(trial=2))).load().tolist() == [97, 98, 99]
+    assert pickle.loads(pickle.dumps(record(trial=2))).load()[0].tolist() == [97, 98, 99]
 
 
 def test_is_frozen():

@@ -73,8 +73,8 @@ def test_tables(tmp_path: Path, name: str, header: str, row: str):
     found = list(read(corpus(tmp_path, {name: table(header, *rows)})))
     assert [(record.label, record.partition) for record in found] == list(zip(CODES.values(), usages, strict=True))
     assert len({record.sample_id for record in found}) == 7
-    assert all(np.array_equal(record.load(), gray(code)) for code, record in enumerate(found))
-    assert found[0].rate_hz is None
+    assert all(np.array_equal(record.load()[0], gray(code)) for code, record in enumerate(found))
+    assert found[0].load()[1] is None
     assert found[0].group is None
 
 
@@ -164,7 +164,7 @@ def test_synthesised_corpus_is_the_real_one_in_small(tmp_path: Path):
     counts = Counter(record.label for record in found)
     assert set(counts) == set(CODES.values())
     assert max(counts.values()) - min(counts.values()) <= 1
-    assert all(record.load().shape == (48, 48) for record in found)
+    assert all(record.load()[0].shape == (48, 48) for record in found)
     assert len({record.content_hash() for record in found}) == 100
 
 
@@ -273,7 +273,7 @@ def test_broken_bytes_are_never_more_than_a_damaged_sample():
         data = bytearray(whole[number % 3])
         data[rng.integers(len(data))] = rng.integers(256)
         try:
-            outcomes[decode_image(bytes(data)).dtype.name] += 1
+            outcomes[decode_image(bytes(data))[0].dtype.name] += 1
         except DamagedSample:
             outcomes["damaged"] += 1
     assert set(outcomes) == {"uint8", "damaged"}
@@ -292,7 +292,7 @@ def test_broken_bytes_are_never_more_than_a_damaged_sample():
 )
 def test_every_mode_of_png_decodes(mode: str, shape: tuple[int, ...]):
     original = gray()
-    image = decode_image(encoded(Image.fromarray(original).convert(mode)))
+    image = decode_image(encoded(Image.fromarray(original).convert(mode)))[0]
     assert image.dtype == np.uint8
     assert image.shape == shape
     plane = image if image.ndim == 2 else image[..., 0]
@@ -306,12 +306,12 @@ def test_every_mode_of_png_decodes(mode: str, shape: tuple[int, ...]):
 
 def test_sixteen_bits_become_eight_by_scaling():
     deep = gray().astype(np.uint16) * 257
-    np.testing.assert_array_equal(decode_image(encoded(deep)), gray())
+    np.testing.assert_array_equal(decode_image(encoded(deep))[0], gray())
 
 
 def test_jpeg_of_four_inks_decodes():
     ink = Image.fromarray(np.stack([gray(seed) for seed in range(3)], axis=-1)).convert("CMYK")
-    assert decode_image(encoded(ink, "JPEG")).shape == (48, 48, 3)
+    assert decode_image(encoded(ink, "JPEG"))[0].shape == (48, 48, 3)
 
 
 # The real corpus
@@ -335,6 +335,6 @@ def test_the_real_corpus(tmp_path: Path):
     training = Counter(record.label for record in found if record.partition == "Training")
     assert training == {**published, "neutral": 4965}
     for record in found[:: len(found) // 40]:
-        image = record.load()
+        image = record.load()[0]
         assert (image.shape, image.dtype) == ((48, 48), np.uint8)
         assert image.std() > 5

@@ -11,10 +11,10 @@ from stages.core.records import DamagedSample, Record
 from stages.datasets.decoding import RECORDS_PER_CHUNK, decode, require_few
 
 
-def decode_number(data: bytes) -> np.ndarray:
+def decode_number(data: bytes) -> tuple[np.ndarray, float]:
     if data.startswith(b"bad"):
         raise DamagedSample("it says so itself")
-    return np.full((2, 2), int(data), dtype=np.int64)
+    return np.full((2, 2), int(data), dtype=np.int64), 10.0
 
 
 def compute(signal: np.ndarray, rate_hz: float | None) -> tuple[np.ndarray, int]:

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from stages.core.records import DamagedSample
+from stages.core.records import DamagedSample, Signal
 
 # Files that are meant as images: those of other formats are named as damaged, not passed over.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
@@ -15,14 +15,14 @@ MAX_SIDE_PX = 8192
 Image.MAX_IMAGE_PIXELS = None
 
 
-def decode_image(data: bytes) -> np.ndarray:
-    """(height, width) uint8 for a gray image, (height, width, 3) for any other mode. Raises `DamagedSample`."""
+def decode_image(data: bytes) -> Signal:
+    """(height, width) uint8 for a gray image, (height, width, 3) for others; no rate. Raises `DamagedSample`."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image)
             if getattr(image, "n_frames", 1) > 1:
                 raise DamagedSample(f"an animation of {image.n_frames} frames; allowed: one image")
-            return _to_uint8(image)
+            return _to_uint8(image), None
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise DamagedSample(f"not a whole JPEG or PNG image ({_kind(data)}; {error.__class__.__name__})") from None
 
