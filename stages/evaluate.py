@@ -10,9 +10,11 @@ from stages.core.checks import exit_with_one_line
 from stages.core.command import arguments, item
 from stages.core.files import write_json
 from stages.core.params import load
+from stages.datasets.grouping import groupings
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.evaluation import figures, pictures, predictions, rows
+from stages.evaluation.basis_picture import draw_bases
 from stages.training import model_folder
 from stages.training.model_folder import TrainedModel
 
@@ -31,22 +33,20 @@ def main() -> None:
     with Store(args.dataset) as store:
         parts = load_parts(args.split, store.sample_id)
         chosen = {part: predict(model, store, parts[part], part) for part in JUDGED}
+        groups = groupings(store, parts["test"])
     columns = {name: np.concatenate([chosen[part][name] for part in JUDGED]) for name in chosen["test"]}
     origin = {name: model.info[name] for name in ORIGIN}
-    predictions.write(
-        args.predictions, **columns, attributes={"run": args.key, **origin, "classes": model.info["classes"]}
-    )
+    told = {"run": args.key, **origin, "classes": model.info["classes"]}
+    predictions.write(args.predictions, **columns, attributes=told)
     test = chosen["test"]
-    scored = figures.compute(test["label"], test["probabilities"], test["group"], model.info["classes"], params.seed)
+    scored = figures.compute(test["label"], test["probabilities"], groups, model.info["classes"], params.seed)
     sizes = {f"n_{part}": len(indices) for part, indices in parts.items()}
     weights = sum(weight.numel() for weight in model.recogniser.architecture.parameters())
     described = {"run": args.key, "model": model.info["model"]["name"], **origin, **sizes, "parameters": weights}
     write_json(args.metrics, described | scored)
     draw(args, model, test, scored)
     low, high = scored["accuracy_ci95"]
-    print(
-        f"{args.key}: test accuracy {scored['accuracy']:.4f} [{low:.4f}, {high:.4f}], macro F1 {scored['f1_macro']:.4f}"
-    )
+    print(f"{args.key}: test accuracy {scored['accuracy']:.4f} [{low:.4f}, {high:.4f}]")
 
 
 def predict(model: TrainedModel, store: Store, indices: np.ndarray, part: str) -> dict[str, np.ndarray]:
@@ -71,9 +71,9 @@ def draw(args, model: TrainedModel, test: dict[str, np.ndarray], scored: dict) -
     rows.write_all(args.plots, test["label"], test["probabilities"], classes, scored, info["name"])
     caption = pictures.Caption(args.key, info["name"], info["protocol"], len(test["label"]), info["synthetic"])
     pictures.draw_all(args.plots, caption, test["label"], test["probabilities"], classes, scored)
-    with args.history.open() as stream:
-        learnt = replace(caption, n=info["n_train"])
-        pictures.draw_history(args.plots / "history.png", learnt, list(csv.DictReader(stream)), info["best_epoch"])
+    draw_bases(args.plots / "bases.png", caption, model.recogniser.architecture)
+    history = list(csv.DictReader(args.history.read_text(encoding="utf-8").splitlines()))
+    pictures.draw_history(args.plots / "history.png", replace(caption, n=info["n_train"]), history, info["best_epoch"])
 
 
 if __name__ == "__main__":

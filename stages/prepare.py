@@ -14,7 +14,7 @@ from stages.core.cross_checks import source_kind
 from stages.core.params import load
 from stages.core.records import Record
 from stages.core.schema import Corpus, Dataset
-from stages.datasets.decoding import RECORDS_PER_CHUNK, decode, require_few
+from stages.datasets.decoding import Workers, decode, require_few
 from stages.datasets.filling import append_all, room_for
 from stages.datasets.store import Description, create
 
@@ -28,9 +28,10 @@ def main() -> None:
     feature = lookup.load("features", settings["name"])
     compute = partial(feature.compute, **{key: value for key, value in settings.items() if key != "name"})
     total = sum(1 for _ in chosen(args.archive, corpus))
-    decoded = decode(chosen(args.archive, corpus), compute, params.machine.workers)
+    workers = Workers(params.machine.workers, feature.WORKERS, feature.SAMPLES_PER_CHUNK)
+    decoded = decode(chosen(args.archive, corpus), compute, workers)
     with create(args.output) as writer, closing(decoded) as chunks:  # on a failure, closing stops the workers
-        shown = tqdm(chunks, args.key, -(-total // RECORDS_PER_CHUNK), unit=" chunks", disable=None)
+        shown = tqdm(chunks, args.key, -(-total // workers.samples_per_chunk), unit=" chunks", disable=None)
         count, rejected = append_all(writer, room_for(shown, total, args.output.parent), corpus.classes)
         require_few(rejected, count + len(rejected), params.prepare.max_rejected_fraction, str(args.archive))
         writer.describe(describe(dataset.corpus, corpus, settings, feature, rejected))
@@ -52,6 +53,7 @@ def feature_settings(dataset: Dataset, corpus: Corpus) -> dict:
 
 def describe(key: str, corpus: Corpus, settings: dict, feature, rejected: list[str]) -> Description:
     """The attributes of the file: whose data, which classes, how the feature was computed and packed."""
+    reader = lookup.load("corpora", corpus.reader)
     synthetic = corpus.source == "synthetic"
     return Description(
         classes=corpus.classes,
@@ -62,7 +64,8 @@ def describe(key: str, corpus: Corpus, settings: dict, feature, rejected: list[s
         layout=list(feature.LAYOUT),
         scale_factor=feature.SCALE_FACTOR,
         add_offset=feature.ADD_OFFSET,
-        rate_hz=None,
+        rate_hz=feature.output_rate_hz(settings),
+        group_kind=reader.GROUP,
         feature=settings,
         rejected=rejected,
     )

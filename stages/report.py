@@ -10,6 +10,7 @@ from stages.core.command import arguments
 from stages.core.files import md5, read_json, write_json, written_whole
 from stages.core.params import load
 from stages.core.schema import Params
+from stages.evaluation import ablation, predictions
 from stages.evaluation.report import render
 
 COLUMNS = ("accuracy", "balanced_accuracy", "f1_macro", "parameters", "n_test")
@@ -25,8 +26,10 @@ def main() -> None:
     synthetic = [found["run"] for found in metrics if found["synthetic"]]
     write_json(args.summary, {"runs": summary, "synthetic": synthetic})
     produced = {"Command": "dvc repro", "Seed": params.seed, "Runs": len(runs)}
+    said = {key: predictions.read(args.predictions / f"{key}.h5") for key in params.runs}
+    page = render(runs, produced, bool(synthetic), ablation.tables(runs, said, params.seed))
     with written_whole(args.page) as temporary:
-        temporary.write_text(render(runs, produced, bool(synthetic)), encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8")
     for found in metrics:
         low, high = found["accuracy_ci95"]
         interval = f"[{low:.4f}, {high:.4f}]"
@@ -37,13 +40,14 @@ def main() -> None:
 def collect(key: str, args: Namespace, params: Params) -> dict:
     """What the page shows of one run."""
     model = read_json(args.models / key / "model.json")
-    predictions = args.predictions / f"{key}.h5"
+    said = args.predictions / f"{key}.h5"
     return {
+        "chosen": params.runs[key].model_dump(),
         "metrics": read_json(args.metrics / f"{key}.json"),
         "pictures": {path.name: path.read_bytes() for path in sorted((args.plots / key).glob("*.png"))},
         "params": chosen_params(key, params),
         "versions": model["versions"],
-        "md5": model["inputs"] | {predictions.as_posix(): md5(predictions)},
+        "md5": model["inputs"] | {said.as_posix(): md5(said)},
     }
 
 

@@ -1,5 +1,7 @@
 """split@<corpus>: which sample is trained on, chosen with, tested on; and the leakage audit."""
 
+from pathlib import Path
+
 import numpy as np
 
 from stages.core import lookup
@@ -7,34 +9,48 @@ from stages.core.checks import UserError, exit_with_one_line, warn
 from stages.core.command import arguments, item
 from stages.core.files import write_json
 from stages.core.params import load
-from stages.core.schema import Split
+from stages.core.schema import Corpus, Split
 from stages.datasets.protocols import Metadata
-from stages.datasets.splits import PARTS, audit, drop_from_train, duplicates_across
+from stages.datasets.splits import PARTS, audit, drop_from_train, duplicates_across, require_no_duplicates
 
 
 def main() -> None:
     args = arguments(__doc__, "archive", "output")
     params = load(args.params)
     corpus, split = item(params.corpora, args.key, "corpora"), params.splits[args.key]
-    reader = lookup.load("corpora", corpus.reader)
-    chosen = (record for record in reader.read(args.archive) if record.label in corpus.classes)
-    columns = [(r.sample_id, r.label, r.partition, r.group, r.content_hash()) for r in chosen]
-    if not columns:
-        raise UserError(f"{args.archive}: no sample of the classes {', '.join(corpus.classes)}")
-    sample_id, label, partition, group, content = (list(column) for column in zip(*columns, strict=True))
-    metadata = Metadata(np.array(label), np.array(partition, dtype=object), reader.PARTS)
+    sample_id, content, metadata = collect(args.archive, corpus)
     part, protocol = lookup.function("datasets.protocols", split.protocol)(metadata, split)
     duplicates = duplicates_across(part, content)
-    found = audit(part, sample_id, group, duplicates)
+    found = audit(part, sample_id, metadata.group, duplicates)
     if split.on_duplicate == "drop":
         part = drop_from_train(part, duplicates)
-    require_every_class(np.array(label), part, corpus.classes, args.key)
+    elif split.protocol == "group_disjoint":
+        require_no_duplicates(sample_id, duplicates, f"splits.{args.key}")
+    if found["groups_on_two_sides"]:
+        protocol = f"{metadata.group_kind}-dependent: {protocol}"
+    require_every_class(metadata.label, part, corpus.classes, args.key)
     write_json(args.output, describe(args.key, split, protocol, part, sample_id, found))
-    sizes = ", ".join(f"{name} {(part == name).sum():,}" for name in PARTS)
-    print(f"{args.output}: {protocol}: {sizes}")
+    print(f"{args.output}: {protocol}: {', '.join(f'{name} {(part == name).sum():,}' for name in PARTS)}")
     if duplicates:
         dropped = f"{(part == 'dropped').sum()} samples taken out of train (splits.{args.key}.on_duplicate)"
         warn(f"{args.key}: {len(duplicates)} sets of exact duplicates reach over several parts; {dropped}")
+
+
+def collect(archive: Path, corpus: Corpus) -> tuple[list[str], list[str], Metadata]:
+    """Ids and content hashes of the samples of the chosen classes, and what a protocol may look at."""
+    reader = lookup.load("corpora", corpus.reader)
+    chosen = [record for record in reader.read(archive) if record.label in corpus.classes]
+    if not chosen:
+        raise UserError(f"{archive}: no sample of the classes {', '.join(corpus.classes)}")
+    metadata = Metadata(
+        label=np.array([record.label for record in chosen]),
+        partition=np.array([record.partition for record in chosen], dtype=object),
+        roles=reader.PARTS,
+        group=np.array([record.group or "" for record in chosen]),
+        group_kind=reader.GROUP,
+        gender=np.array([record.extra.get("gender", "") for record in chosen]),
+    )
+    return [record.sample_id for record in chosen], [record.content_hash() for record in chosen], metadata
 
 
 def describe(corpus: str, split: Split, protocol: str, part: np.ndarray, sample_id: list[str], found: dict) -> dict:

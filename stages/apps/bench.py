@@ -27,7 +27,7 @@ from stages.core.schema import Params, Run
 from stages.corpora import fer2013
 from stages.corpora.archive.pack import pack
 from stages.datasets.batches import MemoryBatches
-from stages.datasets.decoding import decode
+from stages.datasets.decoding import Workers, decode
 from stages.datasets.filling import append_all
 from stages.datasets.store import Store, create
 from stages.features import faces
@@ -63,13 +63,14 @@ def prepare_against_pillow(workers: int) -> None:
     print(f"prepare, {IMAGES:,} JPEGs of 48x48: {rates[0]:,.0f} images/s, Pillow loop {rates[1]:,.0f}: x{rates[2]:.2f}")
 
 
-def prepare_rate(archive: Path, workers: int) -> float:
+def prepare_rate(archive: Path, count: int) -> float:
     """Images per second of the stage's own path."""
     start = time.perf_counter()
     compute = partial(faces.compute, size_px=48, color="gray")
+    workers = Workers(count, faces.WORKERS, faces.SAMPLES_PER_CHUNK)
     with create(archive.with_suffix(".h5")) as writer:
-        count, _ = append_all(writer, decode(fer2013.read(archive), compute, workers), list(fer2013.CODES))
-    return count / (time.perf_counter() - start)
+        written, _ = append_all(writer, decode(fer2013.read(archive), compute, workers), list(fer2013.CODES))
+    return written / (time.perf_counter() - start)
 
 
 def pillow_rate(archive: Path) -> float:

@@ -25,6 +25,7 @@ def contradictions(content: dict[str, Any]) -> Iterator[str]:
         yield from _fold_mistakes(f"splits.{key}", split)
     for key, dataset in datasets.items():
         yield from _reference(f"datasets.{key}.corpus", dataset.get("corpus"), _keys(content, "corpora"))
+        yield from _sound_mistakes(f"datasets.{key}.feature", dataset.get("feature"))
     for key, run in _section(content, "runs").items():
         where = f"runs.{key}"
         yield from _reference(f"{where}.dataset", run.get("dataset"), _keys(content, "datasets"))
@@ -78,13 +79,56 @@ def _source_mistakes(where: str, corpus: dict[str, Any]) -> Iterator[str]:
 
 def _fold_mistakes(where: str, split: dict[str, Any]) -> Iterator[str]:
     fraction, fold, protocol = (split.get(name) for name in ("validation_fraction", "fold", "protocol"))
+    yield from _group_mistakes(where, split)
     if not isinstance(fraction, float) or not 0 < fraction <= 0.5 or not isinstance(fold, int):
         return
     if protocol == "stratified" and round(1 / fraction) < 3:
         yield f"{where}.validation_fraction: allowed: less than 0.4, since test takes as much; received: {fraction}"
-    folds = 2 if protocol == "test_halves" else round(1 / fraction)
-    if fold >= folds:
+    folds = _folds(split, fraction)
+    if isinstance(folds, int) and fold >= folds:
         yield f"{where}.fold: allowed: 0 to {folds - 1}; received: {fold}"
+
+
+def _folds(split: dict[str, Any], fraction: float) -> Any:
+    if split.get("protocol") == "group_disjoint":
+        listed = split.get("test_groups")
+        return len(listed) if isinstance(listed, list) else split.get("folds")
+    return 2 if split.get("protocol") == "test_halves" else round(1 / fraction)
+
+
+def _group_mistakes(where: str, split: dict[str, Any]) -> Iterator[str]:
+    given = [name for name in ("folds", "test_groups") if split.get(name) is not None]
+    if split.get("protocol") == "group_disjoint":
+        if len(given) != 1:
+            received = " and ".join(given) or "neither"
+            yield f"{where}: allowed: one of folds and test_groups, with protocol group_disjoint; received: {received}"
+    else:
+        for name in given:
+            yield f"{where}.{name}: allowed: null, but for protocol group_disjoint; received: {shorten(split[name])}"
+    lists = split.get("test_groups")
+    counts = Counter(g for found in lists if isinstance(found, list) for g in found) if isinstance(lists, list) else {}
+    for group, count in counts.items():
+        if count > 1:
+            yield f"{where}.test_groups: {shorten(group)} stands {count} times; allowed: each group once"
+
+
+def _sound_mistakes(where: str, feature: Any) -> Iterator[str]:
+    """Of spectrograms: bands above what the rate holds, windows that leave gaps or outlast the clip."""
+    names = ("sample_rate_hz", "window_ms", "hop_ms", "f_min_hz", "f_max_hz", "duration_s")
+    values = [feature.get(name) for name in names] if isinstance(feature, dict) else []
+    if not values or not all(isinstance(value, int | float) and value >= 0 for value in values):
+        return
+    rate, window, hop, lowest, highest, duration = values
+    if 2 * highest > rate:
+        yield f"{where}.f_max_hz: allowed: half of sample_rate_hz ({shorten(rate)}) or less; received: {shorten(highest)}"
+    if lowest >= highest:
+        yield f"{where}.f_min_hz: allowed: less than f_max_hz ({shorten(highest)}); received: {shorten(lowest)}"
+    if rate and hop <= 500 / rate:  # rounds to 0
+        yield f"{where}.hop_ms: allowed: one sample or more, of {shorten(rate)} a second; received: {shorten(hop)}"
+    if hop > window:
+        yield f"{where}.hop_ms: allowed: window_ms ({shorten(window)}) or less; received: {shorten(hop)}"
+    if window > 1000 * duration:
+        yield f"{where}.window_ms: allowed: duration_s ({shorten(duration)}) or less; received: {shorten(window)}"
 
 
 def _duplicate_classes(where: str, classes: Any) -> Iterator[str]:

@@ -13,6 +13,9 @@ Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Choice = dict[str, Any]
 
 
+Groups = Annotated[list[str], Field(min_length=1)]
+
+
 class Section(BaseModel):
     """Unknown keys and wrong types are mistakes; nothing is converted silently."""
 
@@ -59,6 +62,9 @@ class Split(Section):
     fold: NonNegativeInt
     validation_fraction: Annotated[float, Field(gt=0, le=0.5)]
     on_duplicate: Literal["report", "drop"]
+    # Of the protocols that keep groups (speakers, subjects) apart: how many folds there are, or which groups each has.
+    folds: Annotated[int, Field(ge=2)] | None = None
+    test_groups: Annotated[list[Groups], Field(min_length=1)] | None = None
 
     def draws(self) -> int:
         """How many disjoint draws of `validation_fraction` there are; `fold` is one of them."""

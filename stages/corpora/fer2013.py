@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -27,10 +27,12 @@ SIZE_PX = 48
 # Official parts as the corpus calls them, and the role each plays.
 PARTS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+GROUP = None  # whose face it is is not known
 EXPECTED = {"Training": 28_709, "PublicTest": 3_589, "PrivateTest": 3_589}
 EXPECTED_FOLDERS = {"train": 28_709, "test": 7_178}  # `test` holds PublicTest and PrivateTest
 MAX_CSV_BYTES = 1_000_000_000
 
+_OFFICIAL = {part.lower(): part for part in PARTS}
 _PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_", re.IGNORECASE)
 
 
@@ -131,7 +133,7 @@ def _read_folders(archive: Path, names: list[str], images: list[str]) -> Iterato
 
 
 def _image_record(archive: Path, name: str) -> Record:
-    parts = PurePosixPath(name).parts
+    parts = name.split("/")
     folder = parts[-2] if len(parts) > 1 else ""
     label = canonical(folder)
     if label not in CODES:
@@ -139,8 +141,8 @@ def _image_record(archive: Path, name: str) -> Record:
     return Record(name, label, partial(members.read, archive, name), decode_image, partition=_partition(parts))
 
 
-def _partition(parts: tuple[str, ...]) -> str | None:
+def _partition(parts: list[str]) -> str | None:
     official = _PREFIX.match(parts[-1])
     if official:
-        return next(part for part in PARTS if part.lower() == official[1].lower())
+        return _OFFICIAL[official[1].lower()]
     return next((FOLDERS[part.lower()] for part in parts[:-2] if part.lower() in FOLDERS), None)

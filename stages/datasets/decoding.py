@@ -1,8 +1,12 @@
-"""Records → feature arrays, chunk by chunk over worker processes; damaged samples are named, not repaired."""
+"""Records → feature arrays, chunk by chunk over workers; damaged samples are named, not repaired."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
+from threading import Event
+from typing import Literal
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -11,14 +15,24 @@ from joblib.externals.loky import get_reusable_executor
 from stages.core.checks import UserError
 from stages.core.records import DamagedSample, Record
 
-RECORDS_PER_CHUNK = 512
+# Decoded here while worker processes start, which takes about as long; a corpus of no more chunks starts none.
+CHUNKS_MEANWHILE = 16
 
 Compute = Callable[[np.ndarray, float | None], tuple[np.ndarray, int]]
 
 
 @dataclass(frozen=True)
+class Workers:
+    """How many, what they are ("processes" | "threads", as suits the feature), and how many samples each takes."""
+
+    count: int
+    kind: Literal["processes", "threads"]
+    samples_per_chunk: int
+
+
+@dataclass(frozen=True)
 class Chunk:
-    """Features of up to 512 samples: `x` (n, …), their records, and 'id: reason' of each damaged one."""
+    """Features of some samples: `x` (n, …), their records, and 'id: reason' of each damaged one."""
 
     x: np.ndarray | None
     length: list[int]
@@ -26,19 +40,59 @@ class Chunk:
     rejected: list[str]
 
 
-def decode(records: Iterable[Record], compute: Compute, workers: int) -> Iterator[Chunk]:
+# What a worker gives back: x (n, …), length (n), and the reason each damaged record has, by its place in the chunk.
+# Not the records: to send those back would take as long as to decode a face.
+Decoded = tuple[np.ndarray | None, list[int], dict[int, str]]
+
+
+def decode(records: Iterable[Record], compute: Compute, workers: Workers) -> Iterator[Chunk]:
     """Chunks in the order of `records`; a few are in flight at a time, so memory does not grow with the corpus."""
-    chunks = _chunks(records)
-    first = next(chunks, [])
-    if len(first) < RECORDS_PER_CHUNK:  # starting processes would take longer than this one chunk
-        yield _decode_chunk(first, compute)
-        return
-    calls = (delayed(_decode_chunk)(chunk, compute) for chunk in chain([first], chunks))
+    chunks = _chunks(records, workers.samples_per_chunk)
+    meanwhile = list(islice(chunks, CHUNKS_MEANWHILE))
+    team = _Team(chunks, compute)
+    decoded = team.start(workers) if len(meanwhile) == CHUNKS_MEANWHILE else iter(())
     try:
-        yield from Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")(calls)
+        for chunk in meanwhile:
+            yield _assembled(chunk, *_decode_chunk(chunk, compute))
+        for result in decoded:
+            yield _assembled(team.sent.popleft(), *result)
     finally:
-        # joblib keeps its workers for a next call; those of a stage that fails would live on, holding its output open.
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        team.dismiss(decoded)
+
+
+class _Team:
+    """Workers at work on `chunks`. `sent`: the chunks they have, in the order in which the results come."""
+
+    def __init__(self, chunks: Iterator[list[Record]], compute: Compute) -> None:
+        self._chunks, self._compute = chunks, compute
+        self.sent: deque[list[Record]] = deque()
+        self._stopped = Event()
+        self._processes = False
+
+    def start(self, workers: Workers) -> Iterator[Decoded]:
+        """They begin at once, not when the first result is asked for."""
+        self._processes = workers.kind == "processes"
+        return Parallel(workers.count, prefer=workers.kind, return_as="generator", pre_dispatch="2*n_jobs")(
+            self._calls()
+        )
+
+    def dismiss(self, decoded: Iterator[Decoded]) -> None:
+        """Wait for what is in flight: joblib's own way to break off races with workers that are just starting.
+
+        joblib keeps its processes for a next call; those of a stage that fails would live on, with its output open.
+        """
+        self._stopped.set()
+        with suppress(Exception):  # another failure is on its way to the user
+            deque(decoded, maxlen=0)
+        if self._processes:
+            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+
+    def _calls(self) -> Iterator:
+        for chunk in self._chunks:
+            if self._stopped.is_set():
+                return
+            self.sent.append(chunk)
+            yield delayed(_decode_chunk)(chunk, self._compute)
 
 
 def require_few(rejected: list[str], total: int, max_fraction: float, where: str) -> None:
@@ -50,19 +104,23 @@ def require_few(rejected: list[str], total: int, max_fraction: float, where: str
         )
 
 
-def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
+def _chunks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
     records = iter(records)
-    while chunk := list(islice(records, RECORDS_PER_CHUNK)):
+    while chunk := list(islice(records, size)):
         yield chunk
 
 
-def _decode_chunk(records: list[Record], compute: Compute) -> Chunk:
-    features, kept, rejected = [], [], []
-    for record in records:
+def _decode_chunk(records: list[Record], compute: Compute) -> Decoded:
+    features, reasons = [], {}
+    for place, record in enumerate(records):
         try:
             features.append(compute(*record.load()))
-            kept.append(record)
         except DamagedSample as damage:
-            rejected.append(f"{record.sample_id}: {damage}")
+            reasons[place] = str(damage)
     x = np.stack([feature for feature, _ in features]) if features else None
-    return Chunk(x, [length for _, length in features], kept, rejected)
+    return x, [length for _, length in features], reasons
+
+
+def _assembled(records: list[Record], x: np.ndarray | None, length: list[int], reasons: dict[int, str]) -> Chunk:
+    kept = [record for place, record in enumerate(records) if place not in reasons]
+    return Chunk(x, length, kept, [f"{records[place].sample_id}: {reason}" for place, reason in reasons.items()])

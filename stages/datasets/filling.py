@@ -1,5 +1,6 @@
 """Decoded chunks → the prepared dataset."""
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def append_all(writer: Writer, chunks: Iterable[Chunk], classes: list[str]) -> t
                 label=[classes.index(record.label) for record in chunk.records],
                 group=[record.group or "" for record in chunk.records],
                 sample_id=[record.sample_id for record in chunk.records],
+                extra=[json.dumps(record.extra, sort_keys=True) if record.extra else "{}" for record in chunk.records],
             )
         count += len(chunk.records)
     if not count:

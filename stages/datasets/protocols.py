@@ -9,18 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from stages.core.checks import UserError
+from stages.core.checks import UserError, unknown_name
 from stages.core.schema import Split
 from stages.core.seeding import derive
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """Columns over the samples of a corpus; `roles`: its name of an official part → train | validation | test."""
+    """Columns over the samples of a corpus; `roles`: its name of an official part → train | validation | test.
+
+    `group`: the speaker or subject, '' where unknown; `group_kind` says which. `gender`: '' where unknown.
+    """
 
     label: np.ndarray
     partition: np.ndarray
     roles: dict[str, str]
+    group: np.ndarray
+    group_kind: str | None
+    gender: np.ndarray
 
     def names_of(self, role: str) -> list[str]:
         """The corpus's names of the official parts that play `role`."""
@@ -69,6 +75,83 @@ def stratified(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
     part[folds == split.fold] = "test"
     part[folds == (split.fold + 1) % count] = "validation"
     return part, f"stratified (pooled, {_drawn(split)} validation, as much test, fold {split.fold})"
+
+
+def group_disjoint(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
+    """No group (speaker, subject) on two sides; classes and genders spread as evenly as whole groups allow.
+
+    Test is fold `fold` of `folds`, or the groups that `test_groups[fold]` lists; validation takes
+    `validation_fraction` of all groups out of the rest.
+    """
+    kind, group = _require_groups(metadata)
+    if split.test_groups is None:
+        folds = _group_folds(metadata, np.ones(len(group), dtype=bool), split.folds, split)
+        is_test, count = folds == split.fold, split.folds
+    else:
+        is_test, count = _listed(split, group), len(split.test_groups)
+    part = np.where(is_test, "test", "train").astype("<U10")
+    part[_validation_groups(metadata, ~is_test, split)] = "validation"
+    sizes = {name: len(set(group[part == name])) for name in ("train", "validation", "test")}
+    spread = ", ".join(f"{name} {size}" for name, size in sizes.items())
+    return part, f"{kind}-disjoint (fold {split.fold} of {count}; {kind}s: {spread})"
+
+
+def _require_groups(metadata: Metadata) -> tuple[str, np.ndarray]:
+    kind, groups = metadata.group_kind or "group", set(metadata.group)
+    if "" in groups:
+        raise UserError(f"splits: protocol group_disjoint: the {kind} of some samples is not known")
+    if len(groups) < 3:
+        raise UserError(
+            f"splits: protocol group_disjoint: allowed: at least 3 {kind}s, one for each part; "
+            f"received: {len(groups)} ({', '.join(sorted(groups))})"
+        )
+    return kind, metadata.group
+
+
+def _listed(split: Split, group: np.ndarray) -> np.ndarray:
+    """(N,) whether a sample's group is in the list of this fold; every list is checked, whatever the fold."""
+    known = sorted(set(group))
+    for number, names in enumerate(split.test_groups):
+        for name in names:
+            if name not in known:
+                raise UserError(unknown_name(f"splits: test_groups.{number}", name, known, "no such group"))
+    return np.isin(group, split.test_groups[split.fold])
+
+
+def _validation_groups(metadata: Metadata, left: np.ndarray, split: Split) -> np.ndarray:
+    """Indices of the validation samples, drawn by whole groups from where `left` is true."""
+    count = max(1, round(split.validation_fraction * len(set(metadata.group))))
+    available = len(set(metadata.group[left]))
+    if available <= count:
+        raise UserError(
+            f"splits: {available} {metadata.group_kind}s are left for train and validation; "
+            f"allowed: more than {count} (validation_fraction)"
+        )
+    folds = _group_folds(metadata, left, max(2, round(available / count)), split)
+    return np.flatnonzero(left)[folds == 0]
+
+
+def _group_folds(metadata: Metadata, chosen: np.ndarray, count: int, split: Split) -> np.ndarray:
+    """(n,) fold of each chosen sample; the samples of a group share one, and no fold has two groups more than another.
+
+    One gender after the other, in a drawn order, each group goes where its classes are rarest among the folds with
+    the fewest groups. (scikit-learn's StratifiedGroupKFold at times leaves a fold empty, and draws only among equals.)
+    """
+    names, first, of = np.unique(metadata.group[chosen], return_index=True, return_inverse=True)
+    if len(names) < count:
+        raise UserError(f"splits: {len(names)} {metadata.group_kind}s; allowed: at least {count}, one for each fold")
+    gender, label = metadata.gender[chosen], np.unique(metadata.label[chosen], return_inverse=True)[1]
+    share = np.zeros((len(names), label.max() + 1))  # (groups, classes): of all samples of a class
+    np.add.at(share, (of, label), 1)
+    share /= share.sum(axis=0)
+    drawn = np.random.default_rng(derive(split.seed, "split by group")).permutation(len(names))
+    fold, held, size = np.empty(len(names), dtype=int), np.zeros((count, share.shape[1])), np.zeros(count, dtype=int)
+    for group in sorted(drawn, key=lambda group: gender[first[group]]):
+        fewest = np.flatnonzero(size == size.min())
+        fold[group] = fewest[np.argmin(held[fewest] @ share[group])]
+        held[fold[group]] += share[group]
+        size[fold[group]] += 1
+    return fold[of]
 
 
 def _draw_validation(part: np.ndarray, label: np.ndarray, split: Split) -> np.ndarray:

@@ -26,6 +26,16 @@ def drop_from_train(part: np.ndarray, duplicates: list[list[int]]) -> np.ndarray
     return part
 
 
+def require_no_duplicates(sample_id: list[str], duplicates: list[list[int]], where: str) -> None:
+    """Where groups are kept apart, one recording under two names would put the same voice on two sides."""
+    if duplicates:
+        one, other = (sample_id[index] for index in duplicates[0][:2])
+        raise UserError(
+            f"{where}: {len(duplicates)} samples stand in two parts under two names, the first {one} and {other}; "
+            f"allowed: none with protocol group_disjoint (on_duplicate: drop takes them out of train)"
+        )
+
+
 def audit(part: np.ndarray, sample_id: list[str], group: list[str | None], duplicates: list[list[int]]) -> dict:
     """What the parts share: exact duplicates with their ids, and groups (speakers, subjects) on two sides."""
     pairs = Counter(" and ".join(p for p in PARTS if p in {part[i] for i in found}) for found in duplicates)

@@ -1,8 +1,9 @@
 """The prepared dataset as one HDF5 file: the only file that names its keys.
 
 x (N, …) chunked by sample     length (N,) true time steps, 0 for images     label (N,) index into `classes`
-group, sample_id (N,) text     attributes: classes, corpus, name, source, synthetic, layout, scale_factor,
-                               add_offset, rate_hz, feature (JSON), rejected (damaged samples and why)
+group, sample_id (N,) text     extra (N,) what else the reader knows of a sample (gender …), as JSON
+attributes: classes, corpus, name, source, synthetic, layout, scale_factor, add_offset, rate_hz, group_kind,
+            feature (JSON), rejected (damaged samples and why)
 """
 
 import json
@@ -22,12 +23,15 @@ from stages.core.files import written_whole
 
 CHUNK_BYTES = 256 * 1024
 _TEXT = h5py.string_dtype("utf-8")
-_COLUMNS = {"length": np.int32, "label": np.int16, "group": _TEXT, "sample_id": _TEXT}
+_COLUMNS = {"length": np.int32, "label": np.int16, "group": _TEXT, "sample_id": _TEXT, "extra": _TEXT}
 
 
 @dataclass(frozen=True)
 class Description:
-    """What the arrays hold and where they come from. The stored value of x is (signal - add_offset) / scale_factor."""
+    """What the arrays hold and where they come from. The stored value of x is (signal - add_offset) / scale_factor.
+
+    `rate_hz`: time steps per second, None for images. `group_kind`: what a group is ('speaker', 'subject').
+    """
 
     classes: list[str]
     corpus: str
@@ -38,6 +42,7 @@ class Description:
     scale_factor: float
     add_offset: float
     rate_hz: float | None
+    group_kind: str | None
     feature: dict[str, Any]
     rejected: list[str]
 
@@ -67,7 +72,7 @@ class Writer:
         self._file = file
 
     def append(self, x: np.ndarray, **columns: list[Any]) -> None:
-        """`x` (n, …) packed, with one list of n values for each of length, label, group, sample_id."""
+        """`x` (n, …) packed, with one list of n values for each of length, label, group, sample_id, extra."""
         if "x" not in self._file:
             self._create(x)
         start = len(self._file["x"])
@@ -121,6 +126,7 @@ class Store:
             self.length = self._file["length"][:].astype(np.int64)
             self.group = list(self._file["group"].asstr()[:])
             self.sample_id = list(self._file["sample_id"].asstr()[:])
+            self.extra = [json.loads(text) for text in self._file["extra"].asstr()[:]]
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; run `dvc repro` first") from None
         except (OSError, KeyError, ValueError, TypeError) as error:

@@ -14,16 +14,15 @@ from stages.core import seeding
 from stages.evaluation import curves
 
 RESAMPLES = 2_000
+Groupings = dict[str, Sequence[str | None]]
 _SUM_TOLERANCE = 1e-3  # half precision softmax sums to one within this
 
 
-def compute(
-    labels: np.ndarray, probabilities: np.ndarray, groups: Sequence[str | None], classes: list[str], seed: int
-) -> dict:
+def compute(labels: np.ndarray, probabilities: np.ndarray, groups: Groupings, classes: list[str], seed: int) -> dict:
     """All figures of the samples given: `labels` (N,) indices into `classes`, `probabilities` (N, C).
 
-    `groups` holds a speaker or subject per sample, '' or None where there is none. Raises `ValueError` on input that
-    is no set of predictions.
+    `groups` {'speaker': (N,) names, 'gender': …} holds one name per sample, '' or None where there is none. Raises
+    `ValueError` on input that is no set of predictions.
     """
     labels, probabilities = _checked(labels, probabilities, groups, classes)
     predicted = probabilities.argmax(axis=1)
@@ -36,7 +35,7 @@ def compute(
         **averages,
         "ece": _rounded(curves.expected_calibration_error(curves.calibration(labels, probabilities))),
         "per_class": per_class,
-        "per_group": _group_figures(correct, groups),
+        "per_group": [row for by, names in groups.items() for row in _group_figures(correct, by, names)],
         "confusion": confusion.tolist(),
         "most_confused": most_confused(confusion, classes),
     }
@@ -86,25 +85,28 @@ def _class_figures(labels: np.ndarray, predicted: np.ndarray, classes: list[str]
     return rows, averages
 
 
-def _group_figures(correct: np.ndarray, groups: Sequence[str | None]) -> list[dict]:
+def _group_figures(correct: np.ndarray, by: str, groups: Sequence[str | None]) -> list[dict]:
     """Accuracy of each group, by name; samples without a group are left out."""
     named = np.array([group or "" for group in groups], dtype=object)
     held = {group: named == group for group in sorted(set(named) - {""})}
-    return [{"group": g, "n": int(m.sum()), "accuracy": _rounded(correct[m].mean())} for g, m in held.items()]
+    return [
+        {"by": by, "group": group, "n": int(mask.sum()), "accuracy": _rounded(correct[mask].mean())}
+        for group, mask in held.items()
+    ]
 
 
 def _checked(
-    labels: np.ndarray, probabilities: np.ndarray, groups: Sequence[str | None], classes: list[str]
+    labels: np.ndarray, probabilities: np.ndarray, groups: Groupings, classes: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     expected = (len(labels), len(classes))
     if labels.ndim != 1 or not len(labels) or len(classes) < 2:
         received = f"{labels.shape}, {len(classes)} classes"
         raise ValueError(f"labels must be (N,) with N >= 1 of >= 2 classes; received {received}")
-    if probabilities.shape != expected or len(groups) != len(labels):
+    sizes = {by: len(names) for by, names in groups.items()}
+    if probabilities.shape != expected or set(sizes.values()) - {len(labels)}:
         raise ValueError(
-            f"probabilities must be {expected} and groups ({expected[0]},); "
-            f"received {probabilities.shape} and ({len(groups)},)"
+            f"probabilities must be {expected} and groups ({expected[0]},); received {probabilities.shape} and {sizes}"
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= len(classes):
         received = f"{labels.dtype} from {labels.min()} to {labels.max()}"

@@ -24,6 +24,7 @@ from stages.evaluation.canvas import (
     short,
     titled_figure,
 )
+from stages.evaluation.group_picture import draw_groups
 
 __all__ = ["Caption", "draw_all", "draw_history"]
 
@@ -31,12 +32,13 @@ __all__ = ["Caption", "draw_all", "draw_history"]
 def draw_all(
     folder: Path, caption: Caption, labels: np.ndarray, probabilities: np.ndarray, classes: list[str], figures: dict
 ) -> None:
-    """`confusion_counts.png`, `confusion_normalized.png`, `roc.png` and `reliability.png` of the test part."""
+    """`confusion_{counts,normalized}.png`, `roc.png`, `reliability.png` and `per_group.png` of the test part."""
     confusion = np.array(figures["confusion"])
     draw_confusion(folder / "confusion_counts.png", caption, confusion, classes, normalized=False)
     draw_confusion(folder / "confusion_normalized.png", caption, confusion, classes, normalized=True)
     draw_roc(folder / "roc.png", caption, curves.one_vs_rest(labels, probabilities, classes), classes)
     draw_reliability(folder / "reliability.png", caption, curves.calibration(labels, probabilities), figures["ece"])
+    draw_groups(folder / "per_group.png", caption, figures)
 
 
 def draw_confusion(

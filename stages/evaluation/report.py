@@ -6,6 +6,7 @@ macro there, a line in the page's body, and one more value here.
 
 import base64
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -17,15 +18,17 @@ _PICTURES = {  # file name: (heading, what to see); the first is shown open, the
     "roc.png": ("ROC curves", "Each class against the rest."),
     "reliability.png": ("Reliability", "Whether stated confidence matches accuracy."),
     "history.png": ("Learning curves", "Loss and accuracy by epoch."),
+    "per_group.png": ("Classes and groups", "Who is recognised how well; few samples, wide intervals."),
+    "bases.png": ("Learnt basis functions", "Where in time the adaptive bases look, each scaled to norm 1."),
 }
 _SUMMARY = "confusion_normalized.png"
 
 
-def render(runs: list[dict], produced: dict, synthetic: bool) -> str:
+def render(runs: list[dict], produced: dict, synthetic: bool, ablations: Sequence[dict] = ()) -> str:
     """The page as text. A run holds `metrics`, `pictures` {file name: PNG bytes}, `params` (YAML), `versions`, `md5`.
 
     `produced` {what: value} says how the page as a whole came about. The banner stands whenever `synthetic` is true or
-    any run's metrics say so.
+    any run's metrics say so. `ablations` are what `ablation.tables` gives.
     """
     views = [_run_view(run, f"run-{number}") for number, run in enumerate(runs, start=1)]
     drawn = sorted({f"{view['metrics']['corpus']} ({view['metrics']['name']})" for view in views if _is_drawn(view)})
@@ -37,6 +40,7 @@ def render(runs: list[dict], produced: dict, synthetic: bool) -> str:
                 _corpus_table(corpus, views) for corpus in dict.fromkeys(view["metrics"]["corpus"] for view in views)
             ],
             runs=views,
+            ablations=ablations,
             produced=produced,
             synthetic=synthetic or bool(drawn),
             drawn=drawn,
@@ -53,7 +57,13 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": _figure, "percent": _percent, "breakable": _breakable}
+    environment.filters |= {
+        "figure": _figure,
+        "percent": _percent,
+        "signed": _signed,
+        "p_value": _p_value,
+        "breakable": _breakable,
+    }
     return environment
 
 
@@ -63,6 +73,14 @@ def _figure(value: float | None, digits: int = 3) -> str:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def _p_value(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _breakable(name: str) -> Markup:

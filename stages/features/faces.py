@@ -11,6 +11,12 @@ LAYOUT = ("channel", "height", "width")
 DTYPE = "uint8"
 SCALE_FACTOR = 1 / 255
 ADD_OFFSET = 0.0
+# Decoding a face of 48 px takes some 30 µs, much of it Python: processes, and many faces at a time.
+WORKERS, SAMPLES_PER_CHUNK = "processes", 512
+
+
+def output_rate_hz(settings: dict) -> None:
+    """An image has no time steps."""
 
 
 def compute(

@@ -63,7 +63,7 @@ class Learner(lightning.LightningModule):
         packed, length, label = batch
         x = self.recogniser.unpack(packed)
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            x = self.augmentation(x) if self.augmentation is not None else x
+            x, length = self.augmentation(x, length) if self.augmentation is not None else (x, length)
         loss = self._score(x, length, label, "train_") + self.recogniser.penalty()
         if not torch.isfinite(loss):
             raise UserError(

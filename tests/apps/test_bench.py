@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_store import DESCRIPTION, pictures, write_store
 
 from stages.apps import bench
 from stages.core.params import load
 from stages.datasets.batches import MemoryBatches
-from stages.datasets.store import Description, create
 from stages.training import model_folder
 
 ROOT = Path(__file__).parents[2]
@@ -16,35 +16,10 @@ PARAMS = load(ROOT / "params.yaml")
 SAMPLES, BATCH, SIDE = 32, 8, 16
 
 
-CLASSES = ["angry", "happy", "sad"]
-DESCRIPTION = Description(
-    classes=CLASSES,
-    corpus="faces",
-    name="FER-2013",
-    source="zip",
-    synthetic=False,
-    layout=["channel", "height", "width"],
-    scale_factor=1 / 255,
-    add_offset=0.0,
-    rate_hz=None,
-    feature={"name": "faces", "size_px": SIDE, "color": "gray"},
-    rejected=[],
-)
-
-
 @pytest.fixture
 def batches(tmp_path):
-    label = [number % len(CLASSES) for number in range(SAMPLES)]
-    with create(tmp_path / "faces.h5") as writer:
-        writer.append(
-            np.random.default_rng(0).integers(0, 256, (SAMPLES, 1, SIDE, SIDE), dtype=np.uint8),
-            length=[0] * SAMPLES,
-            label=label,
-            group=[""] * SAMPLES,
-            sample_id=[f"s{number}" for number in range(SAMPLES)],
-        )
-        writer.describe(DESCRIPTION)
-    return MemoryBatches(tmp_path / "faces.h5", np.arange(SAMPLES), BATCH, shuffle_seed=7)
+    path = write_store(tmp_path / "faces.h5", pictures(SAMPLES, 1, SIDE, SIDE))
+    return MemoryBatches(path, np.arange(SAMPLES), BATCH, shuffle_seed=7)
 
 
 def tiny(model, **changes):
@@ -65,7 +40,7 @@ def keras_products(side, n_classes):
 def test_operations_of_a_training_step(batches):
     """A product and a sum each: forward, for the weights' gradients, and for the inputs' (which no image needs)."""
     _, info = tiny({"name": "keras_cnn"})
-    later, first = keras_products(SIDE, len(CLASSES))
+    later, first = keras_products(SIDE, len(DESCRIPTION.classes))
     assert bench.flops_per_image(info, batches) == pytest.approx(2 * (3 * later + 2 * first), rel=0.01)
 
 

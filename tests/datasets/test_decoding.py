@@ -8,7 +8,7 @@ import pytest
 
 from stages.core.checks import UserError
 from stages.core.records import DamagedSample, Record
-from stages.datasets.decoding import RECORDS_PER_CHUNK, decode, require_few
+from stages.datasets.decoding import CHUNKS_MEANWHILE, Workers, decode, require_few
 
 
 def decode_number(data: bytes) -> tuple[np.ndarray, float]:
@@ -29,10 +29,15 @@ def records(count: int, bad: tuple[int, ...] = (), taken: list[int] | None = Non
         yield Record(f"r{number}", "happy", partial(bytes, data), decode_number)
 
 
-@pytest.mark.parametrize(("count", "workers"), [(5, 2), (512, 1), (1300, 2)])
-def test_order_is_kept_and_damage_is_named(count: int, workers: int):
+def workers(count: int = 2, kind: str = "processes") -> Workers:
+    return Workers(count, kind, samples_per_chunk=20)
+
+
+@pytest.mark.parametrize("kind", ["processes", "threads"])
+@pytest.mark.parametrize(("count", "number"), [(5, 2), (20, 1), (20 * CHUNKS_MEANWHILE + 110, 2)])
+def test_order_is_kept_and_damage_is_named(count: int, number: int, kind: str):
     bad = (0, 3, count - 1)
-    chunks = list(decode(records(count, bad), compute, workers))
+    chunks = list(decode(records(count, bad), compute, workers(number, kind)))
     kept = [number for number in range(count) if number not in bad]
     assert [record.sample_id for chunk in chunks for record in chunk.records] == [f"r{number}" for number in kept]
     x = np.concatenate([chunk.x for chunk in chunks])
@@ -44,22 +49,20 @@ def test_order_is_kept_and_damage_is_named(count: int, workers: int):
 
 
 def test_nothing_to_decode():
-    (chunk,) = decode(iter(()), compute, 2)
-    assert chunk.x is None
-    assert chunk.records == chunk.rejected == []
+    assert list(decode(iter(()), compute, workers())) == []
 
 
 def test_a_chunk_of_damage_alone():
-    (chunk,) = decode(records(3, (0, 1, 2)), compute, 2)
+    (chunk,) = decode(records(3, (0, 1, 2)), compute, workers())
     assert chunk.x is None
     assert len(chunk.rejected) == 3
 
 
 def test_records_are_taken_as_they_are_needed():
     taken: list[int] = []
-    chunks = decode(records(20 * RECORDS_PER_CHUNK, taken=taken), compute, 1)
+    chunks = decode(records(20 * 100 * CHUNKS_MEANWHILE, taken=taken), compute, workers())
     next(chunks)
-    assert len(taken) <= 6 * RECORDS_PER_CHUNK
+    assert len(taken) <= 2 * 20 * CHUNKS_MEANWHILE
     chunks.close()
 
 

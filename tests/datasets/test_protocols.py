@@ -26,7 +26,14 @@ def metadata(counts: dict[str | None, dict[str, int]], seed: int = 0) -> Metadat
     rows = [(part, label) for part, labels in counts.items() for label, n in labels.items() for _ in range(n)]
     order = np.random.default_rng(seed).permutation(len(rows))
     partition = np.array([rows[index][0] for index in order], dtype=object)
-    return Metadata(np.array([rows[index][1] for index in order]), partition, ROLES)
+    return Metadata(
+        np.array([rows[index][1] for index in order]),
+        partition,
+        ROLES,
+        np.array([""] * len(order)),
+        None,
+        np.array([""] * len(order)),
+    )
 
 
 def shares(corpus: Metadata, part: np.ndarray, name: str) -> Counter:

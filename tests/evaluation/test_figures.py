@@ -32,7 +32,9 @@ def certain(predicted, n_classes=3, confidence=0.8):
 
 
 def compute(labels, probabilities, groups=None, classes=ABC, seed=7):
-    return figures.compute(np.array(labels), np.array(probabilities), groups or [""] * len(labels), classes, seed)
+    return figures.compute(
+        np.array(labels), np.array(probabilities), {"speaker": groups or [""] * len(labels)}, classes, seed
+    )
 
 
 def drawn(n, n_classes, seed=0):

@@ -13,12 +13,17 @@ from torch import nn
 from stages.core import lookup
 
 TESTS = Path(__file__).parents[1]
-# A small build of each: input shape and options. A new model must be named here.
+# A small build of each: input shape and options. A new model must be named here. Two axes are time and features.
 BUILDS = {
+    "adafnn": (
+        (11, 6),
+        {"basis_hidden": [8], "head_hidden": [8], "ffnn_hidden": [8], "lstm_hidden": 4, "transformer_width": 8},
+    ),
     "custom_cnn": ((1, 24, 24), {"widths": [4, 6], "hidden": 8, "residual": True}),
     "keras_cnn": ((1, 16, 16), {}),
 }
 N_CLASSES = 5
+TIMED = [name for name, (shape, _) in sorted(BUILDS.items()) if len(shape) == 2]
 
 
 def test_every_model_is_built_here():
@@ -47,6 +52,13 @@ def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(params=TIMED)
+def timed(request: pytest.FixtureRequest) -> str:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    return request.param
+
+
 def built(name: str) -> nn.Module:
     shape, options = BUILDS[name]
     return lookup.load("models", name).build(shape, N_CLASSES, **options)
@@ -54,6 +66,12 @@ def built(name: str) -> nn.Module:
 
 def batch(name: str, count: int) -> torch.Tensor:
     return torch.rand(count, *BUILDS[name][0], generator=torch.Generator().manual_seed(count))
+
+
+def lengths(name: str, count: int) -> torch.Tensor:
+    """1, all and what lies between, in turn."""
+    n_steps = BUILDS[name][0][0]
+    return torch.tensor([1, n_steps, n_steps // 2, n_steps - 1])[torch.arange(count) % 4]
 
 
 def exercise(model: nn.Module, name: str) -> None:
@@ -100,21 +118,66 @@ def test_same_seed_same_weights(name: str):
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
-def test_onnx_with_any_batch_size(name: str):
-    model = built(name)
-    exercise(model, name)
+@pytest.mark.parametrize("training", [False, True])
+def test_padding_never_changes_the_logits(timed: str, training: bool):
+    model = built(timed)
+    exercise(model, timed)
+    model.train(training)
+    x, length = batch(timed, 6), lengths(timed, 6)
+    padding = torch.arange(x.shape[1])[None, :, None] >= length[:, None, None]
+    found = []
+    for value in (0.0, -1.0, 1e30):
+        torch.manual_seed(1)  # the same units dropped each time
+        found.append(model(x.masked_fill(padding, value), length))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_padded_is_as_unpadded(timed: str):
+    model = built(timed)
+    exercise(model, timed)
+    x, length = batch(timed, 4), lengths(timed, 4)
+    together = model(x, length)
+    for i, n in enumerate(length.tolist()):
+        torch.testing.assert_close(model(x[i : i + 1, :n]), together[i : i + 1], atol=1e-5, rtol=1e-4)
+
+
+def test_no_length_is_all_of_it(timed: str):
+    model = built(timed).eval()
+    x = batch(timed, 3)
+    torch.testing.assert_close(model(x), model(x, torch.full((3,), x.shape[1])))
+
+
+def exported(model: nn.Module, inputs: dict[str, torch.Tensor]) -> onnxruntime.InferenceSession:
+    """In ONNX, any number of samples allowed."""
     stream = io.BytesIO()
     with warnings.catch_warnings(action="ignore"):  # the newer exporter needs onnxscript
         torch.onnx.export(
             model,
-            (batch(name, 2),),
+            tuple(inputs.values()),
             stream,
-            input_names=["x"],
+            input_names=list(inputs),
             output_names=["logits"],
-            dynamic_axes={"x": {0: "batch"}, "logits": {0: "batch"}},
+            dynamic_axes={key: {0: "batch"} for key in (*inputs, "logits")},
             dynamo=False,
         )
-    session = onnxruntime.InferenceSession(stream.getvalue(), providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(stream.getvalue(), providers=["CPUExecutionProvider"])
+
+
+def test_onnx_with_any_batch_size(name: str):
+    model = built(name)
+    exercise(model, name)
+    session = exported(model, {"x": batch(name, 2)})
     for count in (1, 5):
         (logits,) = session.run(None, {"x": batch(name, count).numpy()})
         np.testing.assert_allclose(logits, model(batch(name, count)).detach().numpy(), atol=1e-4)
+
+
+def test_onnx_with_lengths(timed: str):
+    model = built(timed)
+    exercise(model, timed)
+    session = exported(model, {"x": batch(timed, 2), "length": lengths(timed, 2)})
+    for count in (1, 5):
+        x, length = batch(timed, count), lengths(timed, count)
+        (logits,) = session.run(None, {"x": x.numpy(), "length": length.numpy()})
+        np.testing.assert_allclose(logits, model(x, length).detach().numpy(), atol=1e-4)

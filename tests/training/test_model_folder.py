@@ -20,6 +20,7 @@ INFO = {
         "scale_factor": 1 / 255,
         "add_offset": 0.0,
         "rate_hz": None,
+        "group_kind": None,
     },
     "normaliser": {"mean": [[[0.5]]], "sd": [[[0.25]]]},
     "classes": ["angry", "happy", "sad"],

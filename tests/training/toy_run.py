@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from ruamel.yaml import YAML
+from small_store import write_store
 
 from stages.core.files import write_json
-from stages.datasets.store import Description, create
 
 PROJECT = Path(__file__).parents[2]
 CLASSES = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
@@ -19,26 +19,13 @@ SIZES = {"train": 84, "validation": 21, "test": 15}
 def write_inputs(folder: Path) -> None:
     """params.yaml, faces.h5 and faces.json. The pictures tell a little of the label: figures rise, then waver."""
     rng = np.random.default_rng(3)
-    ids = [f"face{number:03}" for number in range(sum(SIZES.values()))]
-    description = Description(
-        classes=CLASSES,
-        corpus="faces",
-        name="synthetic",
-        source="synthetic",
-        synthetic=True,
-        layout=["channel", "height", "width"],
-        scale_factor=1 / 255,
-        add_offset=0.0,
-        rate_hz=None,
-        feature={"name": "faces", "size_px": 48, "color": "gray"},
-        rejected=[],
+    ids = [f"s{number}" for number in range(sum(SIZES.values()))]
+    label = np.arange(len(ids)) % 7
+    hints = rng.normal(0, SIGNAL, (7, 1, 48, 48))[label]
+    x = np.clip(rng.normal(128, 40, hints.shape) + hints, 0, 255).astype(np.uint8)
+    write_store(
+        folder / "faces.h5", x, label=label, classes=CLASSES, name="synthetic", source="synthetic", synthetic=True
     )
-    with create(folder / "faces.h5") as writer:
-        label = [number % 7 for number in range(len(ids))]
-        hints = rng.normal(0, SIGNAL, (7, 1, 48, 48))[label]
-        x = np.clip(rng.normal(128, 40, hints.shape) + hints, 0, 255).astype(np.uint8)
-        writer.append(x, length=[0] * len(ids), label=label, group=[""] * len(ids), sample_id=ids)
-        writer.describe(description)
     parts = np.split(np.array(ids), np.cumsum(list(SIZES.values()))[:-1])
     write_json(
         folder / "faces.json", {"protocol": "official", "parts": dict(zip(SIZES, map(list, parts), strict=True))}

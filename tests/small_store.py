@@ -17,13 +17,14 @@ DESCRIPTION = Description(
     scale_factor=1 / 255,
     add_offset=0.0,
     rate_hz=None,
+    group_kind="speaker",
     feature={"name": "faces", "size_px": 8, "color": "gray"},
     rejected=["b.png: 0 bytes", "é.png: a GIF"],
 )
 
 
 def write_store(
-    path: Path, x: np.ndarray, *, piece: int = 100, label: np.ndarray | None = None, **more: object
+    path: Path, x: np.ndarray, *, piece: int = 100, label: np.ndarray | None = None, **described: object
 ) -> Path:
     """Labels count 0, 1, 2, 0, …; samples are called s0, s1, …; appended `piece` at a time."""
     label = np.arange(len(x)) % 3 if label is None else label
@@ -36,8 +37,9 @@ def write_store(
                 label=[int(label[number]) for number in at],
                 group=[f"speaker {number % 4}" if number % 2 else "" for number in at],
                 sample_id=[f"s{number}" for number in at],
+                extra=[f'{{"gender": "{("female", "male")[number % 2]}"}}' for number in at],
             )
-        writer.describe(replace(DESCRIPTION, **more))
+        writer.describe(replace(DESCRIPTION, **described))
     return path
 
 

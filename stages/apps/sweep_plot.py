@@ -1,0 +1,83 @@
+"""The plot of accuracy over a swept param: a line for each run and whatever else differs, bars of one sd."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+from stages.apps.finished import shown
+from stages.evaluation.canvas import LINES, PALETTE, Caption, plain, quiet_axes, save, short, titled_figure
+
+MARKERS = ("o", "s", "^", "D", "v")
+LOG_ABOVE = 20  # the largest value over the smallest
+TICKS = 8  # so many values are written out below the axis
+BESIDE = 0.06  # lines over words stand so far beside each other, that their bars do not hide each other
+
+
+@dataclass(frozen=True)
+class Point:
+    """A row of the table; `accuracy_sd` is None for one experiment."""
+
+    line: str
+    x: Any
+    accuracy: float
+    accuracy_sd: float | None
+
+
+def draw(path: Path, caption: Caption, points: list[Point], param: str) -> None:
+    """Over numbers as they are, or their logarithm where they span far; over words in the order of `sort_key`."""
+    values = sorted({_hashable(point.x): point.x for point in points}.values(), key=sort_key)
+    place = {_hashable(value): value if are_numbers(values) else at for at, value in enumerate(values)}
+    lines = list(dict.fromkeys(point.line for point in points))
+    figure = titled_figure(caption, f"accuracy by {param}", 6.4, 3.5)
+    axes = figure.add_subplot()
+    quiet_axes(axes)
+    for index, name in enumerate(lines):
+        beside = 0 if are_numbers(values) else BESIDE * (index - (len(lines) - 1) / 2)
+        on_it = [(place[_hashable(point.x)] + beside, point) for point in points if point.line == name]
+        _draw_line(axes, index, name, sorted(on_it, key=lambda pair: pair[0]))
+    _label_axes(axes, values, param)
+    if len(lines) > 1:
+        figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=1 if len(lines) < 4 else 2)
+    save(figure, path)
+
+
+def _draw_line(axes: Axes, index: int, name: str, points: list[tuple[float, Point]]) -> None:
+    x = [at for at, _ in points]
+    accuracy = np.array([100 * point.accuracy for _, point in points])
+    sd = [100 * point.accuracy_sd if point.accuracy_sd is not None else np.nan for _, point in points]
+    look = {"color": PALETTE[index % 10], "linestyle": LINES[index // 5 % 2], "marker": MARKERS[index % 5]}
+    axes.errorbar(x, accuracy, yerr=sd, label=plain(name), linewidth=1.4, markersize=5, capsize=3.5, **look)
+
+
+def _label_axes(axes: Axes, values: list, param: str) -> None:
+    if are_numbers(values):
+        if min(values) > 0 and max(values) / min(values) > LOG_ABOVE:
+            axes.set_xscale("log")
+        if len(values) <= TICKS:
+            axes.set_xticks(values, [f"{value:g}" for value in values])
+            axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        names = [short(shown(value), 24) for value in values]
+        slant = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if sum(map(len, names)) > 60 else {}
+        axes.set_xticks(range(len(names)), names, **slant)
+        axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_xlabel(plain(param))
+    axes.set_ylabel("test accuracy, %")
+
+
+def are_numbers(values: list) -> bool:
+    """Whether all have a place on a line; true and false have none."""
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def sort_key(value: Any) -> tuple:
+    """Numbers by size, before words."""
+    return (0, value, "") if are_numbers([value]) else (1, 0, shown(value))
+
+
+def _hashable(value: Any) -> Any:
+    return value if are_numbers([value]) else shown(value)

@@ -1,0 +1,114 @@
+"""Decodes a clip from outside: format, length, rate and channels are checked before a sample is decompressed."""
+
+import io
+import struct
+
+import numpy as np
+import soundfile
+
+from stages.core.records import DamagedSample, Signal
+
+# Files that are meant as audio: those of other formats are named as damaged, not passed over.
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".aac", ".wma")
+FORMATS = "WAV, FLAC, MP3 or Ogg"
+MAX_DURATION_S = 600
+MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 384_000
+MAX_CHANNELS = 8
+MAX_VALUES = 1 << 27  # samples of all channels together: half a GiB of float32
+MIN_PEAK_DBFS = -80  # half a step of 13 bits: below it nothing was said
+MAX_PEAK = 1e5  # float files may exceed full scale (1), even hold 16-bit values, but no clip squares to infinity
+
+_MAGIC = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
+_GIT_LFS = b"version https://git-lfs"
+_LENGTH_UNTOLD = (1 << 63) - 1  # libsndfile's SF_COUNT_MAX
+_PIPED_BYTES = 0x7FFFF000  # what writes to a pipe knows no size and puts one from here on; no clip is that long
+_LAST_PAGE = 0x04  # flag of the page that ends an Ogg stream
+
+
+def decode_audio(data: bytes) -> Signal:
+    """(channels, samples) float32, full scale 1, and the rate in Hz. Raises `DamagedSample`.
+
+    A variable-bitrate MP3 without a Xing header ends where libsndfile guesses; encoders of this century write one.
+    """
+    kind = _kind(data)
+    if kind == "WAV":
+        _refuse_cut_wav(data)
+    if kind == "Ogg":
+        _refuse_cut_ogg(data)
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as clip:
+            _check_header(clip)
+            samples, told, rate_hz = clip.read(clip.frames, "float32", always_2d=True), clip.frames, clip.samplerate
+    except soundfile.LibsndfileError as error:
+        raise DamagedSample(f"not whole {kind} audio ({_reason(error)})") from None
+    if len(samples) != told:
+        raise DamagedSample(f"cut short: {told} samples told by its header, {len(samples)} found")
+    _check_samples(samples)
+    return np.ascontiguousarray(samples.T), float(rate_hz)
+
+
+def _kind(data: bytes) -> str:
+    """By content: a text file called .wav is none, and none of libsndfile's rarer parsers sees bytes from outside."""
+    if data[:1] == b"\xff" and len(data) > 1 and data[1] & 0xE6 == 0xE2:  # sync bits of an MPEG frame, layer III
+        return "MP3"
+    for magic, kind in _MAGIC.items():
+        if data.startswith(magic):
+            return kind
+    if data.startswith(_GIT_LFS):
+        raise DamagedSample("a Git LFS pointer instead of the audio; 'git lfs pull' fetches it")
+    received = f"{len(data)} bytes starting {data[:8].hex()}" if data else "0 bytes"
+    raise DamagedSample(f"not {FORMATS} audio ({received})")
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    reason = error.error_string.rstrip(".").removeprefix("Error : ")
+    return "no frames" if reason.startswith("File does not exist") else reason  # said of an MP3 without any
+
+
+def _refuse_cut_wav(data: bytes) -> None:
+    """libsndfile reads as much as there is and says nothing."""
+    position = 12
+    while position + 8 <= len(data):
+        name, size_bytes = struct.unpack_from("<4sI", data, position)
+        position += 8
+        if name == b"data":
+            found = len(data) - position
+            if found < size_bytes < _PIPED_BYTES:
+                raise DamagedSample(f"cut short: {size_bytes} bytes of samples told by its header, {found} found")
+            return
+        position += size_bytes + size_bytes % 2  # chunks are padded to even lengths
+
+
+def _refuse_cut_ogg(data: bytes) -> None:
+    """As with WAV. A page tells the lengths of its segments, and whether it is the last."""
+    page = data.rfind(b"OggS")
+    header = data[page : page + 27].ljust(27, b"\0")
+    lengths = data[page + 27 : page + 27 + header[26]]
+    if not header[5] & _LAST_PAGE or page + 27 + header[26] + sum(lengths) > len(data):
+        raise DamagedSample("cut short: its last page is missing or not whole")
+
+
+def _check_header(clip: soundfile.SoundFile) -> None:
+    if not MIN_RATE_HZ <= clip.samplerate <= MAX_RATE_HZ:
+        raise DamagedSample(f"{clip.samplerate} Hz; allowed: {MIN_RATE_HZ} to {MAX_RATE_HZ}")
+    if clip.channels > MAX_CHANNELS:
+        raise DamagedSample(f"{clip.channels} channels; allowed: at most {MAX_CHANNELS}")
+    if clip.frames == 0:
+        raise DamagedSample("no samples")
+    if clip.frames == _LENGTH_UNTOLD:
+        raise DamagedSample("its header does not tell how long it is")
+    if clip.frames > MAX_DURATION_S * clip.samplerate:
+        raise DamagedSample(f"{clip.frames / clip.samplerate:.0f} s long; allowed: at most {MAX_DURATION_S}")
+    if clip.frames * clip.channels > MAX_VALUES:
+        raise DamagedSample(f"{clip.frames} samples x {clip.channels} channels; allowed: at most {MAX_VALUES} in all")
+
+
+def _check_samples(samples: np.ndarray) -> None:
+    peak = float(np.abs(samples).max())  # NaN if one of them is
+    if not np.isfinite(peak):
+        raise DamagedSample("samples that are no numbers (NaN or infinite)")
+    if peak > MAX_PEAK:
+        raise DamagedSample(f"a sample of {peak:.0e}; allowed: up to {MAX_PEAK:.0e} (full scale is 1)")
+    if peak < 10 ** (MIN_PEAK_DBFS / 20):
+        loudest = f"peak {20 * np.log10(peak):.0f} dBFS" if peak else "all samples are 0"
+        raise DamagedSample(f"silence: {loudest}; allowed: a peak of at least {MIN_PEAK_DBFS} dBFS")

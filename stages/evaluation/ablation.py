@@ -1,0 +1,50 @@
+"""What the parts of a model are worth: runs that differ in nothing but which of its parts are switched on.
+
+No list of them is kept: runs of one model on one dataset whose options are the same but for true and false form an
+ablation, also one that a user adds.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+from stages.evaluation.paired import difference
+from stages.evaluation.predictions import Predictions
+
+
+def tables(runs: list[dict[str, Any]], predictions: dict[str, Predictions], seed: int) -> list[dict[str, Any]]:
+    """A table per ablation: the whole model first, then each run with what it lacks and its paired difference.
+
+    `runs` hold `metrics` and `chosen` (the run's section of params.yaml).
+    """
+    families = defaultdict(list)
+    for run in runs:
+        families[_family(run["chosen"])].append(run)
+    return [_table(family, predictions, seed) for family in families.values() if len(family) > 1]
+
+
+def _switches(model: dict[str, Any]) -> dict[str, bool]:
+    return {key: value for key, value in model.items() if isinstance(value, bool)}
+
+
+def _family(chosen: dict[str, Any]) -> str:
+    """All of a run's section but its model's switches."""
+    model = {key: value for key, value in chosen["model"].items() if not isinstance(value, bool)}
+    return repr(chosen | {"model": model | dict.fromkeys(_switches(chosen["model"]))})
+
+
+def _table(family: list[dict[str, Any]], predictions: dict[str, Predictions], seed: int) -> dict[str, Any]:
+    whole = max(family, key=lambda run: sum(_switches(run["chosen"]["model"]).values()))
+    others = [run for run in family if run is not whole]
+    rows = [_row(run, whole, predictions, seed) for run in others]
+    first = {"metrics": whole["metrics"], "lacks": [], "difference": None}
+    return {"model": whole["metrics"]["model"], "metrics": whole["metrics"], "rows": [first, *rows]}
+
+
+def _row(run: dict, whole: dict, predictions: dict[str, Predictions], seed: int) -> dict[str, Any]:
+    own, full = _switches(run["chosen"]["model"]), _switches(whole["chosen"]["model"])
+    one, other = (predictions[found["metrics"]["run"]] for found in (run, whole))
+    return {
+        "metrics": run["metrics"],
+        "lacks": [name.removeprefix("use_") for name in full if full[name] and not own[name]],
+        "difference": difference(one, other, seed),
+    }

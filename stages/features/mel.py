@@ -1,0 +1,139 @@
+"""Log-mel spectrograms of speech: mono, resampled, trimmed, padded with silence or cut to one duration.
+
+Mel bands and their norm are Slaney's, as librosa has them by default: `compute` equals librosa within 0.01 dB (tested).
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from torchaudio.transforms import MelSpectrogram, Resample
+
+from stages.core.options import NonNegativeFloat, PositiveFloat, PositiveInt
+from stages.core.records import DamagedSample
+
+LAYOUT = ("time", "mel")
+DTYPE = "float32"
+SCALE_FACTOR = 1.0
+ADD_OFFSET = 0.0
+# A clip takes some 10 ms in torchaudio and libsndfile, which let go of Python's lock; a process would import torch.
+WORKERS, SAMPLES_PER_CHUNK = "threads", 16
+TOP_DB = 80.0  # what lies further below a clip's loudest band is silence
+_TRIM_WINDOW, _TRIM_HOP = 2048, 512  # samples; librosa.effects.trim's
+_LOWEST_POWER = 1e-10
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Lengths in samples of the resampled signal."""
+
+    sample_rate_hz: int
+    window: int
+    hop: int
+    n_mels: int
+    f_min_hz: float
+    f_max_hz: float
+
+
+def compute(
+    signal: np.ndarray,
+    rate_hz: float,
+    *,
+    sample_rate_hz: PositiveInt,
+    window_ms: PositiveFloat,
+    hop_ms: PositiveFloat,
+    n_mels: PositiveInt,
+    f_min_hz: NonNegativeFloat,
+    f_max_hz: PositiveFloat,
+    duration_s: PositiveFloat,
+    trim_db: PositiveFloat | None,
+    normalize: Literal["none", "mean", "mean_sd"],
+) -> tuple[np.ndarray, int]:
+    """(channels, samples) float32 in [-1, 1] at `rate_hz` → (time, n_mels) float32 in dB, and its true frames.
+
+    `trim_db`: silence at both ends, this far below the loudest moment, is cut off. `normalize`: every band of the clip
+    to mean 0 (and sd 1) over its true frames, which takes away microphone, distance and some of the speaker. A clip
+    shorter than `duration_s` is padded with its own floor, 80 dB below its peak; a longer one loses its end.
+    """
+    hop = round(sample_rate_hz * hop_ms / 1000)
+    settings = Settings(sample_rate_hz, round(sample_rate_hz * window_ms / 1000), hop, n_mels, f_min_hz, f_max_hz)
+    mono = _resampled(torch.from_numpy(signal.mean(axis=0)), round(rate_hz), sample_rate_hz)  # (samples,)
+    if trim_db is not None:
+        mono = trimmed(mono, trim_db)
+    mono = mono[: round(duration_s * sample_rate_hz)]
+    if not len(mono):
+        raise DamagedSample("no sample is left after resampling")
+    bands = log_mel(mono, settings)  # (frames, n_mels)
+    padded = _padded(bands, frames(duration_s, sample_rate_hz, hop))
+    return _normalized(padded, len(bands), normalize).numpy(), len(bands)
+
+
+def output_rate_hz(settings: dict) -> float:
+    """Frames per second of the prepared array."""
+    return settings["sample_rate_hz"] / round(settings["sample_rate_hz"] * settings["hop_ms"] / 1000)
+
+
+def frames(duration_s: float, sample_rate_hz: int, hop: int) -> int:
+    """How many frames a signal of `duration_s` has: one at every `hop` samples, the first at its start."""
+    return round(duration_s * sample_rate_hz) // hop + 1
+
+
+def log_mel(mono: torch.Tensor, settings: Settings) -> torch.Tensor:
+    """(samples,) → (frames, n_mels) in dB, none more than `TOP_DB` below the highest."""
+    power = _filterbank(settings)(mono).T  # (n_mels, frames) → (frames, n_mels)
+    decibels = 10 * power.clamp(min=_LOWEST_POWER).log10()
+    return decibels.clamp(min=float(decibels.max()) - TOP_DB)
+
+
+def trimmed(mono: torch.Tensor, trim_db: float) -> torch.Tensor:
+    """Without the silence at both ends; frames and reference are those of `librosa.effects.trim`."""
+    half = _TRIM_WINDOW // 2
+    windows = torch.nn.functional.pad(mono, (half, half)).unfold(0, _TRIM_WINDOW, _TRIM_HOP)  # (frames, window)
+    power = windows.square().mean(dim=1).clamp(min=_LOWEST_POWER)
+    loud = torch.nonzero(10 * (power / power.max()).log10() > -trim_db)[:, 0]
+    return mono[int(loud[0]) * _TRIM_HOP : (int(loud[-1]) + 1) * _TRIM_HOP]
+
+
+@lru_cache(maxsize=8)
+def _filterbank(settings: Settings) -> MelSpectrogram:
+    n_fft = 1 << (settings.window - 1).bit_length()  # the next power of two: a fast transform, finer bands
+    return MelSpectrogram(
+        settings.sample_rate_hz,
+        n_fft,
+        settings.window,
+        settings.hop,
+        settings.f_min_hz,
+        settings.f_max_hz,
+        n_mels=settings.n_mels,
+        pad_mode="constant",
+        norm="slaney",
+        mel_scale="slaney",
+    )
+
+
+@lru_cache(maxsize=8)
+def _resampler(rate_hz: int, sample_rate_hz: int) -> Resample:
+    # A kernel has as many values as the terms of the ratio multiplied, which of an odd rate are gigabytes (TESS has
+    # 24,414 Hz). Of terms below 1000 a ratio is at most 0.05% off: a hundredth of a semitone.
+    ratio = Fraction(sample_rate_hz, rate_hz).limit_denominator(1000)
+    return Resample(ratio.denominator, ratio.numerator)
+
+
+def _resampled(mono: torch.Tensor, rate_hz: int, sample_rate_hz: int) -> torch.Tensor:
+    return mono if rate_hz == sample_rate_hz else _resampler(rate_hz, sample_rate_hz)(mono)
+
+
+def _padded(bands: torch.Tensor, n_frames: int) -> torch.Tensor:
+    """(frames, n_mels) → (n_frames, n_mels)."""
+    floor = float(bands.max()) - TOP_DB
+    return torch.nn.functional.pad(bands, (0, 0, 0, n_frames - len(bands)), value=floor)
+
+
+def _normalized(bands: torch.Tensor, length: int, normalize: str) -> torch.Tensor:
+    if normalize == "none":
+        return bands
+    sd, mean = torch.std_mean(bands[:length], dim=0, correction=0)  # (n_mels,)
+    return (bands - mean) / sd.clamp(min=1.0) if normalize == "mean_sd" else bands - mean

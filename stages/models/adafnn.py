@@ -1,0 +1,250 @@
+"""AdaFNN over every mel band, next to an FFNN on frames, an LSTM and a Transformer encoder, joined into logits.
+
+AdaFNN: Yao, Mueller, Wang, "Deep Learning for Functional Data Analysis with Adaptive Basis Layers", ICML 2021, and its
+notebook (jwyyy/AdaFNN), which takes one curve a sample on one grid. Ours: one curve per mel band, a grid per clip.
+"""
+
+from copy import deepcopy
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from stages.core.options import Fraction, NonNegativeFloat, PositiveInt, PositiveInts
+
+PENALTY_POINTS = 101  # of the uniform grid on which the regularisers look at the bases
+
+
+def build(
+    input_shape: tuple[int, int],
+    n_classes: int,
+    *,
+    use_adafnn: bool = True,
+    use_ffnn: bool = True,
+    use_lstm: bool = True,
+    use_transformer: bool = True,
+    n_bases: PositiveInt = 4,
+    basis_hidden: PositiveInts = [32, 32, 32],  # noqa: B006 (a literal: core.lookup reads it off the source)
+    basis_dropout: Fraction = 0.1,
+    head_hidden: PositiveInts = [64],  # noqa: B006
+    sparsity_weight: NonNegativeFloat = 0.0,
+    orthogonality_weight: NonNegativeFloat = 0.0,
+    sampled_bases: PositiveInt = 2,
+    sampled_pairs: PositiveInt = 3,
+    ffnn_hidden: PositiveInts = [64, 64],  # noqa: B006
+    lstm_hidden: PositiveInt = 48,
+    lstm_layers: PositiveInt = 1,
+    bidirectional: bool = True,
+    transformer_width: PositiveInt = 64,
+    transformer_heads: PositiveInt = 4,
+    transformer_layers: PositiveInt = 1,
+    transformer_feedforward: PositiveInt = 128,
+    stride_frames: PositiveInt = 1,
+    dropout: Fraction = 0.2,
+) -> nn.Module:
+    """`input_shape` (time, mel), standardised per band. Raises ValueError for options that do not go together.
+
+    `basis_hidden`: layers of each of the `n_bases` micro-networks; `head_hidden`: of the network behind their scores.
+    `sparsity_weight`, `orthogonality_weight`: the paper's λ1 and λ2, on `sampled_bases` and `sampled_pairs` a step.
+    `ffnn_hidden`: layers on each frame; their output, or a linear projection as wide without FFNN, averaged over
+    `stride_frames` frames, is what LSTM and Transformer read. `dropout`: everywhere but in the bases and in attention.
+    """
+    sequences = ["lstm"] * use_lstm + ["transformer"] * use_transformer
+    if len(input_shape) != 2:
+        raise ValueError(f"input has {len(input_shape)} axes, {tuple(input_shape)}; allowed: 2, (time, mel)")
+    n_mels, width = input_shape[1], ffnn_hidden[-1]
+    parts: dict[str, nn.Module] = {}
+    if use_adafnn:
+        hidden = [_layers([1, *basis_hidden], AddNorm, nn.SELU, basis_dropout) for _ in range(n_bases)]
+        nodes = [nn.Sequential(*layers, nn.Linear(basis_hidden[-1], 1)) for layers in hidden]
+        parts["basis"] = AdaptiveBasis(nodes, sparsity_weight, orthogonality_weight, sampled_bases, sampled_pairs)
+        parts["head"] = _layers([n_bases * n_mels, *head_hidden], AddNorm, nn.ReLU, dropout)
+    if use_lstm:
+        parts["lstm"] = Recurrent(width, lstm_hidden, lstm_layers, bidirectional, dropout)
+    if use_transformer:
+        sizes = (transformer_width, transformer_heads, transformer_layers, transformer_feedforward)
+        parts["transformer"] = Encoder(width, *sizes, dropout)
+    if use_ffnn:  # no batch normalisation: padding would enter its statistics
+        parts["frames"] = _layers([n_mels, *ffnn_hidden], nn.LayerNorm, nn.ReLU, dropout)
+    elif sequences:
+        parts["frames"] = nn.Linear(n_mels, width)
+    n_features = head_hidden[-1] * use_adafnn + width * use_ffnn + sum(parts[name].n_features for name in sequences)
+    if not n_features:
+        raise ValueError("use_adafnn, use_ffnn, use_lstm, use_transformer are all false; allowed: one or more true")
+    parts["classifier"] = nn.Sequential(nn.Dropout(dropout), nn.Linear(n_features, n_classes))
+    return AdaFNN(parts, use_ffnn, stride_frames)
+
+
+def _layers(widths: list[int], norm: type[nn.Module], act: type[nn.Module], dropout: float) -> nn.Sequential:
+    layers = ((nn.Linear(n_in, n_out), norm(n_out), act(), nn.Dropout(dropout)) for n_in, n_out in pairwise(widths))
+    return nn.Sequential(*(part for layer in layers for part in layer))
+
+
+class AdaFNN(nn.Module):
+    """The parts that are on, joined. In the comments: B clips of T frames and M mel bands, K bases, S ≤ T steps."""
+
+    def __init__(self, parts: dict[str, nn.Module], pools_frames: bool, stride_frames: int) -> None:
+        super().__init__()
+        self.parts, self.pools_frames, self.stride_frames = nn.ModuleDict(parts), pools_frames, stride_frames
+
+    def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, T, M), (B,) true frames in 1..T or None for T each → logits (B, n_classes)."""
+        length = torch.full((x.shape[0],), x.shape[1], device=x.device) if length is None else length
+        if not torch.onnx.is_in_onnx_export():  # which would take this batch's longest clip for every batch's
+            x = x[:, : int(length.max())]  # T from here on: nobody needs padding that all clips share
+        valid = torch.arange(x.shape[1], device=x.device) < length[:, None]  # (B, T)
+        x = x.masked_fill(~valid[:, :, None], 0)  # a weight of 0 would not stop an infinity
+        features = []
+        if "basis" in self.parts:
+            scores = self.parts["basis"](x, length)  # (B, T, M) → (B, K, M)
+            features.append(self.parts["head"](scores.flatten(1)))  # (B, K·M) → (B, head)
+        if "frames" in self.parts:
+            y = self.parts["frames"](x)  # (B, T, M) → (B, T, width)
+            features += [mean(y, valid)] if self.pools_frames else []  # (B, width)
+            y, valid = thin(y, valid, self.stride_frames)  # (B, T, width) → (B, S, width)
+            features += [self.parts[name](y, valid) for name in ("lstm", "transformer") if name in self.parts]
+        return self.parts["classifier"](torch.cat(features, dim=1))
+
+    def penalty(self) -> torch.Tensor:
+        """AdaFNN's regularisers, a scalar to add to the loss; 0 without AdaFNN."""
+        return self.parts["basis"].penalty() if "basis" in self.parts else torch.zeros(())
+
+    @torch.no_grad()
+    def bases(self, n_points: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """The learnt bases, for drawing: times (n_points,) in [0, 1], values (n_points, K) without dropout."""
+        if "basis" not in self.parts:
+            return None
+        times = torch.linspace(0, 1, n_points, device=next(self.parameters()).device)
+        return times, deepcopy(self.parts["basis"]).eval().evaluate(times).T  # (K, n_points) → (n_points, K)
+
+
+def mean(y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Over the valid steps, one at least: (B, S, F), (B, S) → (B, F)."""
+    weight = valid.to(y.dtype)[:, :, None]
+    return (y * weight).sum(1) / weight.sum(1)
+
+
+def thin(y: torch.Tensor, valid: torch.Tensor, stride: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Means over the valid ones of each `stride` frames: (B, T, F), (B, T) → (B, S, F), (B, S), S = ⌈T / stride⌉."""
+    weight = valid.to(y.dtype)[:, None]  # (B, 1, T)
+    total = F.avg_pool1d(y.transpose(1, 2) * weight, stride, ceil_mode=True)  # (B, T, F) → (B, F, S)
+    count = F.avg_pool1d(weight, stride, ceil_mode=True)  # (B, 1, S), divided by what divides `total`
+    return (total / count.clamp(min=1 / stride)).transpose(1, 2), count[:, 0] > 0
+
+
+class AddNorm(nn.Module):
+    """y + LayerNorm(y) as in the notebook: gain and shift start from N(0, 1), deviation over n - 1."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n, self.gain, self.shift = n, nn.Parameter(torch.randn(n)), nn.Parameter(torch.randn(n))
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        normal = F.layer_norm(y, (self.n,), eps=1e-12)  # the notebook adds 1e-6 to the deviation
+        return torch.addcmul(y + self.shift, normal, self.gain * (1 - 1 / self.n) ** 0.5)
+
+
+def trapezoid_weights(times: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """w with Σ w_j f_j = Σ h_j (f_j + f_{j+1}) / 2 over the valid points, which come first: (G, P), (G, P) → (G, P)."""
+    steps = (times[:, 1:] - times[:, :-1]) * valid[:, 1:].to(times.dtype)  # (G, P - 1), the h_j
+    return (F.pad(steps, (1, 0)) + F.pad(steps, (0, 1))) / 2
+
+
+class AdaptiveBasis(nn.Module):
+    """The basis layer: K `nodes`, micro-networks R → R of time; scores c_k = <basis_k, curve>; their regularisers."""
+
+    def __init__(self, nodes: list[nn.Module], sparsity: float, orthogonality: float, drawn: int, pairs: int) -> None:
+        super().__init__()
+        self.nodes, self.sparsity, self.orthogonality = nn.ModuleList(nodes), sparsity, orthogonality
+        self.drawn, self.pairs = min(drawn, len(nodes)), min(pairs, len(nodes) * (len(nodes) - 1) // 2)
+
+    def evaluate(self, times: torch.Tensor) -> torch.Tensor:
+        """(…) times in [0, 1] → (K, …)."""
+        with torch.autocast(times.device.type, enabled=False):  # bfloat16 has 128 times in [0.5, 1]: too few
+            return torch.stack([node(times[..., None])[..., 0] for node in self.nodes])
+
+    def forward(self, x: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        """(B, T, M), (B,) → (B, K, M), frame j at t_j = j / (length - 1). One frame spans no time: its scores are 0."""
+        lengths, which = torch.unique(length, return_inverse=True)  # (G,), (B,): as long, the same grid
+        index = torch.arange(x.shape[1], device=x.device)
+        times = (index / (lengths[:, None] - 1).clamp(min=1)).clamp(max=1)  # (G, T); padded frames at 1
+        return self.scores(x, times, index < lengths[:, None], which)
+
+    def scores(self, x: torch.Tensor, times: torch.Tensor, valid: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+        """On any grids: (B, T, M), (G, T) ascending in [0, 1], (G, T), (B,) the grid of each clip → (B, K, M)."""
+        weighted = self.evaluate(times) * trapezoid_weights(times, valid)  # (G, T) → (K, G, T)
+        return weighted.transpose(0, 1)[which] @ x  # (B, K, T) @ (B, T, M) → (B, K, M)
+
+    def penalty(self) -> torch.Tensor:
+        """λ1 mean ‖b_k‖₁ of drawn bases + λ2 mean |<b_i, b_j>| of drawn pairs, b = basis / (‖basis‖ + 1e-6)."""
+        times = torch.linspace(0, 1, PENALTY_POINTS, device=next(self.parameters()).device)
+        if not (self.sparsity or self.orthogonality):
+            return times.new_zeros(())
+        w = trapezoid_weights(times[None], times[None] >= 0)  # (1, P)
+        bases = self.evaluate(times)  # (P,) → (K, P)
+        norms = (bases.square() * w).sum(1, keepdim=True).sqrt().detach()  # (K, 1), constants as in the notebook
+        bases = bases / (norms + 1e-6)
+        chosen = torch.multinomial(torch.ones(len(bases)), self.drawn)  # without replacement
+        total = self.sparsity * (bases[chosen].abs() * w).sum(1).mean()
+        if self.pairs:
+            i, j = torch.multinomial(torch.ones(self.pairs, len(bases)), 2).T  # (pairs, 2) → (pairs,) twice
+            total = total + self.orthogonality * (bases[i] * bases[j] * w).sum(1).abs().mean()
+        return total
+
+
+class Recurrent(nn.Module):
+    """LSTM in one or two directions. ONNX has no packed sequences: backward reads each clip's valid steps mirrored."""
+
+    def __init__(self, n_in: int, hidden: int, n_layers: int, bidirectional: bool, dropout: float) -> None:
+        super().__init__()
+        self.hidden, self.n_features = hidden, hidden * (2 if bidirectional else 1)
+        inputs = [n_in] + [self.n_features] * (n_layers - 1)
+        self.onward = nn.ModuleList(nn.LSTM(n, hidden, batch_first=True) for n in inputs)
+        self.back = nn.ModuleList(nn.LSTM(n, hidden, batch_first=True) for n in inputs if bidirectional)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        """(B, S, n_in), (B, S) → (B, n_features): each direction's state once it has read every valid step."""
+        step = torch.arange(y.shape[1], device=y.device)
+        mirror = torch.where(valid, valid.sum(1, keepdim=True) - 1 - step, step)  # (B, S), its own inverse
+        for i, onward in enumerate(self.onward):
+            y = self.dropout(y) if i else y
+            states = [onward(y)[0]]  # (B, S, n_in) → (B, S, hidden)
+            if self.back:
+                states.append(_take(self.back[i](_take(y, mirror))[0], mirror))
+            y = torch.cat(states, dim=2)  # (B, S, n_features)
+        last = _take(y, mirror[:, :1])[:, 0, : self.hidden]  # (B, S, n_features) → (B, hidden)
+        return torch.cat((last, y[:, 0, self.hidden :]), dim=1)  # (B, n_features)
+
+
+def _take(y: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """The steps of each clip that `index` names: (B, S, F), (B, I) → (B, I, F)."""
+    return y.gather(1, index[:, :, None].expand(-1, -1, y.shape[2]))
+
+
+class Encoder(nn.Module):
+    """Transformer encoder (Vaswani et al. 2017), no step attending to padding, averaged over the valid steps."""
+
+    def __init__(self, n_in: int, width: int, heads: int, n_layers: int, feedforward: int, dropout: float) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"transformer_width is {width}; allowed: a multiple of transformer_heads, {heads}")
+        self.n_features, self.project = width, nn.Linear(n_in, width)
+        # SiLU, since ReLU and GELU take PyTorch's fast path where no gradient is wanted, and ONNX knows none of it.
+        sizes = (width, heads, feedforward, dropout, F.silu)
+        layer = nn.TransformerEncoderLayer(*sizes, batch_first=True, norm_first=True)
+        layer.self_attn.dropout = 0.0  # would leave the fused kernel: twice the time on a CPU
+        self.encoder = nn.TransformerEncoder(layer, n_layers, nn.LayerNorm(width), enable_nested_tensor=False)
+
+    def forward(self, y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        """(B, S, n_in), (B, S) → (B, width)."""
+        y = self.project(y) + positions(y.shape[1], self.n_features).to(y)  # (B, S, width)
+        return mean(self.encoder(y, src_key_padding_mask=~valid), valid)
+
+
+def positions(n_steps: int, width: int) -> torch.Tensor:
+    """(n_steps, width): sines of the step in even columns, cosines in odd (Vaswani et al. 2017, sec. 3.5)."""
+    column = torch.arange(width)
+    angle = torch.arange(n_steps)[:, None] / 10_000 ** ((column - column % 2) / width)  # (n_steps, width)
+    return torch.where(column % 2 == 0, angle.sin(), angle.cos())

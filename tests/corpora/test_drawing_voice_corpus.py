@@ -1,0 +1,74 @@
+import re
+import wave
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.core.checks import UserError
+from stages.corpora.drawing.voice_corpus import choose_clips, write_corpus
+
+NAME = re.compile(r"Actor_(\d\d)/03-01-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)\.wav")
+
+
+def written(folder: Path, size: int, seed: int = 7) -> dict[str, bytes]:
+    write_corpus(folder, size=size, seed=seed)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_names_are_ravdess_and_each_says_its_folders_actor(tmp_path):
+    names = list(written(tmp_path, 26))
+    found = [NAME.fullmatch(name) for name in names]
+    assert all(found)
+    assert all(match[1] == match[6] for match in found)
+    assert Counter(match[1] for match in found) == {"01": 13, "02": 13}  # at least 12 clips an actor
+
+
+def test_files_are_16_bit_mono_at_16_khz(tmp_path):
+    for name in written(tmp_path, 8):
+        with wave.open(str(tmp_path / name)) as stream:
+            assert (stream.getnchannels(), stream.getsampwidth(), stream.getframerate()) == (1, 2, 16_000)
+            samples = np.frombuffer(stream.readframes(stream.getnframes()), "<i2")
+        assert 1.2 < len(samples) / 16_000 < 2.7
+        assert 300 < np.abs(samples.astype(int)).max() < 32_000
+
+
+def test_a_file_depends_on_the_seed_and_its_name_alone(tmp_path):
+    small, large, other = (
+        written(tmp_path / str(i), size, seed) for i, (size, seed) in enumerate([(8, 7), (20, 7), (8, 8)])
+    )
+    assert small.keys() < large.keys()
+    assert all(large[name] == content for name, content in small.items())
+    assert all(other[name] != small[name] for name in other.keys() & small.keys())
+    assert len(set(large.values())) == 20
+
+
+def test_all_sixty_clips_of_an_actor_are_ravdess():
+    clips = choose_clips(3, 60, seed=7)
+    assert len(set(clips)) == 60
+    assert Counter(clip.emotion for clip in clips) == {1: 4, **dict.fromkeys(range(2, 9), 8)}
+    assert {clip.intensity for clip in clips if clip.emotion == 1} == {1}
+    for trait in ("statement", "repetition"):
+        assert Counter(getattr(clip, trait) for clip in clips) == {1: 30, 2: 30}
+
+
+@pytest.mark.parametrize("actor", range(1, 25))
+def test_half_of_them_keeps_every_emotion_statement_and_intensity_in_proportion(actor):
+    clips = choose_clips(actor, 30, seed=7)
+    assert Counter(clip.emotion for clip in clips) == {1: 2, **dict.fromkeys(range(2, 9), 4)}
+    assert Counter(clip.statement for clip in clips) == {1: 15, 2: 15}
+    assert Counter(clip.intensity for clip in clips) == {1: 16, 2: 14}
+
+
+def test_the_fewest_hold_every_emotion_and_another_seed_chooses_others():
+    for actor in range(1, 25):
+        assert {clip.emotion for clip in choose_clips(actor, 12, seed=7)} == set(range(1, 9))
+    assert choose_clips(1, 30, seed=7) != choose_clips(1, 30, seed=8)
+
+
+@pytest.mark.parametrize("size", [0, 1441])
+def test_no_more_clips_than_ravdess_has(tmp_path, size):
+    with pytest.raises(UserError, match=rf"synthetic\.size: .*allowed: 1 to 1440 .*received: {size}"):
+        write_corpus(tmp_path, size=size, seed=7)
