@@ -44,7 +44,8 @@ def check(archive: Path, reader: ModuleType, corpus: Corpus) -> None:
     lacks = reader.missing(parts) if corpus.source != "synthetic" else ""
     if lacks:
         warn(f"{archive}: {lacks}; it is used as it is")
-    print(f"{archive}: {labels.total():,} samples ({', '.join(f'{part} {n:,}' for part, n in parts.items())})")
+    found = parts if set(parts) - {None} else labels
+    print(f"{archive}: {labels.total():,} samples ({', '.join(f'{name} {n:,}' for name, n in found.items())})")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main() -> None:
     if split.on_duplicate == "drop":
         part = drop_from_train(part, duplicates)
     elif split.protocol == "group_disjoint":
-        require_no_duplicates(sample_id, duplicates, f"splits.{args.key}")
+        require_no_duplicates(part, sample_id, duplicates, f"splits.{args.key}")
     if found["groups_on_two_sides"]:
         protocol = f"{metadata.group_kind}-dependent: {protocol}"
     require_every_class(metadata.label, part, corpus.classes, args.key)

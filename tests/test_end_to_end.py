@@ -12,7 +12,8 @@ import shutil
 import zipfile
 
 import pytest
-from conftest import RUN, as_real_folder
+from conftest import ROOT, RUN, as_real_folder
+from ruamel.yaml import YAML
 
 STAGES = ["download@faces", "prepare@faces", "split@faces", f"train@{RUN}", f"evaluate@{RUN}", "report"]
 # A run as a user adds one: all on one line, in the grammar of `-S`.
@@ -183,3 +184,29 @@ def test_a_damaged_archive_is_one_line_and_leaves_nothing(clone, tmp_path):
     assert "Traceback" not in said
     assert not (clone.root / "data/prepared/faces.h5").exists()
     assert list((clone.root / "data").rglob(".*.part")) == []
+
+
+def test_speech_is_a_block_more_and_another_fold_prepares_nothing_anew(clone):
+    """The committed speech blocks made small: speakers apart, groups told, bases drawn."""
+    clone.edit_params(add_speech)
+    own = ["download@speech", "prepare@speech", "split@speech", "train@speech_adafnn", "evaluate@speech_adafnn"]
+    assert sorted(clone.stages_run("dvc", "repro")) == sorted([*own, "report"])
+    metrics = read_metrics(clone, "speech_adafnn")
+    assert metrics["protocol"].startswith("speaker-disjoint (fold 0 of 2; speakers: train 2, validation 1, test 2)")
+    assert {row["by"] for row in metrics["per_group"]} == {"speaker", "gender", "intensity", "statement"}
+    assert (clone.root / "plots/runs/speech_adafnn/bases.png").exists()
+    tested = {row["group"] for row in metrics["per_group"] if row["by"] == "speaker"}
+    ran = clone.stages_run("dvc", "exp", "run", "-n", "fold-1", "-S", "splits.speech.fold=1")
+    assert sorted(ran) == sorted([*own[2:], "report"])
+    again = read_metrics(clone, "speech_adafnn")["per_group"]
+    assert not tested & {row["group"] for row in again if row["by"] == "speaker"}
+
+
+def add_speech(params):
+    """The committed params' speech blocks, for five speakers and one epoch."""
+    committed = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section in ("corpora", "datasets", "splits"):
+        params[section]["speech"] = committed[section]["speech"]
+    params["corpora"]["speech"]["synthetic"].update(size=60, max_epochs=1)
+    params["splits"]["speech"].update(folds=2, validation_fraction=0.2)
+    params["runs"]["speech_adafnn"] = committed["runs"]["speech_adafnn"]

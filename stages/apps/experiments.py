@@ -22,6 +22,7 @@ from stages.core.files import write_csv, written_whole
 from stages.evaluation.canvas import Caption
 
 ABSENT = "–"
+ARCHIVES = "data/raw/"
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ def main() -> None:
 def rows_of(run: str, words: Iterable[str]) -> list[Row]:
     """A row for each set of experiments that differ in seed and fold alone."""
     groups = [_taken(pooling.without_repeats(group)) for group in pooling.grouped(select(run, words))]
-    keys = pooling.differing(groups)
-    return [Row(run, _varied(group, keys), group, pooling.summed_up(group)) for group in groups]
+    figures = map(pooling.summed_up, groups)
+    return [Row(run, *found) for found in zip(told_apart(groups), groups, figures, strict=True)]
 
 
 def _taken(group: list[Experiment]) -> list[Experiment]:
@@ -76,27 +77,39 @@ def _taken(group: list[Experiment]) -> list[Experiment]:
     return kept
 
 
-def _varied(group: list[Experiment], keys: list[str]) -> dict[str, str]:
-    made_of = group[0].made_of
+def told_apart(groups: list[list[Experiment]]) -> list[dict[str, str]]:
+    """What differs among the groups, as shown; checksums of the corpus only where nothing else tells them apart."""
+    found = [_varied(group, groups) for group in groups]
+    readable = [{key: value for key, value in values.items() if not key.startswith(ARCHIVES)} for values in found]
+    return readable if len({tuple(values.items()) for values in readable}) == len(groups) else found
+
+
+def _varied(group: list[Experiment], groups: list[list[Experiment]]) -> dict[str, str]:
+    """A group's values that differ. All about a corpus differs where its source does, which is then said alone."""
+    made_of, source = group[0].made_of, f"corpora.{group[0].corpus}.source"
+    same_source = [other for other in groups if other[0].made_of.get(source) == made_of[source]]
+    told = (source, *pooling.differing(same_source))
+    keys = [key for key in pooling.differing(groups) if key in told or not key.startswith(("corpora.", ARCHIVES))]
     return {key: shown(made_of[key]) if key in made_of else ABSENT for key in keys}
 
 
 def swept(by: str, rows: list[Row]) -> str:
     """The key that `by` names, whole or by its unambiguous end; it must have several values."""
+    if by in ("seed", "fold"):
+        raise UserError(f"--by {by}: allowed: a param that is swept; seeds and folds are what a row sums up")
     for row in rows:
         by = by.removeprefix(f"runs.{row.run}.")
     known = sorted({key for row in rows for key in row.group[0].made_of})
     varying = pooling.differing([row.group for row in rows])
+    if not varying:
+        raise UserError(f"--by {by}: no param but seed and fold differs in these experiments")
     matches = [by] if by in known else [key for key in known if key.endswith(f".{by}")]
-    if not matches:
-        raise UserError(unknown_name("--by", by, varying or known, "no such param"))
     chosen = [key for key in matches if key in varying]
     if len(chosen) > 1:
         raise UserError(f"--by {by}: allowed: one of {', '.join(chosen)}; received: the end of all of them")
     if not chosen:
-        raise UserError(
-            f"--by {by}: the same in all these experiments; allowed: {', '.join(varying) or 'none differs'}"
-        )
+        what = "the same in all these experiments" if matches else "no such param"
+        raise UserError(unknown_name("--by", by, varying, what))
     return chosen[0]
 
 

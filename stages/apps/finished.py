@@ -23,6 +23,10 @@ from stages.core.checks import UserError, did_you_mean, warn
 WORKSPACE = "workspace"
 EVERY = "*"
 _REF = re.compile(r"(\w+) refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
+_FIGURES = (
+    *("name", "synthetic", "protocol", "n_train", "n_validation", "n_test"),
+    *("accuracy", "accuracy_ci95", "balanced_accuracy", "f1_macro", "confusion"),
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,8 @@ def _holding(run: str, glob: str, named: list[tuple[str, str]]) -> list[Experime
     held = {revision: runs_at(revision) for _, revision in named}
     loaded = [_load_or_warn(run, *pair) for pair in named if run in held[pair[1]]]
     if not any(loaded):
-        hint = did_you_mean(run, set().union(*held.values()))
-        which = "" if glob == EVERY else f" of {len(named)} named {glob}"
+        hint = did_you_mean(run, set().union(*held.values()) - {run})
+        which = "" if glob == EVERY else f" of the {len(named)} named {glob}"
         raise UserError(f"{run}: no finished experiment{which} holds metrics/runs/{run}.json;{hint} see `dvc exp show`")
     return [experiment for experiment in loaded if experiment]
 
@@ -120,6 +124,7 @@ def load(run: str, name: str, revision: str) -> Experiment:
         raise UserError(f"{name}: no metrics/runs/{run}.json;{did_you_mean(run, held)} `dvc repro` makes it")
     try:
         metrics = json.loads(show(revision, f"metrics/runs/{run}.json"))
+        metrics = {name: metrics[name] for name in _FIGURES}
         params = parse(show(revision, "params.yaml"))
         locked = list(_locked(show(revision, "dvc.lock"), run, params))
         _require_up_to_date(name, run, params, locked)
@@ -162,10 +167,13 @@ def _locked(text: str, run: str, params: dict[str, Any]) -> Iterator[dict[str, A
 
 def _require_up_to_date(name: str, run: str, params: dict[str, Any], locked: list[dict]) -> None:
     """`dvc exp run <stage>`, or an edited workspace, leaves figures that are not of the params beside them."""
+    made = {out["path"]: out["md5"] for entry in locked for out in entry["outs"]}
     for entry in locked:
-        for key, value in entry.get("params", {}).get("params.yaml", {}).items():
-            if value != _at(params, key):
-                raise UserError(f"{name}: the figures of {run} were made before {key} was changed; `dvc repro` first")
+        used = entry.get("params", {}).get("params.yaml", {})
+        changed = [key for key, value in used.items() if value != _at(params, key)]
+        changed += [dep["path"] for dep in entry.get("deps", ()) if made.get(dep["path"], dep["md5"]) != dep["md5"]]
+        if changed:
+            raise UserError(f"{name}: the figures of {run} are older than its {changed[0]}; `dvc repro` renews them")
 
 
 def _at(tree: Any, dotted: str) -> Any:

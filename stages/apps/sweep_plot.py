@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.ticker import NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from stages.apps.finished import shown
-from stages.evaluation.canvas import LINES, PALETTE, Caption, plain, quiet_axes, save, short, titled_figure
+from stages.evaluation.canvas import INK, LINES, PALETTE, Caption, plain, quiet_axes, save, short, titled_figure
 
 MARKERS = ("o", "s", "^", "D", "v")
 LOG_ABOVE = 20  # the largest value over the smallest
 TICKS = 8  # so many values are written out below the axis
-BESIDE = 0.06  # lines over words stand so far beside each other, that their bars do not hide each other
+BESIDE_POINTS = 3  # lines stand so far beside each other that their bars do not hide one another
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,28 @@ def draw(path: Path, caption: Caption, points: list[Point], param: str) -> None:
     axes = figure.add_subplot()
     quiet_axes(axes)
     for index, name in enumerate(lines):
-        beside = 0 if are_numbers(values) else BESIDE * (index - (len(lines) - 1) / 2)
-        on_it = [(place[_hashable(point.x)] + beside, point) for point in points if point.line == name]
-        _draw_line(axes, index, name, sorted(on_it, key=lambda pair: pair[0]))
+        on_it = [(place[_hashable(point.x)], point) for point in points if point.line == name]
+        beside = BESIDE_POINTS * (index - (len(lines) - 1) / 2)
+        errorbars = _draw_line(axes, index, name, sorted(on_it, key=lambda pair: pair[0]), beside)
+        if not are_numbers(values):  # no values lie between words
+            errorbars.lines[0].set_linestyle("none")
     _label_axes(axes, values, param)
     if len(lines) > 1:
         figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=1 if len(lines) < 4 else 2)
     save(figure, path)
 
 
-def _draw_line(axes: Axes, index: int, name: str, points: list[tuple[float, Point]]) -> None:
+def _draw_line(
+    axes: Axes, index: int, name: str, points: list[tuple[float, Point]], beside: float
+) -> ErrorbarContainer:
     x = [at for at, _ in points]
-    accuracy = np.array([100 * point.accuracy for _, point in points])
+    accuracy = [100 * point.accuracy for _, point in points]
     sd = [100 * point.accuracy_sd if point.accuracy_sd is not None else np.nan for _, point in points]
     look = {"color": PALETTE[index % 10], "linestyle": LINES[index // 5 % 2], "marker": MARKERS[index % 5]}
-    axes.errorbar(x, accuracy, yerr=sd, label=plain(name), linewidth=1.4, markersize=5, capsize=3.5, **look)
+    drawn = axes.errorbar(x, accuracy, yerr=sd, label=plain(name), linewidth=1.4, markersize=5, capsize=3.5, **look)
+    for part in drawn.get_children():  # shifted afterwards, since the limits of the axes are those of the data
+        part.set_transform(part.get_transform() + ScaledTranslation(beside / 72, 0, axes.figure.dpi_scale_trans))
+    return drawn
 
 
 def _label_axes(axes: Axes, values: list, param: str) -> None:
@@ -65,8 +74,8 @@ def _label_axes(axes: Axes, values: list, param: str) -> None:
         slant = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if sum(map(len, names)) > 60 else {}
         axes.set_xticks(range(len(names)), names, **slant)
         axes.set_xlim(-0.5, len(names) - 0.5)
-    axes.set_xlabel(plain(param))
-    axes.set_ylabel("test accuracy, %")
+    axes.set_xlabel(plain(param), fontsize=9, color=INK)
+    axes.set_ylabel("test accuracy, %", fontsize=9, color=INK)
 
 
 def are_numbers(values: list) -> bool:

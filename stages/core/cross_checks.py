@@ -106,8 +106,8 @@ def _group_mistakes(where: str, split: dict[str, Any]) -> Iterator[str]:
         for name in given:
             yield f"{where}.{name}: allowed: null, but for protocol group_disjoint; received: {shorten(split[name])}"
     lists = split.get("test_groups")
-    counts = Counter(g for found in lists if isinstance(found, list) for g in found) if isinstance(lists, list) else {}
-    for group, count in counts.items():
+    groups = (g for found in lists if isinstance(found, list) for g in found) if isinstance(lists, list) else ()
+    for group, count in Counter(group for group in groups if isinstance(group, str)).items():
         if count > 1:
             yield f"{where}.test_groups: {shorten(group)} stands {count} times; allowed: each group once"
 
@@ -120,15 +120,15 @@ def _sound_mistakes(where: str, feature: Any) -> Iterator[str]:
         return
     rate, window, hop, lowest, highest, duration = values
     if 2 * highest > rate:
-        yield f"{where}.f_max_hz: allowed: half of sample_rate_hz ({shorten(rate)}) or less; received: {shorten(highest)}"
+        yield f"{where}.f_max_hz: allowed: half of sample_rate_hz ({rate}) or less; received: {highest}"
     if lowest >= highest:
-        yield f"{where}.f_min_hz: allowed: less than f_max_hz ({shorten(highest)}); received: {shorten(lowest)}"
+        yield f"{where}.f_min_hz: allowed: less than f_max_hz ({highest}); received: {lowest}"
     if rate and hop <= 500 / rate:  # rounds to 0
-        yield f"{where}.hop_ms: allowed: one sample or more, of {shorten(rate)} a second; received: {shorten(hop)}"
+        yield f"{where}.hop_ms: allowed: one sample or more, of {rate} a second; received: {hop}"
     if hop > window:
-        yield f"{where}.hop_ms: allowed: window_ms ({shorten(window)}) or less; received: {shorten(hop)}"
+        yield f"{where}.hop_ms: allowed: window_ms ({window}) or less; received: {hop}"
     if window > 1000 * duration:
-        yield f"{where}.window_ms: allowed: duration_s ({shorten(duration)}) or less; received: {shorten(window)}"
+        yield f"{where}.window_ms: allowed: duration_s ({duration}) or less; received: {window}"
 
 
 def _duplicate_classes(where: str, classes: Any) -> Iterator[str]:

@@ -38,6 +38,11 @@ def names(room: str) -> tuple[str, ...]:
     return tuple(file.stem for file in files if ENTRY[room] in _functions(f"{room}.{file.stem}"))
 
 
+def can_synthesise(reader: str) -> bool:
+    """Whether a reader also draws its corpus."""
+    return "synthesise" in _functions(f"corpora.{reader}")
+
+
 def load(room: str, name: str) -> ModuleType:
     """Import `stages/<room>/<name>.py`; a name from a file may be anything, so no other module is imported."""
     if name not in names(room):

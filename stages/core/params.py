@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ NAMES = (("corpora", "reader", "corpora"), ("splits", "protocol", "datasets.prot
 def load(path: Path) -> Params:
     """The checked params. Raises `UserError` with one line per mistake."""
     content = _parse(path)
-    mistakes = [*schema_mistakes(Params, content), *_choice_mistakes(content), *contradictions(content)]
+    found = schema_mistakes(Params, content), _choice_mistakes(content), _drawing_mistakes(content)
+    mistakes = [*chain(*found), *contradictions(content)]
     if mistakes:
         raise UserError("\n".join(f"{path}: {printable(mistake)}" for mistake in dict.fromkeys(mistakes)))
     return Params.model_validate(content)
@@ -69,6 +71,16 @@ def _choice_mistakes(content: dict[str, Any]) -> Iterator[str]:
         for key, item in items(content, section):
             if isinstance(item.get(field), dict):
                 yield from _option_mistakes((section, str(key), field), room, dict(item[field]))
+
+
+def _drawing_mistakes(content: dict[str, Any]) -> Iterator[str]:
+    """A corpus can be drawn only where its reader draws."""
+    known = lookup.names("corpora")
+    for key, corpus in items(content, "corpora"):
+        reader = corpus.get("reader")
+        if corpus.get("source") == "synthetic" and reader in known and not lookup.can_synthesise(reader):
+            drawing = ", ".join(name for name in known if lookup.can_synthesise(name))
+            yield f"corpora.{key}.source: 'synthetic' is for the readers {drawing}; received: reader {shorten(reader)}"
 
 
 def _unknown_name(where: str, room: str, name: Any) -> Iterator[str]:

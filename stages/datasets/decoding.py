@@ -48,9 +48,10 @@ Decoded = tuple[np.ndarray | None, list[int], dict[int, str]]
 def decode(records: Iterable[Record], compute: Compute, workers: Workers) -> Iterator[Chunk]:
     """Chunks in the order of `records`; a few are in flight at a time, so memory does not grow with the corpus."""
     chunks = _chunks(records, workers.samples_per_chunk)
-    meanwhile = list(islice(chunks, CHUNKS_MEANWHILE))
+    wait = CHUNKS_MEANWHILE if workers.kind == "processes" else 0
+    meanwhile = list(islice(chunks, wait))
     team = _Team(chunks, compute)
-    decoded = team.start(workers) if len(meanwhile) == CHUNKS_MEANWHILE else iter(())
+    decoded = team.start(workers) if len(meanwhile) == wait else iter(())
     try:
         for chunk in meanwhile:
             yield _assembled(chunk, *_decode_chunk(chunk, compute))

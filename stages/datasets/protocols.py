@@ -11,7 +11,9 @@ from sklearn.model_selection import StratifiedKFold
 
 from stages.core.checks import UserError, unknown_name
 from stages.core.schema import Split
-from stages.core.seeding import derive
+from stages.core.seeding import derive, generator
+
+DRAWS = 20  # of whole groups into folds
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _require_groups(metadata: Metadata) -> tuple[str, np.ndarray]:
 
 def _listed(split: Split, group: np.ndarray) -> np.ndarray:
     """(N,) whether a sample's group is in the list of this fold; every list is checked, whatever the fold."""
-    known = sorted(set(group))
+    known = sorted(set(group.tolist()))
     for number, names in enumerate(split.test_groups):
         for name in names:
             if name not in known:
@@ -132,26 +134,32 @@ def _validation_groups(metadata: Metadata, left: np.ndarray, split: Split) -> np
 
 
 def _group_folds(metadata: Metadata, chosen: np.ndarray, count: int, split: Split) -> np.ndarray:
-    """(n,) fold of each chosen sample; the samples of a group share one, and no fold has two groups more than another.
+    """(n,) fold of each chosen sample; the samples of a group share one. Of some draws, the one most even in classes.
 
-    One gender after the other, in a drawn order, each group goes where its classes are rarest among the folds with
-    the fewest groups. (scikit-learn's StratifiedGroupKFold at times leaves a fold empty, and draws only among equals.)
+    (scikit-learn's StratifiedGroupKFold at times leaves a fold empty, and draws only among groups that are alike.)
     """
     names, first, of = np.unique(metadata.group[chosen], return_index=True, return_inverse=True)
     if len(names) < count:
         raise UserError(f"splits: {len(names)} {metadata.group_kind}s; allowed: at least {count}, one for each fold")
-    gender, label = metadata.gender[chosen], np.unique(metadata.label[chosen], return_inverse=True)[1]
+    label = np.unique(metadata.label[chosen], return_inverse=True)[1]
     share = np.zeros((len(names), label.max() + 1))  # (groups, classes): of all samples of a class
     np.add.at(share, (of, label), 1)
     share /= share.sum(axis=0)
-    drawn = np.random.default_rng(derive(split.seed, "split by group")).permutation(len(names))
-    fold, held, size = np.empty(len(names), dtype=int), np.zeros((count, share.shape[1])), np.zeros(count, dtype=int)
-    for group in sorted(drawn, key=lambda group: gender[first[group]]):
+    draw, gender = generator(split.seed, "split by group"), metadata.gender[chosen][first]
+    draws = [_drawn_folds(share, gender, count, draw.permutation(len(names))) for _ in range(DRAWS)]
+    return min(draws, key=lambda fold: sum(np.square(share[fold == f].sum(axis=0)).sum() for f in range(count)))[of]
+
+
+def _drawn_folds(share: np.ndarray, gender: np.ndarray, count: int, drawn: np.ndarray) -> np.ndarray:
+    """(groups,) fold of each group. One gender after the other, in the order `drawn`, each goes where its classes are
+    rarest among the folds with the fewest groups, so that no fold has two more than another."""
+    fold, held, size = np.empty(len(share), dtype=int), np.zeros((count, share.shape[1])), np.zeros(count, dtype=int)
+    for group in sorted(drawn, key=lambda group: gender[group]):
         fewest = np.flatnonzero(size == size.min())
         fold[group] = fewest[np.argmin(held[fewest] @ share[group])]
         held[fold[group]] += share[group]
         size[fold[group]] += 1
-    return fold[of]
+    return fold
 
 
 def _draw_validation(part: np.ndarray, label: np.ndarray, split: Split) -> np.ndarray:

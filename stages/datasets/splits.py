@@ -26,12 +26,14 @@ def drop_from_train(part: np.ndarray, duplicates: list[list[int]]) -> np.ndarray
     return part
 
 
-def require_no_duplicates(sample_id: list[str], duplicates: list[list[int]], where: str) -> None:
+def require_no_duplicates(part: np.ndarray, sample_id: list[str], duplicates: list[list[int]], where: str) -> None:
     """Where groups are kept apart, one recording under two names would put the same voice on two sides."""
     if duplicates:
-        one, other = (sample_id[index] for index in duplicates[0][:2])
+        one, *rest = duplicates[0]
+        other = next(index for index in rest if part[index] != part[one])
         raise UserError(
-            f"{where}: {len(duplicates)} samples stand in two parts under two names, the first {one} and {other}; "
+            f"{where}: {len(duplicates)} recordings stand in two parts under two names, "
+            f"the first {sample_id[one]} and {sample_id[other]}; "
             f"allowed: none with protocol group_disjoint (on_duplicate: drop takes them out of train)"
         )
 

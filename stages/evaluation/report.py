@@ -57,13 +57,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "figure": _figure,
-        "percent": _percent,
-        "signed": _signed,
-        "p_value": _p_value,
-        "breakable": _breakable,
-    }
+    environment.filters |= {"figure": _figure, "percent": _percent, "breakable": _breakable}
+    environment.filters |= {"signed": _signed, "p_value": _p_value}
     return environment
 
 

@@ -22,7 +22,7 @@ ADD_OFFSET = 0.0
 # A clip takes some 10 ms in torchaudio and libsndfile, which let go of Python's lock; a process would import torch.
 WORKERS, SAMPLES_PER_CHUNK = "threads", 16
 TOP_DB = 80.0  # what lies further below a clip's loudest band is silence
-_TRIM_WINDOW, _TRIM_HOP = 2048, 512  # samples; librosa.effects.trim's
+TRIM_HOP_S = 0.032  # 512 samples at 16 kHz, as librosa.effects.trim has them; its windows are four times as long
 _LOWEST_POWER = 1e-10
 
 
@@ -58,14 +58,14 @@ def compute(
     to mean 0 (and sd 1) over its true frames, which takes away microphone, distance and some of the speaker. A clip
     shorter than `duration_s` is padded with its own floor, 80 dB below its peak; a longer one loses its end.
     """
+    if not signal.shape[1]:
+        raise DamagedSample("a clip without a sample")
     hop = round(sample_rate_hz * hop_ms / 1000)
     settings = Settings(sample_rate_hz, round(sample_rate_hz * window_ms / 1000), hop, n_mels, f_min_hz, f_max_hz)
-    mono = _resampled(torch.from_numpy(signal.mean(axis=0)), round(rate_hz), sample_rate_hz)  # (samples,)
-    if trim_db is not None:
-        mono = trimmed(mono, trim_db)
-    mono = mono[: round(duration_s * sample_rate_hz)]
-    if not len(mono):
-        raise DamagedSample("no sample is left after resampling")
+    mono = torch.from_numpy(signal[0] if len(signal) == 1 else signal.mean(axis=0))  # (samples,)
+    if trim_db is not None:  # before resampling, which then has half the work: RAVDESS is half silence
+        mono = trimmed(mono, rate_hz, trim_db)
+    mono = _resampled(mono, round(rate_hz), sample_rate_hz)[: round(duration_s * sample_rate_hz)]
     bands = log_mel(mono, settings)  # (frames, n_mels)
     padded = _padded(bands, frames(duration_s, sample_rate_hz, hop))
     return _normalized(padded, len(bands), normalize).numpy(), len(bands)
@@ -74,6 +74,11 @@ def compute(
 def output_rate_hz(settings: dict) -> float:
     """Frames per second of the prepared array."""
     return settings["sample_rate_hz"] / round(settings["sample_rate_hz"] * settings["hop_ms"] / 1000)
+
+
+def n_fft(window: int) -> int:
+    """Length of the transform of `window` samples: the next power of two, which is fast."""
+    return 1 << (window - 1).bit_length()
 
 
 def frames(duration_s: float, sample_rate_hz: int, hop: int) -> int:
@@ -88,21 +93,21 @@ def log_mel(mono: torch.Tensor, settings: Settings) -> torch.Tensor:
     return decibels.clamp(min=float(decibels.max()) - TOP_DB)
 
 
-def trimmed(mono: torch.Tensor, trim_db: float) -> torch.Tensor:
-    """Without the silence at both ends; frames and reference are those of `librosa.effects.trim`."""
-    half = _TRIM_WINDOW // 2
-    windows = torch.nn.functional.pad(mono, (half, half)).unfold(0, _TRIM_WINDOW, _TRIM_HOP)  # (frames, window)
+def trimmed(mono: torch.Tensor, rate_hz: float, trim_db: float) -> torch.Tensor:
+    """Without the silence at both ends, as `librosa.effects.trim` finds it with frames of 128 ms every 32 ms."""
+    hop = round(TRIM_HOP_S * rate_hz)
+    half = 2 * hop
+    windows = torch.nn.functional.pad(mono, (half, half)).unfold(0, 4 * hop, hop)  # (frames, window)
     power = windows.square().mean(dim=1).clamp(min=_LOWEST_POWER)
     loud = torch.nonzero(10 * (power / power.max()).log10() > -trim_db)[:, 0]
-    return mono[int(loud[0]) * _TRIM_HOP : (int(loud[-1]) + 1) * _TRIM_HOP]
+    return mono[int(loud[0]) * hop : (int(loud[-1]) + 1) * hop]
 
 
 @lru_cache(maxsize=8)
 def _filterbank(settings: Settings) -> MelSpectrogram:
-    n_fft = 1 << (settings.window - 1).bit_length()  # the next power of two: a fast transform, finer bands
     return MelSpectrogram(
         settings.sample_rate_hz,
-        n_fft,
+        n_fft(settings.window),
         settings.window,
         settings.hop,
         settings.f_min_hz,

@@ -11,9 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stages.core.options import Fraction, NonNegativeFloat, PositiveInt, PositiveInts
-
-PENALTY_POINTS = 101  # of the uniform grid on which the regularisers look at the bases
+from stages.core.options import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, PositiveInts
 
 
 def build(
@@ -33,6 +31,7 @@ def build(
     sampled_bases: PositiveInt = 2,
     sampled_pairs: PositiveInt = 3,
     ffnn_hidden: PositiveInts = [64, 64],  # noqa: B006
+    context_frames: NonNegativeInt = 0,
     lstm_hidden: PositiveInt = 48,
     lstm_layers: PositiveInt = 1,
     bidirectional: bool = True,
@@ -47,8 +46,8 @@ def build(
 
     `basis_hidden`: layers of each of the `n_bases` micro-networks; `head_hidden`: of the network behind their scores.
     `sparsity_weight`, `orthogonality_weight`: the paper's λ1 and λ2, on `sampled_bases` and `sampled_pairs` a step.
-    `ffnn_hidden`: layers on each frame; their output, or a linear projection as wide without FFNN, averaged over
-    `stride_frames` frames, is what LSTM and Transformer read. `dropout`: everywhere but in the bases and in attention.
+    `ffnn_hidden`: layers on each frame and `context_frames` on either side; their output, or a linear projection
+    without FFNN, averaged over `stride_frames`, is what LSTM and Transformer read. `dropout`: all but bases, attention.
     """
     sequences = ["lstm"] * use_lstm + ["transformer"] * use_transformer
     if len(input_shape) != 2:
@@ -66,14 +65,14 @@ def build(
         sizes = (transformer_width, transformer_heads, transformer_layers, transformer_feedforward)
         parts["transformer"] = Encoder(width, *sizes, dropout)
     if use_ffnn:  # no batch normalisation: padding would enter its statistics
-        parts["frames"] = _layers([n_mels, *ffnn_hidden], nn.LayerNorm, nn.ReLU, dropout)
+        parts["frames"] = _layers([n_mels * (2 * context_frames + 1), *ffnn_hidden], nn.LayerNorm, nn.ReLU, dropout)
     elif sequences:
         parts["frames"] = nn.Linear(n_mels, width)
-    n_features = head_hidden[-1] * use_adafnn + width * use_ffnn + sum(parts[name].n_features for name in sequences)
+    n_features = head_hidden[-1] * use_adafnn + 2 * width * use_ffnn + sum(parts[name].n_features for name in sequences)
     if not n_features:
         raise ValueError("use_adafnn, use_ffnn, use_lstm, use_transformer are all false; allowed: one or more true")
     parts["classifier"] = nn.Sequential(nn.Dropout(dropout), nn.Linear(n_features, n_classes))
-    return AdaFNN(parts, use_ffnn, stride_frames)
+    return AdaFNN(parts, use_ffnn, context_frames * use_ffnn, stride_frames)
 
 
 def _layers(widths: list[int], norm: type[nn.Module], act: type[nn.Module], dropout: float) -> nn.Sequential:
@@ -84,9 +83,9 @@ def _layers(widths: list[int], norm: type[nn.Module], act: type[nn.Module], drop
 class AdaFNN(nn.Module):
     """The parts that are on, joined. In the comments: B clips of T frames and M mel bands, K bases, S ≤ T steps."""
 
-    def __init__(self, parts: dict[str, nn.Module], pools_frames: bool, stride_frames: int) -> None:
+    def __init__(self, parts: dict[str, nn.Module], use_ffnn: bool, context: int, stride: int) -> None:
         super().__init__()
-        self.parts, self.pools_frames, self.stride_frames = nn.ModuleDict(parts), pools_frames, stride_frames
+        self.parts, self.use_ffnn, self.context, self.stride = nn.ModuleDict(parts), use_ffnn, context, stride
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """(B, T, M), (B,) true frames in 1..T or None for T each → logits (B, n_classes)."""
@@ -100,9 +99,9 @@ class AdaFNN(nn.Module):
             scores = self.parts["basis"](x, length)  # (B, T, M) → (B, K, M)
             features.append(self.parts["head"](scores.flatten(1)))  # (B, K·M) → (B, head)
         if "frames" in self.parts:
-            y = self.parts["frames"](x)  # (B, T, M) → (B, T, width)
-            features += [mean(y, valid)] if self.pools_frames else []  # (B, width)
-            y, valid = thin(y, valid, self.stride_frames)  # (B, T, width) → (B, S, width)
+            y = self.parts["frames"](with_neighbours(x, self.context))  # (B, T, M) → (B, T, width)
+            features += [statistics(y, valid)] if self.use_ffnn else []  # (B, 2 width)
+            y, valid = thin(y, valid, self.stride)  # (B, T, width) → (B, S, width)
             features += [self.parts[name](y, valid) for name in ("lstm", "transformer") if name in self.parts]
         return self.parts["classifier"](torch.cat(features, dim=1))
 
@@ -115,14 +114,22 @@ class AdaFNN(nn.Module):
         """The learnt bases, for drawing: times (n_points,) in [0, 1], values (n_points, K) without dropout."""
         if "basis" not in self.parts:
             return None
-        times = torch.linspace(0, 1, n_points, device=next(self.parameters()).device)
-        return times, deepcopy(self.parts["basis"]).eval().evaluate(times).T  # (K, n_points) → (n_points, K)
+        times = torch.linspace(0, 1, n_points)
+        return times, deepcopy(self.parts["basis"]).cpu().eval().evaluate(times).T  # (K, n_points) → (n_points, K)
 
 
-def mean(y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """Over the valid steps, one at least: (B, S, F), (B, S) → (B, F)."""
-    weight = valid.to(y.dtype)[:, :, None]
-    return (y * weight).sum(1) / weight.sum(1)
+def statistics(y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Mean and deviation over the valid steps, one at least: (B, S, F), (B, S) → (B, 2 F)."""
+    weight = valid.to(y.dtype)[:, :, None] / valid.sum(1)[:, None, None]  # (B, S, 1)
+    mean = (y * weight).sum(1, keepdim=True)  # (B, 1, F)
+    variance = ((y - mean).square() * weight).sum(1)
+    return torch.cat((mean[:, 0], (variance + 1e-5).sqrt()), dim=1)
+
+
+def with_neighbours(x: torch.Tensor, context: int) -> torch.Tensor:
+    """Each frame beside `context` on either side, 0 beyond the ends: (B, T, M) → (B, T, (2 · context + 1) · M)."""
+    padded = F.pad(x, (0, 0, context, context))
+    return torch.cat([padded[:, start : start + x.shape[1]] for start in range(2 * context + 1)], dim=2)
 
 
 def thin(y: torch.Tensor, valid: torch.Tensor, stride: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -178,15 +185,12 @@ class AdaptiveBasis(nn.Module):
 
     def penalty(self) -> torch.Tensor:
         """λ1 mean ‖b_k‖₁ of drawn bases + λ2 mean |<b_i, b_j>| of drawn pairs, b = basis / (‖basis‖ + 1e-6)."""
-        times = torch.linspace(0, 1, PENALTY_POINTS, device=next(self.parameters()).device)
-        if not (self.sparsity or self.orthogonality):
-            return times.new_zeros(())
+        times = torch.linspace(0, 1, 101, device=next(self.parameters()).device)  # any fine grid does
         w = trapezoid_weights(times[None], times[None] >= 0)  # (1, P)
         bases = self.evaluate(times)  # (P,) → (K, P)
-        norms = (bases.square() * w).sum(1, keepdim=True).sqrt().detach()  # (K, 1), constants as in the notebook
-        bases = bases / (norms + 1e-6)
-        chosen = torch.multinomial(torch.ones(len(bases)), self.drawn)  # without replacement
-        total = self.sparsity * (bases[chosen].abs() * w).sum(1).mean()
+        bases = bases / ((bases.square() * w).sum(1, keepdim=True).sqrt().detach() + 1e-6)  # constants, as there
+        drawn = bases[torch.multinomial(torch.ones(len(bases)), self.drawn)]  # without replacement
+        total = self.sparsity * (drawn.abs() * w).sum(1).mean()
         if self.pairs:
             i, j = torch.multinomial(torch.ones(self.pairs, len(bases)), 2).T  # (pairs, 2) → (pairs,) twice
             total = total + self.orthogonality * (bases[i] * bases[j] * w).sum(1).abs().mean()
@@ -207,30 +211,26 @@ class Recurrent(nn.Module):
     def forward(self, y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         """(B, S, n_in), (B, S) → (B, n_features): each direction's state once it has read every valid step."""
         step = torch.arange(y.shape[1], device=y.device)
-        mirror = torch.where(valid, valid.sum(1, keepdim=True) - 1 - step, step)  # (B, S), its own inverse
+        mirror = torch.where(valid, valid.sum(1, keepdim=True) - 1 - step, step)[..., None]  # (B, S, 1)
         for i, onward in enumerate(self.onward):
             y = self.dropout(y) if i else y
             states = [onward(y)[0]]  # (B, S, n_in) → (B, S, hidden)
             if self.back:
-                states.append(_take(self.back[i](_take(y, mirror))[0], mirror))
+                mirrored = self.back[i](y.gather(1, mirror.expand_as(y)))[0]  # (B, S, n_in) → (B, S, hidden)
+                states.append(mirrored.gather(1, mirror.expand_as(mirrored)))
             y = torch.cat(states, dim=2)  # (B, S, n_features)
-        last = _take(y, mirror[:, :1])[:, 0, : self.hidden]  # (B, S, n_features) → (B, hidden)
-        return torch.cat((last, y[:, 0, self.hidden :]), dim=1)  # (B, n_features)
-
-
-def _take(y: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """The steps of each clip that `index` names: (B, S, F), (B, I) → (B, I, F)."""
-    return y.gather(1, index[:, :, None].expand(-1, -1, y.shape[2]))
+        last = states[0].gather(1, mirror[:, :1].expand(-1, -1, self.hidden))[:, 0]  # (B, S, hidden) → (B, hidden)
+        return torch.cat((last, *(mirrored[:, 0] for mirrored in states[1:])), dim=1)  # (B, n_features)
 
 
 class Encoder(nn.Module):
-    """Transformer encoder (Vaswani et al. 2017), no step attending to padding, averaged over the valid steps."""
+    """Transformer encoder (Vaswani et al. 2017); no step attends to padding. Pooled over the valid ones."""
 
     def __init__(self, n_in: int, width: int, heads: int, n_layers: int, feedforward: int, dropout: float) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"transformer_width is {width}; allowed: a multiple of transformer_heads, {heads}")
-        self.n_features, self.project = width, nn.Linear(n_in, width)
+        self.n_features, self.project = 2 * width, nn.Linear(n_in, width)
         # SiLU, since ReLU and GELU take PyTorch's fast path where no gradient is wanted, and ONNX knows none of it.
         sizes = (width, heads, feedforward, dropout, F.silu)
         layer = nn.TransformerEncoderLayer(*sizes, batch_first=True, norm_first=True)
@@ -238,9 +238,9 @@ class Encoder(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, n_layers, nn.LayerNorm(width), enable_nested_tensor=False)
 
     def forward(self, y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-        """(B, S, n_in), (B, S) → (B, width)."""
-        y = self.project(y) + positions(y.shape[1], self.n_features).to(y)  # (B, S, width)
-        return mean(self.encoder(y, src_key_padding_mask=~valid), valid)
+        """(B, S, n_in), (B, S) → (B, 2 width)."""
+        y = self.project(y) + positions(y.shape[1], self.project.out_features).to(y)  # (B, S, width)
+        return statistics(self.encoder(y, src_key_padding_mask=~valid), valid)
 
 
 def positions(n_steps: int, width: int) -> torch.Tensor:

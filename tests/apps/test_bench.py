@@ -41,7 +41,7 @@ def test_operations_of_a_training_step(batches):
     """A product and a sum each: forward, for the weights' gradients, and for the inputs' (which no image needs)."""
     _, info = tiny({"name": "keras_cnn"})
     later, first = keras_products(SIDE, len(DESCRIPTION.classes))
-    assert bench.flops_per_image(info, batches) == pytest.approx(2 * (3 * later + 2 * first), rel=0.01)
+    assert bench.flops_per_sample(info, batches) == pytest.approx(2 * (3 * later + 2 * first), rel=0.01)
 
 
 def test_ratio_of_rates(monkeypatch):

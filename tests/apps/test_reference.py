@@ -1,161 +1,128 @@
 """Records of real results: read out of git, summed up over experiments, shown in README; nothing typed by hand."""
 
 import json
-import subprocess
+import re
 
 import numpy as np
 import pytest
+from experiment_refs import CONFUSION, MD5, OFFICIAL, REAL, SPEAKERS, Project, accurate, called, metrics, refused
 from scipy import stats
 
 from stages.apps import reference
-from stages.core.checks import UserError
 
-CONFUSION = [[30, 10], [20, 40]]
-LOCK = """schema: '2.0'
-stages:
-  download@faces:
-    cmd: python
-    outs:
-    - path: data/raw/faces.zip
-      hash: md5
-      md5: 0123456789abcdef0123456789abcdef
-"""
-
-
-def metrics(accuracy, **changed):
-    return {
-        "run": "a", "model": "cnn", "corpus": "faces", "name": "FER-2013", "source": "zip", "synthetic": False,
-        "protocol": "official (test = PrivateTest)", "n_train": 800, "n_validation": 100, "n_test": 100,
-        "accuracy": accuracy, "accuracy_ci95": [accuracy - 0.1, accuracy + 0.1], "balanced_accuracy": accuracy - 0.01,
-        "f1_macro": accuracy - 0.02, "confusion": CONFUSION,
-    } | changed  # fmt: skip
-
-
-def params(seed=7, fold=0, source="synthetic", lr=0.001):
-    return f"""seed: {seed}
-machine:
-  threads: 2
-  accelerator: cpu
-corpora:
-  faces:
-    source: {source}
-splits:
-  faces:
-    protocol: official
-    seed: 7
-    fold: {fold}
-datasets:
-  faces:
-    corpus: faces
-runs:
-  a:
-    dataset: faces
-    optimizer:
-      lr: {lr}
-"""
+LR = "runs.a.optimizer.lr"
+KEYS = (
+    *("run", "corpus", "name", "data", "protocol", "seeds", "folds", "n_test", "accuracy", "accuracy_sd"),
+    *("accuracy_ci95", "balanced_accuracy", "f1_macro", "confusion", "command", "commit", "hardware", "date", "note"),
+)
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A repository with a synthetic baseline; call it to add a finished experiment as DVC would keep it."""
     monkeypatch.chdir(tmp_path)
-
-    def git(*arguments):
-        identity = ("-c", "user.name=test", "-c", "user.email=test")
-        return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
-
-    def write(figures, text):
-        (tmp_path / "metrics/runs").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "metrics/runs/a.json").write_text(json.dumps(figures))
-        (tmp_path / "params.yaml").write_text(text)
-        (tmp_path / "dvc.lock").write_text(LOCK)
-        (tmp_path / "README.md").write_text(f"before\n{reference.BEGIN}\nold\n{reference.END}\nafter\n")
-        git("add", "-A")
-
-    git("init", "-q", "-b", "main")
-    write(metrics(0.5, synthetic=True), params())
-    git("commit", "-qm", "baseline")
-
-    def experiment(name, figures, text):
-        write(figures, text)
-        git("commit", "-qm", name)
-        git("update-ref", f"refs/exps/ab/cdef/{name}", "HEAD")
-        git("reset", "-q", "--hard", "HEAD^")
-        return git("rev-parse", "HEAD")
-
-    return experiment
+    return Project(tmp_path)
 
 
-def add(*arguments, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["reference", *arguments])
-    reference.main()
+@pytest.fixture
+def record(project, monkeypatch, tmp_path):
+    """Call `add` for a record of these experiments."""
+
+    def add(*experiments):
+        called(reference, monkeypatch, "add", "a", "--name", "x", "--note", "a note", "--experiments", *experiments)
+        return json.loads((tmp_path / "metrics/reference/x.json").read_text())
+
+    return add
 
 
-def test_one_experiment(project, monkeypatch, tmp_path):
-    baseline = project("fer", metrics(0.6), params(source="/home/me/fer2013.zip", lr=0.0003))
-    add("add", "a", "--name", "fer2013_a", "--experiments", "fer", "--note", "a note", monkeypatch=monkeypatch)
-    found = json.loads((tmp_path / "metrics/reference/fer2013_a.json").read_text())
-    assert (found["accuracy"], found["accuracy_sd"], found["accuracy_ci95"]) == (0.6, None, [0.5, 0.7])
+def test_one_experiment(project, record, tmp_path):
+    project.experiment("fer", metrics(CONFUSION), **REAL, **{LR: 0.0003})
+    found = record("fer")
+    assert tuple(found) == KEYS
+    assert (found["accuracy"], found["accuracy_sd"], found["accuracy_ci95"]) == (0.7, None, [0.6, 0.8])
     assert (found["seeds"], found["folds"], found["n_test"], found["confusion"]) == ([7], [0], 100, CONFUSION)
-    assert found["command"] == "dvc exp run -S corpora.faces.source=…/fer2013.zip -S runs.a.optimizer.lr=0.0003"
-    assert found["data"] == (
-        "fer2013.zip, packed md5 0123456789abcdef0123456789abcdef (800 train, 100 validation, 100 test)"
+    assert found["command"] == (
+        "dvc exp run -S corpora.faces.name=FER-2013 -S corpora.faces.source=…/fer2013.zip -S runs.a.optimizer.lr=0.0003"
     )
-    assert (found["commit"], found["note"], found["name"]) == (baseline, "a note", "FER-2013")
-    readme = (tmp_path / "README.md").read_text()
-    assert readme.startswith("before\n")
-    assert readme.endswith("after\n")
+    assert found["data"] == f"fer2013.zip, packed md5 {MD5} (800 train, 100 validation, 100 test)"
+    assert (found["commit"], found["note"], found["name"]) == (project.baseline, "a note", "FER-2013")
+    assert (found["protocol"], found["date"]) == (OFFICIAL, "2023-11-14")
+    readme = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert re.fullmatch(r"before\n.*\nafter\n", readme, re.DOTALL)
     assert "old" not in readme
-    assert "| `a` | FER-2013 | **60.0** [50.0, 70.0] | 59.0 | 58.0 | 100 |" in readme
+    assert "| `a` | FER-2013 | **70.0** [60.0, 80.0] | 69.0 | 68.0 | 100 |" in readme
 
 
-def test_several_seeds_become_one_record(project, monkeypatch, tmp_path):
-    accuracies = [0.6, 0.7, 0.65]
-    for seed, accuracy in enumerate(accuracies):
-        project(f"s{seed}", metrics(accuracy), params(seed=seed, source="/data/fer2013.zip"))
-    add("add", "a", "--name", "seeds", "--experiments", "s0", "s1", "s2", monkeypatch=monkeypatch)
-    found = json.loads((tmp_path / "metrics/reference/seeds.json").read_text())
-    assert found["accuracy"] == pytest.approx(0.65)
-    assert found["accuracy_sd"] == pytest.approx(np.std(accuracies, ddof=1), abs=1e-6)
-    interval = stats.t.interval(0.95, 2, loc=0.65, scale=stats.sem(accuracies))
+def test_several_seeds_become_one_record(project, record):
+    for seed, percent in enumerate((60, 70, 65)):
+        project.experiment(f"s{seed}", accurate(percent), seed=seed, **REAL)
+    found = record("s0", "s1", "s2")
+    assert (found["accuracy"], found["accuracy_sd"]) == (0.65, 0.05)
+    interval = stats.t.interval(0.95, 2, loc=0.65, scale=stats.sem([0.6, 0.7, 0.65]))
     assert found["accuracy_ci95"] == pytest.approx(interval, abs=1e-5)
     assert (found["seeds"], found["n_test"]) == ([0, 1, 2], 100)  # the same hundred three times
-    assert found["confusion"] == (3 * np.array(CONFUSION)).tolist()
+    assert np.sum(found["confusion"]) == 300
+    assert found["protocol"] == f"{OFFICIAL}; mean ± sd over 3 seeds"
+    assert found["command"].startswith("dvc exp run --queue -S seed=0,1,2 -S corpora.faces.name=FER-2013 ")
 
 
-def test_folds_test_on_different_samples(project, monkeypatch, tmp_path):
-    for fold in (0, 1):
-        project(f"f{fold}", metrics(0.6, protocol=f"fold {fold}"), params(fold=fold, source="/data/fer2013.zip"))
-    add("add", "a", "--name", "folds", "--experiments", "f0", "f1", monkeypatch=monkeypatch)
-    found = json.loads((tmp_path / "metrics/reference/folds.json").read_text())
-    assert (found["folds"], found["n_test"]) == ([0, 1], 200)
+def test_folds_are_pooled(project, record, tmp_path):
+    """24 of 30 right; the interval is Student's t over the folds' .75 and .9, cut at 0 and 1."""
+    for fold, confusion in enumerate(([[8, 2], [3, 7]], [[3, 1], [0, 6]])):
+        label = f"speaker-disjoint (fold {fold} of 6; speakers: train 18, validation 3, test 3)"
+        figures = metrics(confusion, protocol=label, n_train=800 + 300 * fold)
+        project.experiment(f"fold-{fold}", figures, **{"splits.faces.fold": fold, **REAL, **SPEAKERS})
+    project.experiment("other", accurate(60), **REAL)
+    found = record("fold-*")
+    assert (found["accuracy"], found["accuracy_sd"], found["accuracy_ci95"]) == (0.8, 0.106066, [0.0, 1.0])
+    assert (found["balanced_accuracy"], found["f1_macro"]) == (0.799107, 0.799107)
+    assert (found["folds"], found["seeds"], found["n_test"]) == ([0, 1], [7], 30)
+    assert found["confusion"] == [[11, 3], [3, 13]]
+    assert found["protocol"] == (
+        "speaker-disjoint (folds 0, 1 of 6; speakers: train 18, validation 3, test 3)"
+        "; pooled over 2 folds, sd over folds"
+    )
+    assert found["data"].endswith("(800–1,100 train, 100 validation, 10–20 test)")
+    assert "--queue" in found["command"]
+    assert "-S splits.faces.fold=0,1" in found["command"]
+    assert "pooled over 2 folds" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_seed_needs_the_same_folds(project, monkeypatch):
+    for seed, fold in ((1, 0), (1, 1), (2, 0)):
+        values = {"seed": seed, "splits.faces.fold": fold}
+        project.experiment(f"f-{seed}-{fold}", accurate(60), **values, **REAL, **SPEAKERS)
+    said = refused(reference, monkeypatch, "add", "a", "--name", "x", "--experiments", "f-*")
+    assert "allowed: the same folds of every seed" in said
+    assert "f-2-0 (seed 2, fold 0)" in said
 
 
 @pytest.mark.parametrize(
-    ("figures", "said"),
+    ("values", "said"),
     [
-        ({"synthetic": True}, "a synthetic corpus gives no reference"),
-        ({"name": "RAF-DB"}, "differ in more than seed and fold"),
+        ({"figures": {"synthetic": True}}, "a synthetic corpus gives no reference"),
+        (
+            {"corpora.faces.name": "RAF-DB"},
+            "differ in more than seed and fold are not averaged; in: corpora.faces.name",
+        ),
+        ({LR: 0.1}, "differ in more than seed and fold are not averaged; in: optimizer.lr"),
+        ({"locked": {"md5": 32 * "f", "used": 32 * "f"}}, "in: data/raw/faces.zip"),
     ],
 )
-def test_what_is_not_comparable_is_refused(project, monkeypatch, tmp_path, figures, said):
-    project("one", metrics(0.6), params(source="/data/fer2013.zip"))
-    project("other", metrics(0.6, **figures), params(seed=8, source="/data/fer2013.zip"))
-    with pytest.raises(UserError, match=said):
-        add("add", "a", "--name", "x", "--experiments", "one", "other", monkeypatch=monkeypatch)
+def test_what_is_not_comparable_is_refused(project, monkeypatch, tmp_path, values, said):
+    figures = accurate(60, **values.pop("figures", {}))
+    project.experiment("one", accurate(60), **REAL)
+    project.experiment("other", figures, seed=8, **REAL | values)
+    assert said in refused(reference, monkeypatch, "add", "a", "--name", "x", "--experiments", "one", "other")
     assert not (tmp_path / "metrics/reference").exists()
 
 
-def test_other_learning_rates_are_not_averaged(project, monkeypatch):
-    project("one", metrics(0.6), params(source="/data/fer2013.zip"))
-    project("other", metrics(0.6), params(seed=8, lr=0.1, source="/data/fer2013.zip"))
-    with pytest.raises(UserError, match="differ in more than seed and fold"):
-        add("add", "a", "--name", "x", "--experiments", "one", "other", monkeypatch=monkeypatch)
-
-
 def test_an_unknown_experiment_is_one_line(project, monkeypatch):
-    with pytest.raises(UserError, match="nosuch"):
-        add("add", "a", "--name", "x", "--experiments", "nosuch", monkeypatch=monkeypatch)
+    assert "nosuch" in refused(reference, monkeypatch, "add", "a", "--name", "x", "--experiments", "nosuch")
+
+
+def test_the_workspace_is_the_default(project, monkeypatch):
+    """Which here is synthetic."""
+    assert "a synthetic corpus" in refused(reference, monkeypatch, "add", "a", "--name", "x")
 
 
 def test_readme_shows_the_records_that_are_there():

@@ -104,6 +104,10 @@ RUN_KEYS = (
 EMOTIONS = "'angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral', 'contempt', 'calm' or 'boredom'"
 SOURCES = "synthetic, an absolute path, https://…, kaggle:<owner>/<slug>"
 
+GROUPED = {**SMALL["splits"]["faces"], "protocol": "group_disjoint"}
+MEL = {"name": "mel", "sample_rate_hz": 16_000, "window_ms": 25.0, "hop_ms": 10.0, "n_mels": 64, "f_min_hz": 0.0}
+MEL |= {"f_max_hz": 8000.0, "duration_s": 3.0, "trim_db": 30.0, "normalize": "mean"}
+
 # (changes, the one line): the value that is wrong, where it stands, and what the user reads.
 ONE_LINE = [
     # unknown keys
@@ -275,6 +279,71 @@ ONE_LINE = [
         {f"{RUN}.loss.class_weights": {"angry": 1.0, "fear": 1.0}},
         f"{RUN}.loss.class_weights: allowed: one weight for each of angry, happy, sad; received: angry, fear",
     ),
+    # groups kept apart
+    (
+        {"splits.faces.folds": 5},
+        "splits.faces.folds: allowed: null, but for protocol group_disjoint; received: 5",
+    ),
+    (
+        {"splits.faces.test_groups": [["a"], ["b"]]},
+        "splits.faces.test_groups: allowed: null, but for protocol group_disjoint; received: [['a'], ['b']]",
+    ),
+    (
+        {"splits.faces": GROUPED},
+        "splits.faces: allowed: one of folds and test_groups, with protocol group_disjoint; received: neither",
+    ),
+    (
+        {"splits.faces": {**GROUPED, "folds": 2, "test_groups": [["a"], ["b"]]}},
+        "splits.faces: allowed: one of folds and test_groups, with protocol group_disjoint; "
+        "received: folds and test_groups",
+    ),
+    ({"splits.faces": {**GROUPED, "folds": 1}}, "splits.faces.folds: allowed: 2 or more or null; received: 1"),
+    ({"splits.faces": {**GROUPED, "folds": 6, "fold": 6}}, "splits.faces.fold: allowed: 0 to 5; received: 6"),
+    (
+        {"splits.faces": {**GROUPED, "test_groups": [["a"], ["b"]], "fold": 2}},
+        "splits.faces.fold: allowed: 0 to 1; received: 2",
+    ),
+    (
+        {"splits.faces": {**GROUPED, "test_groups": [["a", "b"], ["c", "a"]]}},
+        "splits.faces.test_groups: 'a' stands 2 times; allowed: each group once",
+    ),
+    (
+        {"splits.faces": {**GROUPED, "test_groups": [[1], ["b"]]}},
+        "splits.faces.test_groups.0.0: allowed: text; received: 1",
+    ),
+    (
+        {"splits.faces": {**GROUPED, "test_groups": [[["a"]], ["b"]]}},
+        "splits.faces.test_groups.0.0: allowed: text; received: ['a']",
+    ),
+    (
+        {"splits.faces": {**GROUPED, "test_groups": [["a"], []]}},
+        "splits.faces.test_groups.1: allowed: 1 or more of them; received: []",
+    ),
+    # what a spectrogram has no room for
+    (
+        {"datasets.faces.feature": {**MEL, "f_max_hz": 8000.5}},
+        "datasets.faces.feature.f_max_hz: allowed: half of sample_rate_hz (16000) or less; received: 8000.5",
+    ),
+    (
+        {"datasets.faces.feature": {**MEL, "f_min_hz": 8000.0}},
+        "datasets.faces.feature.f_min_hz: allowed: less than f_max_hz (8000.0); received: 8000.0",
+    ),
+    (
+        {"datasets.faces.feature": {**MEL, "hop_ms": 25.5}},
+        "datasets.faces.feature.hop_ms: allowed: window_ms (25.0) or less; received: 25.5",
+    ),
+    (
+        {"datasets.faces.feature": {**MEL, "hop_ms": 0.03}},
+        "datasets.faces.feature.hop_ms: allowed: one sample or more, of 16000 a second; received: 0.03",
+    ),
+    (
+        {"datasets.faces.feature": {**MEL, "duration_s": 0.02}},
+        "datasets.faces.feature.window_ms: allowed: duration_s (0.02) or less; received: 25.0",
+    ),
+    (
+        {"datasets.faces.feature": {**MEL, "n_mels": 0}},
+        "datasets.faces.feature.n_mels: allowed: more than 0; received: 0",
+    ),
     # keys, which form stage names and paths
     (
         {"runs.Faces": SMALL["runs"]["faces_custom_cnn"]},
@@ -303,6 +372,28 @@ def spelled_out(line):
 @pytest.mark.parametrize(("changes", "line"), ONE_LINE, ids=[line[:60] for _, line in ONE_LINE])
 def test_one_mistake_gives_one_line(tmp_path, changes, line):
     assert mistakes(tmp_path, changed(**changes)) == [spelled_out(line)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"splits.faces": {**GROUPED, "folds": 6, "fold": 5}},
+        {"splits.faces": {**GROUPED, "test_groups": [["01", "02"], ["03"]], "fold": 1}},
+        {"splits.faces": {**GROUPED, "folds": 2, "validation_fraction": 0.5}},  # of groups: nothing else is halved
+        {"datasets.faces.feature": MEL},
+        {"datasets.faces.feature": {**MEL, "hop_ms": 25.0, "duration_s": 0.025, "trim_db": None}},
+        {"datasets.faces.feature": {**MEL, "sample_rate_hz": 11_025, "f_max_hz": 5512.5, "hop_ms": 0.1}},
+        {"datasets.faces.feature": {**MEL, "window_ms": 25, "hop_ms": 10, "duration_s": 3, "f_max_hz": 8000}},
+    ],
+)
+def test_groups_and_spectrograms_in_order(tmp_path, change):
+    params.load(write(tmp_path, changed(**change)))
+
+
+def test_all_that_is_wrong_with_a_spectrogram_at_once(tmp_path):
+    wrong = {"f_min_hz": 9500.0, "f_max_hz": 9000.0, "hop_ms": 40.0, "window_ms": 30.0, "duration_s": 0.01}
+    lines = mistakes(tmp_path, changed(**{"datasets.faces.feature": {**MEL, **wrong}}))
+    assert [line.split(":")[0].split(".")[-1] for line in lines] == ["f_max_hz", "f_min_hz", "hop_ms", "window_ms"]
 
 
 def test_all_mistakes_at_once(tmp_path):
@@ -438,10 +529,16 @@ junk = st.recursive(
 )
 
 
+FORMS = [
+    {},
+    {"datasets.faces.feature": MEL, "splits.faces": {**GROUPED, "test_groups": [["a"], ["b", "c"]]}},
+]
+
+
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_junk_anywhere_is_a_user_error(monkeypatch, data):
-    content = copy.deepcopy(SMALL)
+    content = copy.deepcopy(changed(**data.draw(st.sampled_from(FORMS))))
     for _ in range(data.draw(st.integers(1, 3))):
         *folders, last = data.draw(st.sampled_from(list(places(content))))
         at = content

@@ -21,19 +21,35 @@ def split(protocol: str = "official", **change: object) -> Split:
     return Split(protocol=protocol, **given_settings)
 
 
-def metadata(counts: dict[str | None, dict[str, int]], seed: int = 0) -> Metadata:
-    """As many samples as `counts` says: {partition: {label: n}}, in a drawn order."""
-    rows = [(part, label) for part, labels in counts.items() for label, n in labels.items() for _ in range(n)]
+def table(rows: list[dict[str, str | None]], seed: int = 0, group_kind: str | None = None) -> Metadata:
+    """One row a sample, in a drawn order; what a row leaves out is not known."""
     order = np.random.default_rng(seed).permutation(len(rows))
-    partition = np.array([rows[index][0] for index in order], dtype=object)
+    drawn = [rows[index] for index in order]
     return Metadata(
-        np.array([rows[index][1] for index in order]),
-        partition,
-        ROLES,
-        np.array([""] * len(order)),
-        None,
-        np.array([""] * len(order)),
+        label=np.array([row["label"] for row in drawn]),
+        partition=np.array([row.get("partition") for row in drawn], dtype=object),
+        roles=ROLES,
+        group=np.array([row.get("group", "") for row in drawn]),
+        group_kind=group_kind,
+        gender=np.array([row.get("gender", "") for row in drawn]),
     )
+
+
+def metadata(counts: dict[str | None, dict[str, int]], seed: int = 0) -> Metadata:
+    """As many samples as `counts` says: {partition: {label: n}}."""
+    rows = [{"partition": part, "label": label} for part, labels in counts.items() for label in labels]
+    return table([row for row in rows for _ in range(counts[row["partition"]][row["label"]])], seed)
+
+
+def spoken(counts: dict[str, dict[str, int]], seed: int = 0, genders: tuple[str, ...] = ("male", "female")) -> Metadata:
+    """As many samples as `counts` says: {speaker: {label: n}}; genders alternate."""
+    rows = [
+        {"label": label, "group": speaker, "gender": genders[place % len(genders)]}
+        for place, (speaker, labels) in enumerate(counts.items())
+        for label, n in labels.items()
+        for _ in range(n)
+    ]
+    return table(rows, seed, "speaker")
 
 
 def shares(corpus: Metadata, part: np.ndarray, name: str) -> Counter:
@@ -166,3 +182,178 @@ def test_the_label_tells_the_share_that_is_drawn():
     part, label = protocols.official(corpus, split(validation_fraction=0.15))
     assert "validation = 14.3% of train" in label
     assert (part == "validation").sum() == pytest.approx((corpus.partition == "train").sum() / 7, abs=2)
+
+
+RAVDESS = {
+    f"{actor:02d}": {"neutral": 4} | dict.fromkeys(["calm", "happy", "sad", "angry", "fear"], 8)
+    for actor in range(1, 25)
+}
+EMOBOX = [  # the test actors of EmoBox (Ma et al. 2024, arXiv 2406.07162)
+    ["01", "11", "20", "21"],
+    ["04", "10", "12", "14"],
+    ["08", "09", "19", "23"],
+    ["03", "05", "07", "24"],
+    ["02", "15", "16", "18"],
+    ["06", "13", "17", "22"],
+]
+
+
+def grouped(**change: object) -> Split:
+    return split("group_disjoint", **{"folds": None if "test_groups" in change else 6, **change})
+
+
+def speakers(corpus: Metadata, part: np.ndarray) -> dict[str, set[str]]:
+    return {name: set(corpus.group[part == name].tolist()) for name in sorted(set(part))}
+
+
+def assert_apart(corpus: Metadata, part: np.ndarray):
+    found = speakers(corpus, part)
+    assert set(found) == PARTS
+    assert sum(map(len, found.values())) == len(set(corpus.group))
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("fold", range(6))
+def test_speakers_of_a_balanced_corpus_are_spread_evenly(fold: int, seed: int):
+    corpus = spoken(RAVDESS)
+    part, label = protocols.group_disjoint(corpus, grouped(seed=seed, fold=fold))
+    assert_apart(corpus, part)
+    gender = dict(zip(corpus.group.tolist(), corpus.gender.tolist(), strict=True))
+    found = {name: Counter(gender[speaker] for speaker in of) for name, of in speakers(corpus, part).items()}
+    assert found == {
+        "train": {"male": 9, "female": 9},
+        "validation": {"male": 1, "female": 1},
+        "test": {"male": 2, "female": 2},
+    }
+    assert label == f"speaker-disjoint (fold {fold} of 6; speakers: train 18, validation 2, test 4)"
+
+
+def test_the_draw_of_speakers_depends_on_the_seed_alone():
+    corpus = spoken(RAVDESS)
+    draws = [protocols.group_disjoint(corpus, grouped(seed=seed))[0].tolist() for seed in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]
+    np.random.seed(5)
+    assert protocols.group_disjoint(corpus, grouped(seed=1))[0].tolist() == draws[0]
+
+
+def test_the_draw_of_speakers_does_not_depend_on_the_order_of_samples():
+    found = []
+    for order in range(2):
+        corpus = spoken(RAVDESS, order)
+        found.append(speakers(corpus, protocols.group_disjoint(corpus, grouped())[0]))
+    assert found[0] == found[1]
+
+
+def test_the_seed_draws_among_unequal_speakers_too():
+    corpus = spoken({f"s{n}": {"happy": 5 + n, "sad": 40 - 3 * n} for n in range(10)})
+    assert len({protocols.group_disjoint(corpus, grouped(folds=5, seed=n))[0].tobytes() for n in range(10)}) > 3
+
+
+def test_rare_classes_are_spread_over_the_folds():
+    """Of twelve speakers, four alone are ever disgusted."""
+    corpus = spoken({f"s{n:02d}": {"happy": 20} | ({"disgust": 10} if n < 4 else {}) for n in range(12)}, genders=("",))
+    for fold in range(4):
+        part, _ = protocols.group_disjoint(corpus, grouped(folds=4, fold=fold))
+        assert shares(corpus, part, "test") == {"happy": 60, "disgust": 10}
+
+
+@st.composite
+def corpora(draw: st.DrawFn) -> Metadata:
+    """3 to 12 speakers who say very different amounts of each class, not every class each."""
+    amounts = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 30), min_size=1)
+    counts = draw(st.lists(amounts, min_size=3, max_size=12))
+    genders = draw(st.sampled_from([("male", "female"), ("female", "female", "male"), ("",)]))
+    return spoken({f"s{n}": found for n, found in enumerate(counts)}, draw(st.integers(0, 99)), genders)
+
+
+@settings(max_examples=60, deadline=None)
+@given(corpus=corpora(), seed=st.integers(0, 2**31), data=st.data())
+def test_no_speaker_is_ever_on_two_sides(corpus: Metadata, seed: int, data: st.DataObject):
+    count = len(set(corpus.group))
+    folds = data.draw(st.integers(2, min(count, 6)) | st.just(count))  # each speaker alone, too
+    fraction = data.draw(st.sampled_from([0.01, 0.1, 0.2]))
+    tested = []
+    for fold in range(folds):
+        change = {"folds": folds, "fold": fold, "seed": seed, "validation_fraction": fraction}
+        if -(-count // folds) + max(1, round(fraction * count)) >= count:
+            continue  # told, not split: see below
+        part, label = protocols.group_disjoint(corpus, grouped(**change))
+        assert_apart(corpus, part)
+        assert label.startswith(f"speaker-disjoint (fold {fold} of {folds}; ")
+        tested.append(speakers(corpus, part)["test"])
+    if tested:
+        assert sorted(speaker for found in tested for speaker in found) == sorted(set(corpus.group))
+        assert max(map(len, tested)) - min(map(len, tested)) <= 1
+
+
+@pytest.mark.parametrize("folds", [4, 6, 10])
+def test_leave_one_speaker_out(folds: int):
+    rng = np.random.default_rng(folds)
+    for draw in range(5):
+        corpus = spoken({f"s{n}": {c: int(rng.integers(1, 21)) for c in "abcd"} for n in range(folds)}, draw)
+        parts = [
+            protocols.group_disjoint(corpus, grouped(folds=folds, fold=fold, seed=draw))[0] for fold in range(folds)
+        ]
+        tested = [speakers(corpus, part)["test"] for part in parts]
+        assert [len(found) for found in tested] == [1] * folds
+        assert set().union(*tested) == set(corpus.group)
+
+
+def test_speakers_of_one_sample_each():
+    corpus = spoken({f"s{n}": {"ab"[n % 2]: 1} for n in range(6)})
+    part, _ = protocols.group_disjoint(corpus, grouped(folds=3))
+    assert Counter(part.tolist()) == {"train": 3, "validation": 1, "test": 2}
+
+
+@pytest.mark.parametrize("fold", range(6))
+def test_listed_groups_are_what_is_tested_on(fold: int):
+    corpus = spoken(RAVDESS)
+    part, label = protocols.group_disjoint(corpus, grouped(test_groups=EMOBOX, fold=fold))
+    assert_apart(corpus, part)
+    found = speakers(corpus, part)
+    assert found["test"] == set(EMOBOX[fold])
+    assert len(found["validation"]) == 2
+    assert label == f"speaker-disjoint (fold {fold} of 6; speakers: train 18, validation 2, test 4)"
+
+
+@pytest.mark.parametrize(("fraction", "count"), [(0.01, 1), (0.1, 2), (1 / 6, 4), (0.2, 5), (0.25, 7), (0.5, 10)])
+def test_validation_takes_about_its_fraction_of_all_speakers(fraction: float, count: int):
+    """In whole folds of the twenty that are left: a quarter of 24 speakers comes to a third of 20."""
+    corpus = spoken(RAVDESS)
+    part, _ = protocols.group_disjoint(corpus, grouped(validation_fraction=fraction))
+    assert len(speakers(corpus, part)["validation"]) == count
+
+
+def of_speakers(count: int) -> Metadata:
+    return spoken({f"s{n}": {"happy": 5, "sad": 5} for n in range(count)})
+
+
+@pytest.mark.parametrize(
+    ("corpus", "change", "words"),
+    [
+        (of_speakers(1), {"folds": 2}, ["allowed: at least 3 speakers, one for each part", "received: 1 (s0)"]),
+        (of_speakers(2), {"folds": 2}, ["at least 3 speakers", "received: 2 (s0, s1)"]),
+        (of_speakers(4), {"folds": 6}, ["splits: 4 speakers; allowed: at least 6, one for each fold"]),
+        (of_speakers(3), {"folds": 2}, ["splits: 1 speakers are left", "more than 1 (validation_fraction)"]),
+        (of_speakers(6), {"folds": 2, "validation_fraction": 0.5}, ["3 speakers are left", "allowed: more than 3"]),
+        (of_speakers(4), {"test_groups": [["s0", "s1", "s2", "s3"]]}, ["splits: 0 speakers are left"]),
+        (
+            spoken(RAVDESS),
+            {"test_groups": [["01", "02"], ["03", "004"]]},
+            ["splits: test_groups.1: no such group; Did you mean '04'? allowed: 01, 02", "received: '004'"],
+        ),
+        (metadata({None: CLASSES}), {}, ["the group of some samples is not known"]),
+        (
+            table([{"label": "sad", "group": g} for g in ("a", "b", "c", "")] * 3, group_kind="subject"),
+            {"folds": 2},
+            ["protocol group_disjoint: the subject of some samples is not known"],
+        ),
+    ],
+)
+def test_groups_that_cannot_be_kept_apart_are_refused_in_one_line(corpus: Metadata, change: dict, words: list[str]):
+    with pytest.raises(UserError) as error:
+        protocols.group_disjoint(corpus, grouped(**change))
+    line = str(error.value)
+    assert "\n" not in line
+    for word in words:
+        assert word in line

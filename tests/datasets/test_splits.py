@@ -1,13 +1,20 @@
 """Leakage found and mended, and the split file read beside a dataset that lacks samples."""
 
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
+from stages import split
 from stages.core.checks import UserError
-from stages.core.files import write_json
-from stages.datasets.splits import audit, drop_from_train, duplicates_across, load_parts
+from stages.core.files import read_json, write_json
+from stages.core.records import Record
+from stages.datasets.splits import audit, drop_from_train, duplicates_across, load_parts, require_no_duplicates
 
 #                  0        1        2             3             4       5       6
 PART = np.array(["train", "train", "validation", "validation", "test", "test", "train"])
@@ -60,6 +67,74 @@ def test_audit_names_what_leaks():
 def test_audit_of_a_clean_split():
     found = audit(PART, IDS, [None] * 7, [])
     assert found == {"duplicates_across_parts": {}, "duplicate_ids": [], "groups_on_two_sides": []}
+
+
+def test_twins_in_two_parts_are_refused_where_groups_are_kept_apart():
+    require_no_duplicates(PART, IDS, [], "splits.speech")
+    with pytest.raises(UserError) as error:
+        require_no_duplicates(PART, IDS, duplicates_across(PART, CONTENT), "splits.speech")
+    line = str(error.value)
+    assert line.startswith("splits.speech: 2 recordings stand in two parts under two names, the first id0 and id2; ")
+    assert "allowed: none with protocol group_disjoint" in line
+    assert "\n" not in line
+
+
+EMOTIONS = ["happy", "sad"]
+
+
+@pytest.fixture
+def split_speech(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict]:
+    """Runs the stage on 12 speakers who say 10 clips of each emotion; gives what it writes."""
+
+    def read(archive: Path) -> Iterator[Record]:
+        for number in range(240):
+            speaker, label = f"s{number % 12}", EMOTIONS[number // 12 % 2]
+            content = archive.read_bytes() if number in (0, 1) else str(number).encode()
+            yield Record(f"{number:03}", label, partial(bytes, content), bytes, speaker, extra={"gender": "female"})
+
+    def run(twins: bool = False, **change: object) -> dict:
+        content = YAML(typ="safe").load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
+        content["corpora"]["faces"]["classes"] = EMOTIONS
+        content["splits"]["faces"].update(change)
+        inputs, output = tmp_path / "params.yaml", tmp_path / "split.json"
+        with inputs.open("w", encoding="utf-8") as stream:
+            YAML(typ="safe").dump(content, stream)
+        archive = tmp_path / "raw"
+        reader = SimpleNamespace(read=read if twins else distinct, PARTS={}, GROUP="speaker")
+        archive.write_bytes(b"the same clip")
+        monkeypatch.setattr(split.lookup, "load", lambda room, name: reader)
+        arguments = ["faces", "--params", inputs, "--archive", archive, "--output", output]
+        monkeypatch.setattr(sys, "argv", ["split", *map(str, arguments)])
+        split.main()
+        return read_json(output)
+
+    def distinct(archive: Path) -> Iterator[Record]:
+        return (record for record in read(archive) if record.sample_id not in ("000", "001"))
+
+    return run
+
+
+def test_a_pooled_draw_of_known_speakers_says_that_it_is_speaker_dependent(split_speech: Callable[..., dict]):
+    found = split_speech(protocol="stratified")
+    assert found["protocol"] == "speaker-dependent: stratified (pooled, 10% validation, as much test, fold 0)"
+    assert len(found["audit"]["groups_on_two_sides"]) == 12
+
+
+def test_speakers_kept_apart_are_said_to_be(split_speech: Callable[..., dict]):
+    found = split_speech(protocol="group_disjoint", folds=4, fold=1)
+    assert found["protocol"] == "speaker-disjoint (fold 1 of 4; speakers: train 8, validation 1, test 3)"
+    assert found["audit"] == {"duplicates_across_parts": {}, "duplicate_ids": [], "groups_on_two_sides": []}
+    assert sum(found["counts"].values()) == 238
+
+
+def test_one_clip_of_two_speakers_stops_a_split_by_speaker(split_speech: Callable[..., dict]):
+    """Listed so that they are on two sides."""
+    listed = {"protocol": "group_disjoint", "test_groups": [["s0"]]}
+    with pytest.raises(UserError, match=r"^splits\.faces: 1 samples stand in two parts .* 000 and 001; allowed: none"):
+        split_speech(twins=True, **listed)
+    found = split_speech(twins=True, **listed, on_duplicate="drop")
+    assert (found["dropped"], found["counts"]["dropped"]) == (["001"], 1)
+    split_speech(twins=True, protocol="group_disjoint", test_groups=[["s0", "s1"]])  # on the same side: no leak
 
 
 def write_split(path: Path, **parts: list[str]) -> Path:

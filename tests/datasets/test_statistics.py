@@ -39,3 +39,47 @@ def test_a_constant_channel_is_not_divided_by_zero(tmp_path: Path):
         mean, sd = statistics.mean_and_sd(store, np.arange(5))
     assert mean.item() == pytest.approx(0.2)
     assert sd.item() == pytest.approx(1.0, abs=1e-3) or sd.item() > 0
+
+
+def spectrograms(count: int = 20) -> np.ndarray:
+    """(count, 6, 3), each band on a level of its own; small_store gives sample n a true length of n % 5."""
+    x = np.random.default_rng(2).normal([-20, 0, 50], [1, 5, 20], (count, 6, 3)).astype(np.float32)
+    for number in range(count):
+        x[number, number % 5 :] = 1e4  # padding is nothing to rely on
+    return x
+
+
+@pytest.mark.parametrize("at_once", [3, 1024])
+def test_of_time_only_true_steps_count(tmp_path: Path, at_once: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(statistics, "SAMPLES_AT_ONCE", at_once)
+    x = spectrograms()
+    train = np.random.default_rng(1).permutation(15)
+    sound = {"layout": ["time", "mel"], "scale_factor": 1.0, "rate_hz": 100.0}
+    with Store(write_store(tmp_path / "a.h5", x, **sound)) as store:
+        mean, sd = statistics.mean_and_sd(store, train)
+    counted = np.concatenate([x[number, : number % 5] for number in range(15)]).astype(np.float64)  # (steps, bands)
+    assert counted.max() < 1e3
+    assert mean.shape == sd.shape == (1, 3)
+    np.testing.assert_allclose(mean, counted.mean(axis=0)[None], rtol=1e-6)
+    np.testing.assert_allclose(sd, counted.std(axis=0)[None], rtol=1e-6)
+
+
+def test_of_features_over_time_by_hand(tmp_path: Path):
+    """Samples of 0, 1, 2 and 3 true steps: 1; 2, 4; 3, 6, 9."""
+    x = np.full((4, 5, 2), 99.0, np.float32)
+    for number in range(4):
+        x[number, :number, 0] = number * np.arange(1, number + 1)
+        x[number, :number, 1] = -7
+    with Store(write_store(tmp_path / "a.h5", x, layout=["time", "feature"], scale_factor=1.0)) as store:
+        mean, sd = statistics.mean_and_sd(store, np.arange(4))
+    np.testing.assert_allclose(mean, [[25 / 6, -7]])
+    np.testing.assert_allclose(sd, [[np.std([1, 2, 4, 3, 6, 9]), 1]])  # a constant is not divided by 0
+
+
+def test_scale_and_offset_are_undone(tmp_path: Path):
+    x = spectrograms().clip(-100, 100).astype(np.int16)
+    form = {"layout": ["time", "mel"], "scale_factor": 0.5, "add_offset": 10.0}
+    with Store(write_store(tmp_path / "a.h5", x, **form)) as store:
+        mean, _ = statistics.mean_and_sd(store, np.arange(20))
+    counted = np.concatenate([x[number, : number % 5] for number in range(20)])
+    np.testing.assert_allclose(mean[0], counted.mean(axis=0) / 2 + 10, rtol=1e-6)

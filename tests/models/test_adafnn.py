@@ -12,7 +12,17 @@ import scipy.integrate
 import torch
 from torch import nn
 
-from stages.models.adafnn import AdaptiveBasis, Encoder, Recurrent, build, mean, positions, thin, trapezoid_weights
+from stages.models.adafnn import (
+    AdaptiveBasis,
+    Encoder,
+    Recurrent,
+    build,
+    positions,
+    statistics,
+    thin,
+    trapezoid_weights,
+    with_neighbours,
+)
 
 SHAPE = (25, 6)
 SMALL = {"basis_hidden": [8, 8], "head_hidden": [8], "ffnn_hidden": [8], "lstm_hidden": 5, "dropout": 0.0}
@@ -250,7 +260,19 @@ def test_thin_by_hand():
     thinned, steps = thin(y, valid, 2)
     assert thinned[:, :, 0].tolist() == [[2, 6, 9], [2, 5, 0]]
     assert steps.tolist() == [[True, True, True], [True, True, False]]
-    assert mean(y, valid)[:, 0].tolist() == [5, 3]
+
+
+def test_statistics_over_valid_steps_by_hand():
+    y = torch.tensor([[1.0, 3, 5, 7, 9], [1, 3, 5, 100, 100]])[:, :, None]
+    valid = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
+    expected = torch.tensor([[5, 8**0.5], [3, (8 / 3) ** 0.5]])  # mean, deviation over n
+    torch.testing.assert_close(statistics(y, valid), expected, atol=1e-4, rtol=0)
+
+
+def test_neighbours_by_hand():
+    x = torch.tensor([[[1.0], [2], [3]]])
+    assert with_neighbours(x, 1).tolist() == [[[0, 1, 2], [1, 2, 3], [2, 3, 0]]]
+    assert with_neighbours(x, 0).equal(x)
 
 
 # ---- LSTM and Transformer --------------------------------------------------------------------------------------------
@@ -275,7 +297,9 @@ def test_encoder_as_unpadded_clips():
     together = encoder(x, torch.arange(25) < length[:, None])
     for i, n in enumerate(length.tolist()):
         y = encoder.project(x[i : i + 1, :n]) + positions(n, 8)
-        torch.testing.assert_close(together[i], encoder.encoder(y)[0].mean(0), atol=1e-5, rtol=1e-4)
+        steps = encoder.encoder(y)[0]
+        expected = torch.cat((steps.mean(0), (steps.var(0, correction=0) + 1e-5).sqrt()))
+        torch.testing.assert_close(together[i], expected, atol=1e-5, rtol=1e-4)
 
 
 def test_encoder_knows_the_order():
@@ -313,7 +337,7 @@ def test_components_switch_off(on: tuple[bool, ...]):
     assert set(model.parts) == expected
     if "frames" in expected:
         assert isinstance(model.parts["frames"], nn.Sequential if uses["use_ffnn"] else nn.Linear)
-    features = dict(zip(USES, (8, 8, 10, 8), strict=True))
+    features = dict(zip(USES, (8, 16, 10, 16), strict=True))  # statistics: twice the width
     assert model.parts["classifier"][1].in_features == sum(features[use] for use in USES if uses[use])
     assert model(*batch()).shape == (5, 4)
 

@@ -274,9 +274,9 @@ class Recorder(nn.Module):
         super().__init__()
         self.seen: list[tuple[float, float, bool]] = []
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self.seen.append((x.min().item(), x.max().item(), x.requires_grad))
-        return x
+        return x, length
 
 
 def test_augmentation_sees_unstandardised_training_batches_only(tmp_path: Path):
@@ -307,11 +307,11 @@ class Bomb(nn.Module):
         super().__init__()
         self.left = at
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self.left -= 1
         if not self.left:
             raise ConnectionResetError("the power went")
-        return x + 0.01 * torch.rand_like(x)
+        return x + 0.01 * torch.rand_like(x), length
 
 
 @pytest.mark.parametrize(

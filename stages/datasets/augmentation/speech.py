@@ -1,7 +1,7 @@
 """Augmentation of log-mel spectrograms: every clip of a batch draws its own parameters, on the batch's device.
 
-Shift, zoom and time reversal are the speech project's own; masks are SpecAugment's (Park et al. 2019, arXiv 1904.08779).
-All act within a clip's true frames: what is padding stays padding.
+Shift, zoom and time reversal are the speech project's own, masks are SpecAugment's (Park et al. 2019, arXiv
+1904.08779). All act within a clip's true frames: what is padding stays padding.
 """
 
 import torch
@@ -15,6 +15,7 @@ def build(
     width_shift: Fraction = 0.0,
     zoom: Fraction = 0.0,
     horizontal_flip: Probability = 0.0,
+    mel_shift: NonNegativeFloat = 0.0,
     time_masks: NonNegativeInt = 0,
     time_mask_width: Fraction = 0.1,
     mel_masks: NonNegativeInt = 0,
@@ -25,12 +26,15 @@ def build(
     """Module over (x (batch, time, mel) in dB, length (batch,)) → both, the same shapes. Options at 0 are not run.
 
     `width_shift`: uniform in ± this fraction of the true length. `zoom`: time scale uniform in 1 ± this.
-    `horizontal_flip`: probability of time reversal. `*_masks`: how many a clip, each up to `*_mask_width` of the true
-    frames or of the bands wide, filled with the clip's mean. `gain_db`: uniform in ±. `noise_db`: sd of white noise.
+    `horizontal_flip`: probability of time reversal. `mel_shift`: uniform in ± so many bands. `*_masks`: how many a
+    clip, each up to `*_mask_width` of the true frames or of the bands wide, filled with the clip's mean. `gain_db`:
+    uniform in ±. `noise_db`: sd of white noise.
     """
     steps: list[nn.Module] = []
     if width_shift or zoom or horizontal_flip:
         steps.append(Warp(width_shift, zoom, horizontal_flip))
+    if mel_shift:
+        steps.append(MelShift(mel_shift))
     if time_masks or mel_masks:
         steps.append(Masks(time_masks, time_mask_width, mel_masks, mel_mask_width))
     if gain_db or noise_db:
@@ -69,10 +73,21 @@ class Warp(nn.Module):
         frame = torch.arange(x.shape[1], device=x.device, dtype=x.dtype)  # (T,)
         at = (frame - last / 2) * (1 + scale) + last / 2 + shift * (last + 1)  # (B, T)
         at = torch.where(reverse, last - at, at).clamp(min=0).minimum(last)
-        before = at.floor().long()
-        after = (before + 1).minimum(last.long())
-        share = (at - before)[..., None]
-        return _frames(x, before) * (1 - share) + _frames(x, after) * share
+        return _read_at(x, at, length - 1)
+
+
+class MelShift(nn.Module):
+    """The spectrum moved along the mel axis, much as another vocal tract would (Jaitly, Hinton 2013)."""
+
+    def __init__(self, bands: float) -> None:
+        super().__init__()
+        self.bands = bands
+
+    def forward(self, x: torch.Tensor, length: torch.Tensor, is_true: torch.Tensor) -> torch.Tensor:
+        """(B, T, M) → (B, T, M), linear between bands, the outermost repeated."""
+        band = torch.arange(x.shape[2], device=x.device)
+        at = (band + _uniform(x, self.bands)).clamp(0, x.shape[2] - 1)  # (B, M)
+        return _read_at(x.transpose(1, 2), at, torch.full_like(length, x.shape[2] - 1)).transpose(1, 2)
 
 
 class Masks(nn.Module):
@@ -111,9 +126,13 @@ def _uniform(x: torch.Tensor, limit: float) -> torch.Tensor:
     return (torch.rand(len(x), 1, device=x.device, dtype=x.dtype) * 2 - 1) * limit
 
 
-def _frames(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """(B, T, M), (B, T) → (B, T, M)."""
-    return x.gather(1, index[..., None].expand_as(x))
+def _read_at(x: torch.Tensor, at: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+    """(B, N, F) at the places (B, N), 0 to `last` (B,), linear in between → (B, N, F)."""
+    before = at.floor().long()
+    after = (before + 1).minimum(last.long()[:, None])
+    share = (at - before)[..., None]
+    one, other = (x.gather(1, index[..., None].expand_as(x)) for index in (before, after))
+    return one * (1 - share) + other * share
 
 
 def _stretch(size: torch.Tensor, width: float, n: int) -> torch.Tensor:

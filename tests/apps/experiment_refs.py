@@ -1,0 +1,147 @@
+"""A small git repository with finished experiments as DVC keeps them, made by `git fast-import` in no time."""
+
+import copy
+import json
+import subprocess
+
+import pytest
+
+from stages.apps import reference
+from stages.core.checks import UserError
+
+CLASSES = ["happy", "sad"]
+OFFICIAL = "official (test = PrivateTest, validation = PublicTest)"
+REAL = {"corpora.faces.source": "/home/me/fer2013.zip", "corpora.faces.name": "FER-2013"}
+SPEAKERS = {"splits.faces.protocol": "group_disjoint"}  # of which each fold tests on samples of its own
+PARAMS = {
+    "seed": 7,
+    "machine": {"threads": 2, "accelerator": "cpu"},
+    "corpora": {"faces": {"name": None, "source": "synthetic", "classes": CLASSES, "synthetic": {"size": 100}}},
+    "datasets": {"faces": {"corpus": "faces", "feature": {"name": "faces", "size_px": 48}}},
+    "splits": {"faces": {"protocol": "official", "seed": 7, "fold": 0}},
+    "runs": {
+        run: {
+            "corpus": "faces",
+            "dataset": "faces",
+            "model": {"name": "cnn", "widths": [8, 16]},
+            "optimizer": {"name": "adam", "lr": 0.001},
+            "schedule": {"name": "constant"},
+        }
+        for run in ("a", "b")
+    },
+}
+STAGES = """  {stage}:
+    cmd: python
+    deps:
+    - path: stages/core
+      hash: md5
+      md5: {code}
+    - path: data/raw/faces.zip
+      hash: md5
+      md5: {used}
+    params:
+      params.yaml:
+        seed: {seed}
+    outs:
+    - path: {out}
+      hash: md5
+      md5: {md5}
+"""
+OUTS = {
+    "download@faces": "data/raw/faces.zip",
+    "split@faces": "data/splits/faces.json",
+    "prepare@faces": "data/prepared/faces.h5",
+    **{f"train@{run}": f"data/models/{run}" for run in "ab"},
+    **{f"evaluate@{run}": f"data/predictions/{run}.h5" for run in "ab"},
+}
+CONFUSION = [[30, 10], [20, 40]]
+MD5 = "0123456789abcdef0123456789abcdef"
+
+
+def changed(**values):
+    """The params with dotted keys set: changed(**{"runs.a.optimizer.lr": 0.1}); a new key is added."""
+    params = copy.deepcopy(PARAMS)
+    for dotted, value in values.items():
+        *path, last = dotted.split(".")
+        section = params
+        for key in path:
+            section = section[key]
+        section[last] = value
+    return params
+
+
+def metrics(confusion, *, synthetic=False, **values):
+    """Figures as `evaluate` writes them, as far as the apps read them."""
+    correct, n = sum(confusion[at][at] for at in range(2)), sum(map(sum, confusion))
+    accuracy = correct / n
+    return {
+        "run": "a", "model": "cnn", "corpus": "faces", "name": "synthetic" if synthetic else "FER-2013",
+        "source": "zip", "synthetic": synthetic, "protocol": OFFICIAL, "n_train": 800, "n_validation": 100, "n_test": n,
+        "accuracy": accuracy, "accuracy_ci95": [round(accuracy - 0.1, 6), round(accuracy + 0.1, 6)],
+        "balanced_accuracy": round(accuracy - 0.01, 6), "f1_macro": round(accuracy - 0.02, 6), "confusion": confusion,
+    } | values  # fmt: skip
+
+
+def accurate(percent, **values):
+    """Figures of a hundred test samples, of which so many are right."""
+    right = percent // 2
+    return metrics([[right, 50 - right], [50 - percent + right, percent - right]], **values)
+
+
+def lock(seed, code=MD5, md5=MD5, used=MD5):
+    """A dvc.lock: the md5s of the code, of every output, and of the archive as each stage read it."""
+    said = {"seed": seed, "code": code, "md5": md5, "used": used}
+    return "schema: '2.0'\nstages:\n" + "".join(STAGES.format(stage=s, out=out, **said) for s, out in OUTS.items())
+
+
+class Project:
+    """A repository in the current folder, whose committed state is a synthetic baseline."""
+
+    def __init__(self, root):
+        self.root, self.time_s = root, 1_700_000_000
+        self.git("init", "-q", "-b", "main")
+        files = self._files(PARAMS, {"a": accurate(50, synthetic=True)}, {})
+        files["README.md"] = f"before\n{reference.BEGIN}\nold\n{reference.END}\nafter\n"
+        self._commit("refs/heads/main", files)
+        self.git("reset", "-q", "--hard", "main")
+        self.baseline = self.git("rev-parse", "main")
+
+    def experiment(self, name, figures, locked=None, **values):
+        """A finished experiment that changed dotted params; `figures` of run a, or {run: figures}."""
+        of_runs = {"a": figures} if "accuracy" in figures else figures
+        ref = f"refs/exps/{self.baseline[:2]}/{self.baseline[2:]}/{name}"
+        self._commit(ref, self._files(changed(**values), of_runs, locked or {}), self.baseline)
+
+    def git(self, *arguments, text=None):
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.root, input=text, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def _files(self, params, of_runs, locked):
+        """JSON is YAML too, and faster to write."""
+        runs = {f"metrics/runs/{run}.json": json.dumps(figures) for run, figures in of_runs.items()}
+        return {"params.yaml": json.dumps(params), "dvc.lock": lock(**{"seed": params["seed"]} | locked), **runs}
+
+    def _commit(self, ref, files, parent=None):
+        """Each a minute after the one before."""
+        self.time_s += 60
+        lines = [f"commit {ref}", f"committer t <t@t> {self.time_s} +0000", "data 1", "x"]
+        lines += [f"from {parent}"] if parent else []
+        for path, text in files.items():
+            lines += [f"M 100644 inline {path}", f"data {len(text.encode())}", text]
+        self.git("fast-import", "--quiet", "--force", text="\n".join(lines) + "\n")
+
+
+def called(app, monkeypatch, *arguments):
+    """Call an app as from the command line."""
+    monkeypatch.setattr("sys.argv", [app.__name__, *map(str, arguments)])
+    app.main()
+
+
+def refused(app, monkeypatch, *arguments):
+    """The one line with which an app refuses."""
+    with pytest.raises(UserError) as caught:
+        called(app, monkeypatch, *arguments)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
