@@ -16,6 +16,7 @@ from stages.core.records import Record
 from stages.core.schema import Corpus, Dataset
 from stages.datasets.decoding import Workers, decode, require_few
 from stages.datasets.filling import append_all, room_for
+from stages.datasets.statistics import normalize_groups
 from stages.datasets.store import Description, create
 
 
@@ -34,7 +35,9 @@ def main() -> None:
         shown = tqdm(chunks, args.key, -(-total // workers.samples_per_chunk), unit=" chunks", disable=None)
         count, rejected = append_all(writer, room_for(shown, total, args.output.parent), corpus.classes)
         require_few(rejected, count + len(rejected), params.prepare.max_rejected_fraction, str(args.archive))
-        writer.describe(describe(dataset.corpus, corpus, settings, feature, rejected))
+        if dataset.normalize_groups != "none":
+            normalize_groups(writer, list(feature.LAYOUT), dataset.normalize_groups)
+        writer.describe(describe(dataset, corpus, settings, feature, rejected))
     if rejected:
         warn(f"{args.archive}: {len(rejected)} damaged samples left out: {'; '.join(rejected[:3])}")
     print(f"{args.output}: {count:,} samples")
@@ -51,13 +54,13 @@ def feature_settings(dataset: Dataset, corpus: Corpus) -> dict:
     return dataset.feature | {key: value for key, value in small.items() if key in dataset.feature and value}
 
 
-def describe(key: str, corpus: Corpus, settings: dict, feature, rejected: list[str]) -> Description:
+def describe(dataset: Dataset, corpus: Corpus, settings: dict, feature, rejected: list[str]) -> Description:
     """The attributes of the file: whose data, which classes, how the feature was computed and packed."""
     reader = lookup.load("corpora", corpus.reader)
     synthetic = corpus.source == "synthetic"
     return Description(
         classes=corpus.classes,
-        corpus=key,
+        corpus=dataset.corpus,
         name="synthetic" if synthetic else corpus.name,
         source=source_kind(corpus.source),
         synthetic=synthetic,
@@ -67,6 +70,7 @@ def describe(key: str, corpus: Corpus, settings: dict, feature, rejected: list[s
         rate_hz=feature.output_rate_hz(settings),
         group_kind=reader.GROUP,
         feature=settings,
+        normalize_groups=dataset.normalize_groups,
         rejected=rejected,
     )
 

@@ -10,12 +10,12 @@ import torch
 from stages.core import lookup
 from stages.core.checks import exit_with_one_line
 from stages.core.command import arguments, item
-from stages.core.files import digest, md5, read_json, write_csv
+from stages.core.files import digest, md5, write_csv
 from stages.core.params import load
 from stages.core.schema import Params
 from stages.core.seeding import derive
 from stages.datasets.batches import LOADING
-from stages.datasets.splits import load_parts
+from stages.datasets.splits import load_parts, protocol_of
 from stages.datasets.statistics import mean_and_sd
 from stages.datasets.store import Store
 from stages.training import model_folder
@@ -67,7 +67,7 @@ def describe(args, params: Params, store: Store, train: np.ndarray) -> dict:
         run,
         {**asdict(of), "shape": store.sample_shape},
         {"mean": mean.tolist(), "sd": sd.tolist()},
-        protocol=read_json(args.split)["protocol"],
+        protocol=protocol_of(args.split, of),
         seed=params.seed,
         max_epochs=min(run.max_epochs, cap),
         **{"n_train": len(train), "n_rejected": len(of.rejected)},

@@ -18,6 +18,7 @@ DESCRIPTION = Description(
     add_offset=0.0,
     rate_hz=None,
     group_kind="speaker",
+    normalize_groups="none",
     feature={"name": "faces", "size_px": 8, "color": "gray"},
     rejected=["b.png: 0 bytes", "é.png: a GIF"],
 )

@@ -54,6 +54,7 @@ class Corpus(Section):
 class Dataset(Section):
     corpus: str
     feature: Choice
+    normalize_groups: Literal["none", "mean", "mean_sd"] = "none"
 
 
 class Split(Section):

@@ -7,6 +7,7 @@ import numpy as np
 
 from stages.core.checks import UserError
 from stages.core.files import read_json
+from stages.datasets.store import Description
 
 PARTS = ("train", "validation", "test")
 
@@ -50,6 +51,14 @@ def audit(part: np.ndarray, sample_id: list[str], group: list[str | None], dupli
         "duplicate_ids": [[sample_id[index] for index in found] for found in duplicates],
         "groups_on_two_sides": sorted(name for name, found in sides.items() if len(found) > 1),
     }
+
+
+def protocol_of(path: Path, of: Description) -> str:
+    """The split's label, and what the dataset did to groups: a stranger's single clip cannot have that."""
+    label = read_json(path)["protocol"]
+    if of.normalize_groups == "none":
+        return label
+    return f"{label}; each {of.group_kind} normalised over all own samples, labels unseen"
 
 
 def load_parts(path: Path, sample_id: list[str]) -> dict[str, np.ndarray]:

@@ -1,32 +1,74 @@
-"""Mean and standard deviation of the training part, which the model standardises with."""
+"""Mean and standard deviation: of the training part, which the model standardises with, or of each speaker or subject.
+
+Of samples with a time axis only the true steps count, never the padding.
+"""
+
+from collections import defaultdict
 
 import numpy as np
 
-from stages.datasets.store import Store
+from stages.core.checks import UserError
+from stages.datasets.store import Store, Writer
 
 # Axes that keep their own mean; all others are averaged over.
 KEPT_AXES = ("channel", "mel", "feature")
 SAMPLES_AT_ONCE = 1024
 
 
-def mean_and_sd(store: Store, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation over `indices`, in the feature's units, shaped to broadcast over one sample.
+class Moments:
+    """Count, sum and sum of squares over samples with axes `layout`, added block by block."""
 
-    Of samples with a time axis only the true steps count, never the padding.
-    """
-    layout = store.description.layout
-    reduced = (0, *(axis for axis, name in enumerate(layout, start=1) if name not in KEPT_AXES))
-    count, total, squares = 0, 0.0, 0.0
+    def __init__(self, layout: list[str]) -> None:
+        self._layout = layout
+        self._reduced = (0, *(axis for axis, name in enumerate(layout, start=1) if name not in KEPT_AXES))
+        self._count, self._total, self._squares = 0, 0.0, 0.0
+
+    def add(self, x: np.ndarray, length: np.ndarray) -> None:
+        """`x` (n, …) float64 and its (n,) true time steps."""
+        counted = _true_steps(x, length, self._layout)
+        self._count += np.broadcast_to(counted, x.shape).sum(axis=self._reduced, keepdims=True)[0]
+        self._total += x.sum(axis=self._reduced, keepdims=True, where=counted)[0]
+        self._squares += np.square(x).sum(axis=self._reduced, keepdims=True, where=counted)[0]
+
+    def mean_and_sd(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shaped to broadcast over one sample; the sd of a constant is given as 1."""
+        mean = self._total / self._count
+        sd = np.sqrt(np.maximum(self._squares / self._count - mean**2, 0))
+        return mean, np.where(sd > 0, sd, 1.0)
+
+
+def mean_and_sd(store: Store, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation over `indices`, in the feature's units, shaped to broadcast over one sample."""
+    moments = Moments(store.description.layout)
     for start in range(0, len(indices), SAMPLES_AT_ONCE):
         chosen = np.sort(indices)[start : start + SAMPLES_AT_ONCE]
-        x = store.read(chosen).astype(np.float64)
-        counted = _true_steps(x, store.length[chosen], layout)
-        count += np.broadcast_to(counted, x.shape).sum(axis=reduced, keepdims=True)[0]
-        total += x.sum(axis=reduced, keepdims=True, where=counted)[0]
-        squares += np.square(x).sum(axis=reduced, keepdims=True, where=counted)[0]
-    mean = total / count
-    sd = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    return mean, np.where(sd > 0, sd, 1.0)
+        moments.add(store.read(chosen).astype(np.float64), store.length[chosen])
+    return moments.mean_and_sd()
+
+
+def normalize_groups(writer: Writer, layout: list[str], kind: str) -> None:
+    """Bring every group (speaker, subject) to mean 0, with `kind` 'mean_sd' to sd 1 too, over all its samples.
+
+    No label is looked at; but a group's samples are needed together, and a group heard in one emotion alone loses it.
+    """
+    found: dict[str, Moments] = defaultdict(lambda: Moments(layout))
+    for _, x, length, group in writer.blocks(SAMPLES_AT_ONCE):
+        _require_floats(x, group)
+        for name in np.unique(group):
+            found[name].add(x[group == name].astype(np.float64), length[group == name])
+    told = {name: moments.mean_and_sd() for name, moments in found.items()}
+    for start, x, _, group in writer.blocks(SAMPLES_AT_ONCE):
+        for name in np.unique(group):
+            mean, sd = told[name]
+            x[group == name] = (x[group == name] - mean) / (sd if kind == "mean_sd" else 1.0)
+        writer.replace(start, x)
+
+
+def _require_floats(x: np.ndarray, group: np.ndarray) -> None:
+    if (group == "").any():
+        raise UserError("datasets: normalize_groups: the group (speaker, subject) of some samples is not known")
+    if not np.issubdtype(x.dtype, np.floating):
+        raise UserError("datasets: normalize_groups: allowed: features kept as float; received: images")
 
 
 def _true_steps(x: np.ndarray, length: np.ndarray, layout: list[str]) -> np.ndarray:

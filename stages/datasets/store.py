@@ -3,7 +3,7 @@
 x (N, …) chunked by sample     length (N,) true time steps, 0 for images     label (N,) index into `classes`
 group, sample_id (N,) text     extra (N,) what else the reader knows of a sample (gender …), as JSON
 attributes: classes, corpus, name, source, synthetic, layout, scale_factor, add_offset, rate_hz, group_kind,
-            feature (JSON), rejected (damaged samples and why)
+            normalize_groups, feature (JSON), rejected (damaged samples and why)
 """
 
 import json
@@ -31,6 +31,7 @@ class Description:
     """What the arrays hold and where they come from. The stored value of x is (signal - add_offset) / scale_factor.
 
     `rate_hz`: time steps per second, None for images. `group_kind`: what a group is ('speaker', 'subject').
+    `normalize_groups`: what was made 0 and 1 over all samples of each group ('none', 'mean', 'mean_sd').
     """
 
     classes: list[str]
@@ -44,6 +45,7 @@ class Description:
     rate_hz: float | None
     group_kind: str | None
     feature: dict[str, Any]
+    normalize_groups: str
     rejected: list[str]
 
 
@@ -79,6 +81,17 @@ class Writer:
         for key, values in {"x": x, **columns}.items():
             self._file[key].resize(start + len(x), axis=0)
             self._file[key][start:] = values
+
+    def blocks(self, size: int) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+        """What was appended, `size` samples at a time: the first one's number, x, length, group."""
+        for start in range(0, len(self._file["x"]), size):
+            at = slice(start, start + size)
+            group = np.array(self._file["group"].asstr()[at])
+            yield start, self._file["x"][at], self._file["length"][at], group
+
+    def replace(self, start: int, x: np.ndarray) -> None:
+        """Overwrite the samples from number `start` on."""
+        self._file["x"][start : start + len(x)] = x
 
     def _create(self, x: np.ndarray) -> None:
         per_chunk = max(1, CHUNK_BYTES // max(1, x[0].nbytes))

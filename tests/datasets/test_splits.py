@@ -130,7 +130,9 @@ def test_speakers_kept_apart_are_said_to_be(split_speech: Callable[..., dict]):
 def test_one_clip_of_two_speakers_stops_a_split_by_speaker(split_speech: Callable[..., dict]):
     """Listed so that they are on two sides."""
     listed = {"protocol": "group_disjoint", "test_groups": [["s0"]]}
-    with pytest.raises(UserError, match=r"^splits\.faces: 1 samples stand in two parts .* 000 and 001; allowed: none"):
+    with pytest.raises(
+        UserError, match=r"^splits\.faces: 1 recordings stand in two parts .* 000 and 001; allowed: none"
+    ):
         split_speech(twins=True, **listed)
     found = split_speech(twins=True, **listed, on_duplicate="drop")
     assert (found["dropped"], found["counts"]["dropped"]) == (["001"], 1)

@@ -1,13 +1,15 @@
 """Mean and standard deviation of the training part alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_store import pictures, write_store
+from small_store import DESCRIPTION, pictures, write_store
 
+from stages.core.checks import UserError
 from stages.datasets import statistics
-from stages.datasets.store import Store
+from stages.datasets.store import Store, create
 
 
 @pytest.mark.parametrize("at_once", [7, 4096])
@@ -83,3 +85,60 @@ def test_scale_and_offset_are_undone(tmp_path: Path):
         mean, _ = statistics.mean_and_sd(store, np.arange(20))
     counted = np.concatenate([x[number, : number % 5] for number in range(20)])
     np.testing.assert_allclose(mean[0], counted.mean(axis=0) / 2 + 10, rtol=1e-6)
+
+
+def voices(count: int = 24) -> np.ndarray:
+    """(count, 6, 3): `spectrograms` on a level and scale of its own for each of small_store's speakers (number % 4)."""
+    x = spectrograms(count)
+    speaker = np.arange(count) % 4
+    return x * (1 + speaker)[:, None, None] + 7 * speaker[:, None, None].astype(np.float32)
+
+
+def normalized(path: Path, kind: str) -> np.ndarray:
+    """`voices` of speakers 1 and 3 (small_store leaves the even ones without a name), normalised in the file."""
+    x = voices()[1::2]
+    with create(path) as writer:
+        names = [f"speaker {number % 4}" for number in range(1, 24, 2)]
+        columns = {"label": [0] * 12, "sample_id": names, "extra": ["{}"] * 12}
+        writer.append(x, length=[number % 5 for number in range(1, 24, 2)], group=names, **columns)
+        statistics.normalize_groups(writer, ["time", "mel"], kind)
+        writer.describe(replace(DESCRIPTION, layout=["time", "mel"], scale_factor=1.0))
+    with Store(path) as store:
+        return store.read(np.arange(12))
+
+
+@pytest.mark.parametrize("at_once", [5, 1024])
+@pytest.mark.parametrize("kind", ["mean", "mean_sd"])
+def test_every_speaker_comes_to_mean_0_over_true_frames(
+    tmp_path: Path, kind: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(statistics, "SAMPLES_AT_ONCE", at_once)
+    given, found = voices()[1::2], normalized(tmp_path / "a.h5", kind)
+    for own in (slice(0, 12, 2), slice(1, 12, 2)):  # the two speakers take turns
+        numbers = np.arange(1, 24, 2)[own]
+        before, after = (
+            np.concatenate([x[own][row, : number % 5] for row, number in enumerate(numbers)]) for x in (given, found)
+        )
+        expected = before - before.mean(axis=0)
+        np.testing.assert_allclose(after, expected / (before.std(axis=0) if kind == "mean_sd" else 1), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("x", "group", "layout", "told"),
+    [
+        (np.zeros((2, 3, 3), np.float32), ["x", ""], ["time", "mel"], "of some samples is not known"),
+        (np.zeros((2, 1, 3, 3), np.uint8), ["x", "y"], ["channel", "height", "width"], "received: images"),
+    ],
+)
+def test_groups_that_cannot_be_normalised(
+    tmp_path: Path, x: np.ndarray, group: list[str], layout: list[str], told: str
+):
+    def attempt() -> None:
+        with create(tmp_path / "a.h5") as writer:
+            columns = {"length": [1, 1], "label": [0, 0], "sample_id": ["a", "b"], "extra": ["{}"] * 2}
+            writer.append(x, group=group, **columns)
+            statistics.normalize_groups(writer, layout, "mean")
+
+    with pytest.raises(UserError, match=told):
+        attempt()
+    assert not (tmp_path / "a.h5").exists()

@@ -21,6 +21,7 @@ INFO = {
         "add_offset": 0.0,
         "rate_hz": None,
         "group_kind": None,
+        "normalize_groups": "none",
     },
     "normaliser": {"mean": [[[0.5]]], "sd": [[[0.25]]]},
     "classes": ["angry", "happy", "sad"],
