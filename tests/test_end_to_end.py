@@ -12,8 +12,7 @@ import shutil
 import zipfile
 
 import pytest
-from conftest import ROOT, RUN, as_real_folder
-from ruamel.yaml import YAML
+from conftest import RUN, add_speech, as_real_folder
 
 STAGES = ["download@faces", "prepare@faces", "split@faces", f"train@{RUN}", f"evaluate@{RUN}", "report"]
 # A run as a user adds one: all on one line, in the grammar of `-S`.
@@ -200,13 +199,3 @@ def test_speech_is_a_block_more_and_another_fold_prepares_nothing_anew(clone):
     assert sorted(ran) == sorted([*own[2:], "report"])
     again = read_metrics(clone, "speech_adafnn")["per_group"]
     assert not tested & {row["group"] for row in again if row["by"] == "speaker"}
-
-
-def add_speech(params):
-    """The committed params' speech blocks, for five speakers and one epoch."""
-    committed = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for section in ("corpora", "datasets", "splits"):
-        params[section]["speech"] = committed[section]["speech"]
-    params["corpora"]["speech"]["synthetic"].update(size=60, max_epochs=1)
-    params["splits"]["speech"].update(folds=2, validation_fraction=0.2)
-    params["runs"]["speech_adafnn"] = committed["runs"]["speech_adafnn"]

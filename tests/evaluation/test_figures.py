@@ -120,8 +120,8 @@ def test_most_confused_is_none_without_confusion_and_first_of_equals():
 def test_groups_are_sorted_and_the_nameless_left_out():
     found = compute([0, 0, 1, 1, 2], certain([0, 1, 1, 1, 0]), groups=["s2", "s2", "s1", None, ""])
     assert found["per_group"] == [
-        {"group": "s1", "n": 1, "accuracy": 1.0},
-        {"group": "s2", "n": 2, "accuracy": 0.5},
+        {"by": "speaker", "group": "s1", "n": 1, "accuracy": 1.0},
+        {"by": "speaker", "group": "s2", "n": 2, "accuracy": 0.5},
     ]
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from stages.evaluation import canvas, figures, pictures
 
-NAMES = ["confusion_counts.png", "confusion_normalized.png", "reliability.png", "roc.png"]
+NAMES = ["confusion_counts.png", "confusion_normalized.png", "per_group.png", "reliability.png", "roc.png"]
 LONG = "official (train 90 % / validation 10 % of Training, test = PublicTest; not comparable with PrivateTest)"
 TEN = [
     "angry",
@@ -31,7 +31,7 @@ def caption(**changes):
 
 
 def draw(folder, labels, probabilities, classes, **told):
-    found = figures.compute(labels, probabilities, [""] * len(labels), classes, 7)
+    found = figures.compute(labels, probabilities, {}, classes, 7)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pictures.draw_all(folder, caption(**told), labels, probabilities, classes, found)

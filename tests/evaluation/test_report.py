@@ -21,7 +21,9 @@ def png(width=3, height=2):
 def run(run_name, right, *, corpus="faces", synthetic=True, n=100, **metrics):
     """A run in which `right` of `n` samples are named correctly."""
     predicted = np.array([0] * right + [1] * (n - right))
-    found = figures.compute(np.zeros(n, dtype=int), np.eye(2)[predicted], ["s1", "s2"] * (n // 2), ["angry", "sad"], 7)
+    found = figures.compute(
+        np.zeros(n, dtype=int), np.eye(2)[predicted], {"speaker": ["s1", "s2"] * (n // 2)}, ["angry", "sad"], 7
+    )
     told = {"run": run_name, "model": "cnn", "corpus": corpus, "name": "FER-2013", "source": "synthetic"}
     told |= {"synthetic": synthetic, "protocol": "official", "n_train": 800, "n_validation": n, "n_test": n}
     return {
@@ -65,7 +67,7 @@ def test_every_run_is_in_a_table_and_has_its_section():
     assert "optimizer: lr: 0.001" in page.text
     assert "d41d8cd9" in page.text
     assert "angry is taken for sad in 10.0 % of its samples" in page.text
-    assert "Accuracy by group (2:" in page.text
+    assert "Accuracy by speaker (2:" in page.text
 
 
 def test_best_is_marked_and_chance_is_named():

@@ -20,7 +20,7 @@ def written(tmp_path_factory):
     scores[np.arange(3000), labels] += 1
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     folder = tmp_path_factory.mktemp("rows")
-    found = figures.compute(labels, probabilities, [""] * 3000, CLASSES, 7)
+    found = figures.compute(labels, probabilities, {}, CLASSES, 7)
     rows.write_all(folder, labels, probabilities, CLASSES, found, "FER-2013")
     return folder, labels, probabilities
 
@@ -92,7 +92,7 @@ def test_calibration_covers_every_sample_once(written):
 
 def test_absent_class_has_an_empty_row_and_no_curve(tmp_path):
     labels, probabilities = np.array([0, 1, 0]), np.array([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.2, 0.2, 0.6]])
-    found = figures.compute(labels, probabilities, [""] * 3, ["a", "b", "c"], 7)
+    found = figures.compute(labels, probabilities, {}, ["a", "b", "c"], 7)
     rows.write_all(tmp_path, labels, probabilities, ["a", "b", "c"], found, "synthetic")
     assert "c,,,,0,synthetic\n" in (tmp_path / "per_class.csv").read_text()
     assert {row["class"] for row in table(tmp_path / "roc.csv")} == {"a", "b", "macro"}
