@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from stages.evaluation import figures, report
+from stages.evaluation.paired import Difference
 
 HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x.png>'
 
@@ -128,3 +129,19 @@ def test_undefined_figures_missing_pictures_and_no_runs_at_all():
     assert "No class is ever taken for another." in page.text
     assert "No run has been evaluated yet." in Page(report.render([], {}, False)).text
     assert page.text.startswith("Emotion recognisers compared")
+
+
+def test_what_the_parts_of_a_model_are_worth():
+    """Each run of an ablation with what it lacks, its paired difference in points, and McNemar's p."""
+    whole, less = run("speech_all", 90, corpus="speech"), run("speech_less", 70, corpus="speech")
+    lost = Difference(accuracy=-0.2, ci95=(-0.281, -0.12), p=0.00012, n=100)
+    rows = [
+        {"metrics": whole["metrics"], "lacks": [], "difference": None},
+        {"metrics": less["metrics"], "lacks": ["lstm", "ffnn"], "difference": lost},
+    ]
+    found = [{"model": "adafnn", "metrics": whole["metrics"], "rows": rows}]
+    page = Page(report.render([whole, less], {}, True, found))
+    assert "What the parts of adafnn are worth synthetic" in page.text
+    assert "nothing 0.900 – –" in page.text
+    assert "lstm, ffnn 0.700 −20.0 [−28.1, −12.0] < 0.001" in page.text
+    assert "What the parts" not in Page(report.render([whole, less], {}, True)).text
