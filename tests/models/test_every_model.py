@@ -14,20 +14,37 @@ from stages.core import lookup
 
 TESTS = Path(__file__).parents[1]
 # A small build of each: input shape and options. A new model must be named here. Two axes are time and features.
+# Behind a comma, the options that make another model of it.
 BUILDS = {
     "adafnn": (
         (11, 6),
         {"basis_hidden": [8], "head_hidden": [8], "ffnn_hidden": [8], "lstm_hidden": 4, "transformer_width": 8},
     ),
     "custom_cnn": ((1, 24, 24), {"widths": [4, 6], "hidden": 8, "residual": True}),
+    "eeg_cnn": ((11, 20), {"widths": [4, 6], "hidden": 8}),
+    "eeg_cnn_lstm": ((11, 20), {"widths": [4, 6], "hidden": 8}),
+    "eeg_cnn_lstm, use_length": ((11, 20), {"widths": [4, 6], "hidden": 8, "layers": 2, "use_length": True}),
+    "eeg_dnn": ((11, 20), {"hidden": [8]}),
+    "eeg_lstm": ((11, 20), {"hidden": 8}),
+    "eeg_lstm, use_length": ((11, 20), {"hidden": 4, "layers": 2, "bidirectional": True, "use_length": True}),
+    "eeg_transformer": ((11, 20), {"width": 8, "feedforward": 8}),
     "keras_cnn": ((1, 16, 16), {}),
 }
 N_CLASSES = 5
 TIMED = [name for name, (shape, _) in sorted(BUILDS.items()) if len(shape) == 2]
+# Those that read padding as if it were signal, which is what their runs are there to show, and how each does.
+UNMASKED = {
+    "eeg_cnn": "convolves and averages over it",
+    "eeg_cnn_lstm": "the state after the last, padded step, unless use_length",
+    "eeg_dnn": "has weights for it",
+    "eeg_lstm": "the state after the last, padded step, unless use_length",
+}
+MASKED = [name for name in TIMED if name not in UNMASKED]
 
 
 def test_every_model_is_built_here():
-    assert set(BUILDS) == set(lookup.names("models"))
+    assert {name.split(",")[0] for name in BUILDS} == set(lookup.names("models"))
+    assert set(UNMASKED) < set(TIMED)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +76,16 @@ def timed(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(params=MASKED)
+def masked(request: pytest.FixtureRequest) -> str:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    return request.param
+
+
 def built(name: str) -> nn.Module:
     shape, options = BUILDS[name]
-    return lookup.load("models", name).build(shape, N_CLASSES, **options)
+    return lookup.load("models", name.split(",")[0]).build(shape, N_CLASSES, **options)
 
 
 def batch(name: str, count: int) -> torch.Tensor:
@@ -119,11 +143,11 @@ def test_same_seed_same_weights(name: str):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_padding_never_changes_the_logits(timed: str, training: bool):
-    model = built(timed)
-    exercise(model, timed)
+def test_padding_never_changes_the_logits(masked: str, training: bool):
+    model = built(masked)
+    exercise(model, masked)
     model.train(training)
-    x, length = batch(timed, 6), lengths(timed, 6)
+    x, length = batch(masked, 6), lengths(masked, 6)
     padding = torch.arange(x.shape[1])[None, :, None] >= length[:, None, None]
     found = []
     for value in (0.0, -1.0, 1e30):
@@ -133,10 +157,21 @@ def test_padding_never_changes_the_logits(timed: str, training: bool):
     assert torch.equal(found[0], found[2])
 
 
-def test_padded_is_as_unpadded(timed: str):
-    model = built(timed)
-    exercise(model, timed)
-    x, length = batch(timed, 4), lengths(timed, 4)
+@pytest.mark.parametrize("name", sorted(UNMASKED))
+def test_unmasked_ignore_the_length_and_read_the_padding(name: str):
+    model = built(name)
+    exercise(model, name)
+    x, length = batch(name, 4), lengths(name, 4)
+    assert torch.equal(model(x, length), model(x))
+    padding = torch.arange(x.shape[1])[None, :, None] >= length[:, None, None]
+    changed = (model(x.masked_fill(padding, 9.0), length) != model(x, length)).any(dim=1)
+    assert changed.tolist() == (length < x.shape[1]).tolist()
+
+
+def test_padded_is_as_unpadded(masked: str):
+    model = built(masked)
+    exercise(model, masked)
+    x, length = batch(masked, 4), lengths(masked, 4)
     together = model(x, length)
     for i, n in enumerate(length.tolist()):
         torch.testing.assert_close(model(x[i : i + 1, :n]), together[i : i + 1], atol=1e-5, rtol=1e-4)
@@ -177,7 +212,10 @@ def test_onnx_with_lengths(timed: str):
     model = built(timed)
     exercise(model, timed)
     session = exported(model, {"x": batch(timed, 2), "length": lengths(timed, 2)})
+    taken = [given.name for given in session.get_inputs()]
+    assert taken == (["x", "length"] if timed in MASKED else ["x"])  # ONNX leaves out what is not read
     for count in (1, 5):
         x, length = batch(timed, count), lengths(timed, count)
-        (logits,) = session.run(None, {"x": x.numpy(), "length": length.numpy()})
+        inputs = {"x": x.numpy(), "length": length.numpy()}
+        (logits,) = session.run(None, {key: inputs[key] for key in taken})
         np.testing.assert_allclose(logits, model(x, length).detach().numpy(), atol=1e-4)

@@ -1,0 +1,62 @@
+"""Transformer encoder over the windows of an EEG trial, which attends to its true windows and averages over them.
+
+Vaswani et al. 2017, with the normalisation before each part (Xiong et al. 2020), which needs no warm-up.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from stages.core.options import Fraction, PositiveInt
+
+
+def build(
+    input_shape: tuple[int, int],
+    n_classes: int,
+    *,
+    width: PositiveInt = 64,
+    heads: PositiveInt = 4,
+    layers: PositiveInt = 2,
+    feedforward: PositiveInt = 128,
+    dropout: Fraction = 0.3,
+) -> nn.Module:
+    """`input_shape` (time, feature), standardised. 87,301 weights for (74, 310) and 5 classes.
+
+    `width`: of what passes between the layers, shared out over the `heads`. `feedforward`: units of the dense layer
+    in each. `dropout`: everywhere but on the attention. Raises ValueError for a width that the heads do not divide.
+    """
+    if len(input_shape) != 2:
+        raise ValueError(f"input has {len(input_shape)} axes, {tuple(input_shape)}; allowed: 2, (time, feature)")
+    if width % heads:
+        raise ValueError(f"width is {width}; allowed: a multiple of heads, {heads}")
+    # SiLU, since ReLU and GELU take PyTorch's fast path where no gradient is wanted, and ONNX knows none of it.
+    layer = nn.TransformerEncoderLayer(width, heads, feedforward, dropout, F.silu, batch_first=True, norm_first=True)
+    layer.self_attn.dropout = 0.0  # would leave the fused kernel: twice the time on a CPU
+    encoder = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
+    classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, n_classes))
+    return EegTransformer(nn.Linear(input_shape[1], width), nn.Dropout(dropout), encoder, classifier)
+
+
+class EegTransformer(nn.Module):
+    """In the comments: B trials of T windows, padded ones included, and F features."""
+
+    def __init__(self, project: nn.Linear, dropout: nn.Module, encoder: nn.Module, classifier: nn.Module) -> None:
+        super().__init__()
+        self.project, self.dropout, self.encoder, self.classifier = project, dropout, encoder, classifier
+
+    def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, T, F), (B,) true windows in 1..T or None for T each → logits (B, n_classes)."""
+        length = torch.full((x.shape[0],), x.shape[1], dtype=torch.int64, device=x.device) if length is None else length
+        valid = torch.arange(x.shape[1], device=x.device) < length[:, None]  # (B, T)
+        y = self.project(x.masked_fill(~valid[:, :, None], 0))  # (B, T, F) → (B, T, width)
+        y = self.dropout(y + positions(y.shape[1], y.shape[2]).to(y))
+        y = self.encoder(y, src_key_padding_mask=~valid)  # (B, T, width)
+        weight = valid.to(y.dtype) / length[:, None]  # (B, T)
+        return self.classifier((y * weight[:, :, None]).sum(dim=1))  # (B, T, width) → (B, width) → (B, n_classes)
+
+
+def positions(n_steps: int, width: int) -> torch.Tensor:
+    """(n_steps, width): sines of the step in even columns, cosines in odd (Vaswani et al. 2017, sec. 3.5)."""
+    column = torch.arange(width)
+    angle = torch.arange(n_steps)[:, None] / 10_000 ** ((column - column % 2) / width)  # (n_steps, width)
+    return torch.where(column % 2 == 0, angle.sin(), angle.cos())
