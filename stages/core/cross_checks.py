@@ -31,6 +31,7 @@ def contradictions(content: dict[str, Any]) -> Iterator[str]:
         yield from _reference(f"{where}.dataset", run.get("dataset"), _keys(content, "datasets"))
         yield from _corpus_mistakes(where, run, datasets, _keys(content, "corpora"))
         yield from _weights_mistakes(f"{where}.loss.class_weights", run, corpora)
+        yield from _padding_mistakes(f"{where}.augmentation.padding", run, datasets)
 
 
 def source_kind(source: str) -> str | None:
@@ -163,6 +164,14 @@ def _corpus_mistakes(
         yield from _reference(f"{where}.corpus", corpus, corpora)
     elif corpus != expected:
         yield f"{where}.corpus: allowed: {shorten(expected)}, its dataset's; received: {shorten(corpus)}"
+
+
+def _padding_mistakes(where: str, run: dict[str, Any], datasets: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Of EEG: augmentation that pads its trials in another way than the dataset."""
+    choices = run.get("augmentation"), datasets.get(str(run.get("dataset")), {}).get("feature")
+    received, expected = (choice.get("padding") if isinstance(choice, dict) else None for choice in choices)
+    if isinstance(received, str) and isinstance(expected, str) and received != expected:
+        yield f"{where}: allowed: {shorten(expected)}, its dataset's; received: {shorten(received)}"
 
 
 def _weights_mistakes(where: str, run: dict[str, Any], corpora: dict[str, dict[str, Any]]) -> Iterator[str]:

@@ -422,6 +422,22 @@ def test_run_of_a_corpus_with_another_datasets_corpus(tmp_path):
     assert mistakes(tmp_path, content) == [f"{RUN}.corpus: allowed: 'faces', its dataset's; received: 'others'"]
 
 
+def eeg(dataset_pads, **augmentation):
+    """SMALL with trials in the place of faces."""
+    feature = {"name": "eeg", "padding": dataset_pads, "max_windows": 74}
+    choices = {f"{RUN}.model": {"name": "eeg_dnn"}, f"{RUN}.augmentation": {"name": "eeg", "noise": 0.1} | augmentation}
+    return changed(**{"datasets.faces.feature": feature}, **choices)
+
+
+@pytest.mark.parametrize("padding", ["zero", "average"])
+def test_augmentation_pads_as_its_dataset(tmp_path, padding):
+    where, other = f"{RUN}.augmentation.padding", {"zero": "average", "average": "zero"}[padding]
+    params.load(write(tmp_path, eeg(padding, padding=padding)))
+    expected = f"{where}: allowed: '{padding}', its dataset's; received: '{other}'"
+    assert mistakes(tmp_path, eeg(padding, padding=other)) == [expected]
+    assert [line.split(":")[0] for line in mistakes(tmp_path, eeg(padding))] == [where]  # missing
+
+
 @pytest.mark.parametrize(
     "source", ["kaggle:msambare/fer2013", "kaggle:msambare/fer2013/versions/1", "/data/fer2013.zip", "/data/fer2013"]
 )
