@@ -49,6 +49,7 @@ def collect(archive: Path, corpus: Corpus) -> tuple[list[str], list[str], Metada
         group=np.array([record.group or "" for record in chosen]),
         group_kind=reader.GROUP,
         gender=np.array([record.extra.get("gender", "") for record in chosen]),
+        trial=np.array([-1 if record.trial is None else record.trial for record in chosen]),
     )
     return [record.sample_id for record in chosen], [record.content_hash() for record in chosen], metadata
 

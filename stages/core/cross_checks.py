@@ -94,7 +94,7 @@ def _folds(split: dict[str, Any], fraction: float) -> Any:
     if split.get("protocol") == "group_disjoint":
         listed = split.get("test_groups")
         return len(listed) if isinstance(listed, list) else split.get("folds")
-    return 2 if split.get("protocol") == "test_halves" else round(1 / fraction)
+    return {"test_halves": 2, "trial_blocks": 3}.get(str(split.get("protocol")), round(1 / fraction))
 
 
 def _group_mistakes(where: str, split: dict[str, Any]) -> Iterator[str]:

@@ -14,13 +14,15 @@ from stages.core.schema import Split
 from stages.core.seeding import derive, generator
 
 DRAWS = 20  # of whole groups into folds
+TRIALS_PER_BLOCK, BLOCKS = 5, ("0–4", "5–9", "10–14")
 
 
 @dataclass(frozen=True)
 class Metadata:
     """Columns over the samples of a corpus; `roles`: its name of an official part → train | validation | test.
 
-    `group`: the speaker or subject, '' where unknown; `group_kind` says which. `gender`: '' where unknown.
+    `group`: the speaker or subject, '' where unknown; `group_kind` says which. `gender`: '' where unknown. `trial`: its
+    number within a session, -1 where there are none.
     """
 
     label: np.ndarray
@@ -29,6 +31,7 @@ class Metadata:
     group: np.ndarray
     group_kind: str | None
     gender: np.ndarray
+    trial: np.ndarray
 
     def names_of(self, role: str) -> list[str]:
         """The corpus's names of the official parts that play `role`."""
@@ -96,6 +99,16 @@ def group_disjoint(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
     sizes = {name: len(set(group[part == name])) for name in ("train", "validation", "test")}
     spread = ", ".join(f"{name} {size}" for name, size in sizes.items())
     return part, f"{kind}-disjoint (fold {split.fold} of {count}; {kind}s: {spread})"
+
+
+def trial_blocks(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
+    """SEED-V's own: trials 0–4, 5–9 and 10–14 of every session, each block with every class once; folds rotate them."""
+    if metadata.trial.min() < 0 or metadata.trial.max() >= len(BLOCKS) * TRIALS_PER_BLOCK:
+        received = f"{metadata.trial.min()} to {metadata.trial.max()}"
+        raise UserError(f"splits: protocol trial_blocks: allowed: trials 0 to 14 of each session; received: {received}")
+    order = np.roll(("train", "validation", "test"), split.fold)  # of the blocks' parts
+    spread = ", ".join(f"{part} {trials}" for part, trials in zip(order, BLOCKS, strict=True))
+    return order[metadata.trial // TRIALS_PER_BLOCK], f"trial blocks (fold {split.fold} of 3; trials: {spread})"
 
 
 def _require_groups(metadata: Metadata) -> tuple[str, np.ndarray]:

@@ -32,6 +32,7 @@ def table(rows: list[dict[str, str | None]], seed: int = 0, group_kind: str | No
         group=np.array([row.get("group", "") for row in drawn]),
         group_kind=group_kind,
         gender=np.array([row.get("gender", "") for row in drawn]),
+        trial=np.array([row.get("trial", -1) for row in drawn]),
     )
 
 
@@ -357,3 +358,34 @@ def test_groups_that_cannot_be_kept_apart_are_refused_in_one_line(corpus: Metada
     assert "\n" not in line
     for word in words:
         assert word in line
+
+
+# ---- trials ----------------------------------------------------------------------------------------------------------
+
+
+def trials(numbers: range) -> Metadata:
+    """Two subjects of three sessions each."""
+    rows = [
+        {"label": "sad", "group": subject, "trial": trial} for subject in "ab" for _ in range(3) for trial in numbers
+    ]
+    return table(rows, group_kind="subject")
+
+
+@pytest.mark.parametrize(
+    ("fold", "train", "validation", "test"),
+    [(0, "0–4", "5–9", "10–14"), (1, "5–9", "10–14", "0–4"), (2, "10–14", "0–4", "5–9")],
+)
+def test_trial_blocks_rotate(fold: int, train: str, validation: str, test: str):
+    corpus = trials(range(15))
+    part, label = protocols.trial_blocks(corpus, split("trial_blocks", fold=fold))
+    for name, block in (("train", train), ("validation", validation), ("test", test)):
+        first, last = map(int, block.split("–"))
+        assert set(corpus.trial[part == name]) == set(range(first, last + 1))
+        assert f"{name} {block}" in label
+    assert label.startswith(f"trial blocks (fold {fold} of 3; trials: ")
+
+
+@pytest.mark.parametrize("numbers", [range(16), range(-1, 3)])
+def test_trial_blocks_need_the_trials_of_seed_v(numbers: range):
+    with pytest.raises(UserError, match="allowed: trials 0 to 14 of each session; received: "):
+        protocols.trial_blocks(trials(numbers), split("trial_blocks"))
