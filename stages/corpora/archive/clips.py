@@ -30,6 +30,7 @@ EXAMPLES = {
     "savee": "ALL/DC_a01.wav or DC/a01.wav",
     "tess": "OAF_angry/OAF_back_angry.wav",
     "speech_folder": "<emotion>/<name>.wav|flac|mp3",
+    "seed_v": "EEG_DE_features/7_123.npz",
 }
 
 _PATTERNS = {reader: re.compile(rf"(?:^|/){name}$", re.IGNORECASE | re.ASCII) for reader, name in NAMES.items()}
@@ -75,7 +76,7 @@ def read_clips(archive: Path, reader: str, to_record: Callable[[Clip], Record | 
 
 def audio_names(archive: Path) -> list[str]:
     """Members that are audio by their suffix, the least compressed first, then by name; hidden ones left out."""
-    names = [name for name in members.names(archive) if _suffix(name) in SUFFIXES and not _is_hidden(name)]
+    names = [name for name in members.names(archive) if _suffix(name) in SUFFIXES and not is_hidden(name)]
     return sorted(names, key=lambda name: (SUFFIXES.index(_suffix(name)), name))
 
 
@@ -132,5 +133,6 @@ def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a member or a folder around it is what desktop systems hide."""
     return any(part.startswith(".") or part.lower() == "__macosx" for part in name.split("/"))
