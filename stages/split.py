@@ -10,8 +10,8 @@ from stages.core.command import arguments, item
 from stages.core.files import write_json
 from stages.core.params import load
 from stages.core.schema import Corpus, Split
+from stages.datasets import splits
 from stages.datasets.protocols import Metadata
-from stages.datasets.splits import PARTS, audit, drop_from_train, duplicates_across, require_no_duplicates
 
 
 def main() -> None:
@@ -19,18 +19,21 @@ def main() -> None:
     params = load(args.params)
     corpus, split = item(params.corpora, args.key, "corpora"), params.splits[args.key]
     sample_id, content, metadata = collect(args.archive, corpus)
-    part, protocol = lookup.function("datasets.protocols", split.protocol)(metadata, split)
-    duplicates = duplicates_across(part, content)
-    found = audit(part, sample_id, metadata.group, duplicates)
+    with splits.saying(f"splits.{args.key}"):
+        part, protocol = lookup.function("datasets.protocols", split.protocol)(metadata, split)
+    duplicates = splits.duplicates_across(part, content)
+    found = splits.audit(part, sample_id, metadata.group, duplicates)
     if split.on_duplicate == "drop":
-        part = drop_from_train(part, duplicates)
+        part = splits.drop_from_train(part, duplicates)
     elif split.protocol == "group_disjoint":
-        require_no_duplicates(part, sample_id, duplicates, f"splits.{args.key}")
+        splits.require_no_duplicates(part, sample_id, duplicates, f"splits.{args.key}")
     if found["groups_on_two_sides"]:
         protocol = f"{metadata.group_kind}-dependent: {protocol}"
-    require_every_class(metadata.label, part, corpus.classes, args.key)
+    elif metadata.group_kind and "" in metadata.group:
+        protocol = f"{metadata.group_kind}s unknown, so perhaps {metadata.group_kind}-dependent: {protocol}"
+    splits.require_every_class(metadata.label, part, corpus.classes, f"splits.{args.key}")
     write_json(args.output, describe(args.key, split, protocol, part, sample_id, found))
-    print(f"{args.output}: {protocol}: {', '.join(f'{name} {(part == name).sum():,}' for name in PARTS)}")
+    print(f"{args.output}: {protocol}: {', '.join(f'{name} {(part == name).sum():,}' for name in splits.PARTS)}")
     if duplicates:
         dropped = f"{(part == 'dropped').sum()} samples taken out of train (splits.{args.key}.on_duplicate)"
         warn(f"{args.key}: {len(duplicates)} sets of exact duplicates reach over several parts; {dropped}")
@@ -61,18 +64,11 @@ def describe(corpus: str, split: Split, protocol: str, part: np.ndarray, sample_
         "corpus": corpus,
         "protocol": protocol,
         "settings": split.model_dump(),
-        "counts": {name: int((part == name).sum()) for name in (*PARTS, "dropped")},
-        "parts": {name: ids[part == name].tolist() for name in PARTS},
+        "counts": {name: int((part == name).sum()) for name in (*splits.PARTS, "dropped")},
+        "parts": {name: ids[part == name].tolist() for name in splits.PARTS},
         "dropped": ids[part == "dropped"].tolist(),
         "audit": found,
     }
-
-
-def require_every_class(label: np.ndarray, part: np.ndarray, classes: list[str], corpus: str) -> None:
-    """Every class must be in the training part: a class never seen cannot be recognised."""
-    absent = set(classes) - set(label[part == "train"])
-    if absent:
-        raise UserError(f"splits.{corpus}: no training sample of class {', '.join(sorted(absent))}")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def contradictions(content: dict[str, Any]) -> Iterator[str]:
         yield from _reference(f"{where}.dataset", run.get("dataset"), _keys(content, "datasets"))
         yield from _corpus_mistakes(where, run, datasets, _keys(content, "corpora"))
         yield from _weights_mistakes(f"{where}.loss.class_weights", run, corpora)
+        yield from _monitor_mistakes(where, run)
         yield from _padding_mistakes(f"{where}.augmentation.padding", run, datasets)
 
 
@@ -83,7 +84,7 @@ def _fold_mistakes(where: str, split: dict[str, Any]) -> Iterator[str]:
     yield from _group_mistakes(where, split)
     if not isinstance(fraction, float) or not 0 < fraction <= 0.5 or not isinstance(fold, int):
         return
-    if protocol == "stratified" and round(1 / fraction) < 3:
+    if protocol == "stratified" and split.get("folds") is None and round(1 / fraction) < 3:
         yield f"{where}.validation_fraction: allowed: less than 0.4, since test takes as much; received: {fraction}"
     folds = _folds(split, fraction)
     if isinstance(folds, int) and fold >= folds:
@@ -94,6 +95,8 @@ def _folds(split: dict[str, Any], fraction: float) -> Any:
     if split.get("protocol") == "group_disjoint":
         listed = split.get("test_groups")
         return len(listed) if isinstance(listed, list) else split.get("folds")
+    if split.get("protocol") == "stratified" and split.get("folds") is not None:
+        return split["folds"]
     return {"test_halves": 2, "trial_blocks": 3}.get(str(split.get("protocol")), round(1 / fraction))
 
 
@@ -105,7 +108,8 @@ def _group_mistakes(where: str, split: dict[str, Any]) -> Iterator[str]:
             yield f"{where}: allowed: one of folds and test_groups, with protocol group_disjoint; received: {received}"
     else:
         for name in given:
-            yield f"{where}.{name}: allowed: null, but for protocol group_disjoint; received: {shorten(split[name])}"
+            if name != "folds" or split.get("protocol") != "stratified":
+                yield f"{where}.{name}: allowed: null with this protocol; received: {shorten(split[name])}"
     lists = split.get("test_groups")
     groups = (g for found in lists if isinstance(found, list) for g in found) if isinstance(lists, list) else ()
     for group, count in Counter(group for group in groups if isinstance(group, str)).items():
@@ -172,6 +176,18 @@ def _padding_mistakes(where: str, run: dict[str, Any], datasets: dict[str, dict[
     received, expected = (choice.get("padding") if isinstance(choice, dict) else None for choice in choices)
     if isinstance(received, str) and isinstance(expected, str) and received != expected:
         yield f"{where}: allowed: {shorten(expected)}, its dataset's; received: {shorten(received)}"
+
+
+def _monitor_mistakes(where: str, run: dict[str, Any]) -> Iterator[str]:
+    """What waits for a figure to improve needs one."""
+    if run.get("monitor") != "last_epoch":
+        return
+    if run.get("early_stopping") is not None:
+        received = shorten(run["early_stopping"])
+        yield f"{where}.early_stopping: allowed: null with monitor last_epoch; received: {received}"
+    schedule = run.get("schedule")
+    if isinstance(schedule, dict) and schedule.get("name") == "plateau":
+        yield f"{where}.schedule.name: allowed: any but plateau with monitor last_epoch; received: 'plateau'"
 
 
 def _weights_mistakes(where: str, run: dict[str, Any], corpora: dict[str, dict[str, Any]]) -> Iterator[str]:

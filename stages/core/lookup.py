@@ -38,6 +38,14 @@ def names(room: str) -> tuple[str, ...]:
     return tuple(file.stem for file in files if ENTRY[room] in _functions(f"{room}.{file.stem}"))
 
 
+@cache
+def constant(room: str, name: str, constant_name: str) -> Any:
+    """A literal that the file assigns by that name, read without importing it."""
+    tree = ast.parse((STAGES / room.replace(".", "/") / f"{name}.py").read_text(encoding="utf-8"))
+    assigned = (node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name))
+    return next(ast.literal_eval(node.value) for node in assigned if node.targets[0].id == constant_name)
+
+
 def can_synthesise(reader: str) -> bool:
     """Whether a reader also draws its corpus."""
     return "synthesise" in _functions(f"corpora.{reader}")

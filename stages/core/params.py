@@ -30,8 +30,8 @@ NAMES = (("corpora", "reader", "corpora"), ("splits", "protocol", "datasets.prot
 def load(path: Path) -> Params:
     """The checked params. Raises `UserError` with one line per mistake."""
     content = _parse(path)
-    found = schema_mistakes(Params, content), _choice_mistakes(content), _drawing_mistakes(content)
-    mistakes = [*chain(*found), *contradictions(content)]
+    found = (schema_mistakes(Params, content), _choice_mistakes(content), _drawing_mistakes(content))
+    mistakes = [*chain(*found, _layout_mistakes(content)), *contradictions(content)]
     if mistakes:
         raise UserError("\n".join(f"{path}: {printable(mistake)}" for mistake in dict.fromkeys(mistakes)))
     return Params.model_validate(content)
@@ -81,6 +81,26 @@ def _drawing_mistakes(content: dict[str, Any]) -> Iterator[str]:
         if corpus.get("source") == "synthetic" and reader in known and not lookup.can_synthesise(reader):
             drawing = ", ".join(name for name in known if lookup.can_synthesise(name))
             yield f"corpora.{key}.source: 'synthetic' is for the readers {drawing}; received: reader {shorten(reader)}"
+
+
+def _layout_mistakes(content: dict[str, Any]) -> Iterator[str]:
+    """An augmentation is for features of one layout."""
+    features = {str(key): _name(dataset, "feature") for key, dataset in items(content, "datasets")}
+    for key, run in items(content, "runs"):
+        feature, augmentation = features.get(str(run.get("dataset"))), _name(run, "augmentation")
+        if feature in lookup.names("features") and augmentation in lookup.names("datasets.augmentation"):
+            expected = lookup.constant("features", feature, "LAYOUT")
+            received = lookup.constant("datasets.augmentation", augmentation, "LAYOUT")
+            if expected != received:
+                yield (
+                    f"runs.{key}.augmentation.name: allowed: one for the feature {feature!r}, ({', '.join(expected)}); "
+                    f"received: {augmentation!r}, for ({', '.join(received)})"
+                )
+
+
+def _name(item: dict[str, Any], field: str) -> str:
+    choice = item.get(field)
+    return str(choice.get("name")) if isinstance(choice, dict) else ""
 
 
 def _unknown_name(where: str, room: str, name: Any) -> Iterator[str]:

@@ -88,7 +88,7 @@ class Run(Section):
     batch_size: Annotated[int, Field(ge=2)]  # batch normalisation knows no variance of one sample
     max_epochs: PositiveInt
     early_stopping: PositiveInt | None
-    monitor: Literal["validation_accuracy", "validation_loss"]
+    monitor: Literal["validation_accuracy", "validation_loss", "last_epoch"]
     augmentation: Choice | None
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     loading: Literal["memory", "stream"]

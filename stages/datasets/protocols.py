@@ -73,13 +73,16 @@ def test_halves(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
 
 
 def stratified(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
-    """All samples pooled and drawn anew, classes in proportion: test and validation of `validation_fraction` each."""
-    count = split.draws()
+    """All samples pooled and drawn anew, classes in proportion: test and validation of one fold each.
+
+    There are `folds`, or without that as many as `validation_fraction` allows.
+    """
+    count = split.folds or split.draws()
     folds = _folds(metadata.label, count, split)
     part = np.full(len(folds), "train", dtype="<U10")
     part[folds == split.fold] = "test"
     part[folds == (split.fold + 1) % count] = "validation"
-    return part, f"stratified (pooled, {_drawn(split)} validation, as much test, fold {split.fold})"
+    return part, f"stratified (pooled, {100 / count:.3g}% validation, as much test, fold {split.fold})"
 
 
 def group_disjoint(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
@@ -114,7 +117,10 @@ def trial_blocks(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
 def _require_groups(metadata: Metadata) -> tuple[str, np.ndarray]:
     kind, groups = metadata.group_kind or "group", set(metadata.group)
     if "" in groups:
-        raise UserError(f"splits: protocol group_disjoint: the {kind} of some samples is not known")
+        raise UserError(
+            f"splits: protocol group_disjoint: the {kind} of some samples is not known; "
+            f"allowed: a corpus that tells every {kind} (a folder: by speakers.csv), or protocol stratified"
+        )
     if len(groups) < 3:
         raise UserError(
             f"splits: protocol group_disjoint: allowed: at least 3 {kind}s, one for each part; "
@@ -153,7 +159,9 @@ def _group_folds(metadata: Metadata, chosen: np.ndarray, count: int, split: Spli
     """
     names, first, of = np.unique(metadata.group[chosen], return_index=True, return_inverse=True)
     if len(names) < count:
-        raise UserError(f"splits: {len(names)} {metadata.group_kind}s; allowed: at least {count}, one for each fold")
+        raise UserError(
+            f"splits: {len(names)} {metadata.group_kind}s; allowed: at least {count}, one for each fold (folds)"
+        )
     label = np.unique(metadata.label[chosen], return_inverse=True)[1]
     share = np.zeros((len(names), label.max() + 1))  # (groups, classes): of all samples of a class
     np.add.at(share, (of, label), 1)

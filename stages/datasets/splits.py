@@ -1,6 +1,8 @@
 """The split file `data/splits/<corpus>.json`: parts, how they were made, and the leakage audit."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,22 @@ def drop_from_train(part: np.ndarray, duplicates: list[list[int]]) -> np.ndarray
     part = part.copy()
     part[[index for found in duplicates for index in found if part[index] == "train"]] = "dropped"
     return part
+
+
+@contextmanager
+def saying(where: str) -> Iterator[None]:
+    """Protocols do not know whose settings they apply: name the key in what they refuse."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace("splits:", f"{where}:", 1)) from None
+
+
+def require_every_class(label: np.ndarray, part: np.ndarray, classes: list[str], where: str) -> None:
+    """Every class must be in the training part: a class never seen cannot be recognised."""
+    absent = set(classes) - set(label[part == "train"])
+    if absent:
+        raise UserError(f"{where}: no training sample of class {', '.join(sorted(absent))}")
 
 
 def require_no_duplicates(part: np.ndarray, sample_id: list[str], duplicates: list[list[int]], where: str) -> None:

@@ -19,11 +19,16 @@ def tables(runs: list[dict[str, Any]], predictions: dict[str, Predictions], seed
     families = defaultdict(list)
     for run in runs:
         families[_family(run["chosen"])].append(run)
-    return [_table(family, predictions, seed) for family in families.values() if len(family) > 1]
+    tables_of = (_table(family, predictions, seed) for family in families.values())
+    return [table for table in tables_of if len(table["rows"]) > 1]
 
 
 def _switches(model: dict[str, Any]) -> dict[str, bool]:
     return {key: value for key, value in model.items() if isinstance(value, bool)}
+
+
+def _on(run: dict[str, Any]) -> set[str]:
+    return {name for name, value in _switches(run["chosen"]["model"]).items() if value}
 
 
 def _family(chosen: dict[str, Any]) -> str:
@@ -33,18 +38,17 @@ def _family(chosen: dict[str, Any]) -> str:
 
 
 def _table(family: list[dict[str, Any]], predictions: dict[str, Predictions], seed: int) -> dict[str, Any]:
-    whole = max(family, key=lambda run: sum(_switches(run["chosen"]["model"]).values()))
-    others = [run for run in family if run is not whole]
+    whole = max(family, key=lambda run: len(_on(run)))
+    others = [run for run in family if run is not whole and _on(run) <= _on(whole)]  # lacking something, adding nothing
     rows = [_row(run, whole, predictions, seed) for run in others]
     first = {"metrics": whole["metrics"], "lacks": [], "difference": None}
     return {"model": whole["metrics"]["model"], "metrics": whole["metrics"], "rows": [first, *rows]}
 
 
 def _row(run: dict, whole: dict, predictions: dict[str, Predictions], seed: int) -> dict[str, Any]:
-    own, full = _switches(run["chosen"]["model"]), _switches(whole["chosen"]["model"])
     one, other = (predictions[found["metrics"]["run"]] for found in (run, whole))
     return {
         "metrics": run["metrics"],
-        "lacks": [name.removeprefix("use_") for name in full if full[name] and not own[name]],
+        "lacks": [name.removeprefix("use_") for name in whole["chosen"]["model"] if name in _on(whole) - _on(run)],
         "difference": difference(one, other, seed),
     }

@@ -21,6 +21,7 @@ SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0
 # A clip takes some 10 ms in torchaudio and libsndfile, which let go of Python's lock; a process would import torch.
 WORKERS, SAMPLES_PER_CHUNK = "threads", 16
+QUIETEST = 1e-4  # -80 dB of full scale
 TOP_DB = 80.0  # what lies further below a clip's loudest band is silence
 TRIM_HOP_S = 0.032  # 512 samples at 16 kHz, as librosa.effects.trim has them; its windows are four times as long
 _LOWEST_POWER = 1e-10
@@ -63,6 +64,8 @@ def compute(
     hop = round(sample_rate_hz * hop_ms / 1000)
     settings = Settings(sample_rate_hz, round(sample_rate_hz * window_ms / 1000), hop, n_mels, f_min_hz, f_max_hz)
     mono = torch.from_numpy(signal[0] if len(signal) == 1 else signal.mean(axis=0))  # (samples,)
+    if len(signal) > 1 and float(mono.abs().max()) < QUIETEST:
+        raise DamagedSample("silence once its channels are mixed to one")
     if trim_db is not None:  # before resampling, which then has half the work: RAVDESS is half silence
         mono = trimmed(mono, rate_hz, trim_db)
     mono = _resampled(mono, round(rate_hz), sample_rate_hz)[: round(duration_s * sample_rate_hz)]

@@ -29,6 +29,10 @@ def build(
     `dropout` drops whole channels after each block, `hidden_dropout` units of the hidden layer of size `hidden`.
     `residual` adds each block's input, brought to its width by a 1x1 convolution (He et al. 2016), before the pooling.
     """
+    if len(input_shape) != 3:
+        raise ValueError(
+            f"input has {len(input_shape)} axes, {tuple(input_shape)}; allowed: 3, (channel, height, width)"
+        )
     channels, height, width = input_shape
     inputs = [channels, *widths[:-1]]
     act = ACTIVATIONS[activation]

@@ -25,6 +25,10 @@ class KerasCNN(nn.Module):
 
     def __init__(self, input_shape: tuple[int, int, int], n_classes: int, dropout: float) -> None:
         super().__init__()
+        if len(input_shape) != 3:
+            raise ValueError(
+                f"input has {len(input_shape)} axes, {tuple(input_shape)}; allowed: 3, (channel, height, width)"
+            )
         channels, height, width = input_shape
         self.features = nn.Sequential(
             _convolution(channels, 32),  # (B, 32, 48, 48)

@@ -33,6 +33,8 @@ class Progress(Callback):
             self.say(self._line(trainer.max_epochs))
 
     def _is_best(self) -> bool:
+        if self.monitor == "last_epoch":
+            return True
         values = [row[self.monitor] for row in self.history]
         earlier = values[:-1]
         return not earlier or (values[-1] < min(earlier) if MODES[self.monitor] == "min" else values[-1] > max(earlier))

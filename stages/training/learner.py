@@ -43,7 +43,7 @@ class Learner(lightning.LightningModule):
         """The optimiser; the schedule steps in our own hooks: Lightning saves ReduceLROnPlateau before its step."""
         optimizer = lookup.build("training.optimizers", self.run.optimizer, self.recogniser.parameters())
         total_steps = int(self.trainer.estimated_stepping_batches)
-        horizon = Horizon(self.max_epochs, total_steps, MODES[self.run.monitor])
+        horizon = Horizon(self.max_epochs, total_steps, MODES.get(self.run.monitor, "min"))
         self.schedule = lookup.build("training.schedules", self.run.schedule, optimizer, horizon)
         if self._waiting_schedule_state is not None:
             self.schedule.scheduler.load_state_dict(self._waiting_schedule_state)

@@ -170,7 +170,7 @@ ONE_LINE = [
     ),
     (
         {f"{RUN}.monitor": "validation_acuracy"},
-        f"{RUN}.monitor: allowed: 'validation_accuracy' or 'validation_loss'; received: 'validation_acuracy'. "
+        f"{RUN}.monitor: allowed: 'validation_accuracy', 'validation_loss' or 'last_epoch'; received: 'validation_acuracy'. "
         "Did you mean 'validation_accuracy'?",
     ),
     (

@@ -11,6 +11,8 @@ from torch import nn
 
 from stages.core.options import Fraction, NonNegativeFloat, PositiveInt, Probability
 
+LAYOUT = ("time", "feature")
+
 
 def build(
     *,

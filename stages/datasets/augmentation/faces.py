@@ -6,6 +6,8 @@ from torch import nn
 
 from stages.core.options import Fraction, NonNegativeFloat, Probability
 
+LAYOUT = ("channel", "height", "width")
+
 
 def build(
     *,

@@ -9,6 +9,8 @@ from torch import nn
 
 from stages.core.options import Fraction, NonNegativeFloat, NonNegativeInt, Probability
 
+LAYOUT = ("time", "mel")
+
 
 def build(
     *,
