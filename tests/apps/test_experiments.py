@@ -109,7 +109,7 @@ def test_folds_with_one_test_part_are_averaged(project, table):
 
 def test_only_one_protocol_tests_every_fold_on_the_same(monkeypatch):
     """Whoever adds a protocol decides whether its folds are pooled."""
-    known = {"official", "test_halves", "stratified", "group_disjoint"}
+    known = {"official", "test_halves", "stratified", "group_disjoint", "trial_blocks"}
     public = {
         name for name, found in vars(protocols).items() if callable(found) and found.__module__ == protocols.__name__
     }

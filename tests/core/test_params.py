@@ -53,6 +53,8 @@ MISSING = object()
 def changed(**changes):
     """SMALL with the value at each dotted path replaced, or taken out."""
     content = copy.deepcopy(SMALL)
+    if "datasets.faces.feature" in changes:  # the run's augmentation is for pictures
+        changes = {f"{RUN}.augmentation": None} | changes
     for path, value in changes.items():
         *folders, last = path.split(".")
         at = content
@@ -170,8 +172,8 @@ ONE_LINE = [
     ),
     (
         {f"{RUN}.monitor": "validation_acuracy"},
-        f"{RUN}.monitor: allowed: 'validation_accuracy', 'validation_loss' or 'last_epoch'; received: 'validation_acuracy'. "
-        "Did you mean 'validation_accuracy'?",
+        f"{RUN}.monitor: allowed: 'validation_accuracy', 'validation_loss' or 'last_epoch'; "
+        "received: 'validation_acuracy'. Did you mean 'validation_accuracy'?",
     ),
     (
         {"corpora.faces.classes": ["angry", "hapy"]},
@@ -282,11 +284,11 @@ ONE_LINE = [
     # groups kept apart
     (
         {"splits.faces.folds": 5},
-        "splits.faces.folds: allowed: null, but for protocol group_disjoint; received: 5",
+        "splits.faces.folds: allowed: null with this protocol; received: 5",
     ),
     (
         {"splits.faces.test_groups": [["a"], ["b"]]},
-        "splits.faces.test_groups: allowed: null, but for protocol group_disjoint; received: [['a'], ['b']]",
+        "splits.faces.test_groups: allowed: null with this protocol; received: [['a'], ['b']]",
     ),
     (
         {"splits.faces": GROUPED},
@@ -296,6 +298,19 @@ ONE_LINE = [
         {"splits.faces": {**GROUPED, "folds": 2, "test_groups": [["a"], ["b"]]}},
         "splits.faces: allowed: one of folds and test_groups, with protocol group_disjoint; "
         "received: folds and test_groups",
+    ),
+    (
+        {f"{RUN}.monitor": "last_epoch", f"{RUN}.early_stopping": 5, f"{RUN}.schedule": {"name": "constant"}},
+        f"{RUN}.early_stopping: allowed: null with monitor last_epoch; received: 5",
+    ),
+    (
+        {f"{RUN}.monitor": "last_epoch", f"{RUN}.early_stopping": None, f"{RUN}.schedule": {"name": "plateau"}},
+        f"{RUN}.schedule.name: allowed: any but plateau with monitor last_epoch; received: 'plateau'",
+    ),
+    (
+        {f"{RUN}.augmentation": {"name": "speech"}},
+        f"{RUN}.augmentation.name: allowed: one for the feature 'faces', (channel, height, width); "
+        "received: 'speech', for (time, mel)",
     ),
     ({"splits.faces": {**GROUPED, "folds": 1}}, "splits.faces.folds: allowed: 2 or more or null; received: 1"),
     ({"splits.faces": {**GROUPED, "folds": 6, "fold": 6}}, "splits.faces.fold: allowed: 0 to 5; received: 6"),
@@ -378,6 +393,7 @@ def test_one_mistake_gives_one_line(tmp_path, changes, line):
     "change",
     [
         {"splits.faces": {**GROUPED, "folds": 6, "fold": 5}},
+        {"splits.faces": {**GROUPED, "protocol": "stratified", "folds": 6, "fold": 5, "validation_fraction": 0.5}},
         {"splits.faces": {**GROUPED, "test_groups": [["01", "02"], ["03"]], "fold": 1}},
         {"splits.faces": {**GROUPED, "folds": 2, "validation_fraction": 0.5}},  # of groups: nothing else is halved
         {"datasets.faces.feature": MEL},

@@ -246,10 +246,16 @@ def test_very_short_clips_equal_librosa(samples: int):
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])
 @pytest.mark.parametrize("normalize", ["none", "mean", "mean_sd"])
 def test_digital_silence_is_a_number(normalize: str, rate_hz: int):
-    x, length = compute(np.zeros((2, rate_hz), np.float32), rate_hz, trim_db=30.0, normalize=normalize)
+    x, length = compute(np.zeros((1, rate_hz), np.float32), rate_hz, trim_db=30.0, normalize=normalize)
     assert length == 101
     assert np.isfinite(x).all()
     assert (x[:length] == (-100 if normalize == "none" else 0)).all()
+
+
+def test_channels_that_cancel_each_other_are_silence():
+    left = np.sin(np.arange(16_000) / 5, dtype=np.float32)
+    with pytest.raises(DamagedSample, match="silence once its channels are mixed to one"):
+        compute(np.stack([left, -left]), 16_000)
 
 
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])

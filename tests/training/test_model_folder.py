@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from stages.core import lookup
 from stages.core.checks import UserError
 from stages.training import model_folder
 
@@ -96,7 +97,7 @@ def test_no_module_but_a_model_is_imported(saved: tuple[Path, torch.Tensor, torc
     edited(folder, {"model.name": name})
     before = set(sys.modules)
     line = refused(folder)
-    assert "custom_cnn, keras_cnn" in line
+    assert f"allowed: {', '.join(lookup.names('models'))}" in line
     assert set(sys.modules) == before
 
 

@@ -16,7 +16,11 @@ from stages.training.callbacks import HISTORY_COLUMNS
 
 HERE = Path(__file__).parent
 # One thread whatever the machine, and no second copy of OpenMP's threads spinning
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(HERE)]), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(map(str, (PROJECT, HERE, HERE.parent))),
+    "OMP_NUM_THREADS": "1",
+}
 
 
 def start(inputs: Path, output: Path) -> subprocess.Popen:
