@@ -18,7 +18,7 @@ def contradictions(content: dict[str, Any]) -> Iterator[str]:
     corpora, datasets = _section(content, "corpora"), _section(content, "datasets")
     for key, corpus in corpora.items():
         yield from _source_mistakes(f"corpora.{key}", corpus)
-        yield from _duplicate_classes(f"corpora.{key}.classes", corpus.get("classes"))
+        yield from _duplicate_names(f"corpora.{key}.classes", corpus.get("classes"), "class")
     if isinstance(content.get("corpora"), dict) and isinstance(content.get("splits"), dict):
         yield from _split_mistakes(_keys(content, "corpora"), _keys(content, "splits"))
     for key, split in _section(content, "splits").items():
@@ -26,6 +26,7 @@ def contradictions(content: dict[str, Any]) -> Iterator[str]:
     for key, dataset in datasets.items():
         yield from _reference(f"datasets.{key}.corpus", dataset.get("corpus"), _keys(content, "corpora"))
         yield from _sound_mistakes(f"datasets.{key}.feature", dataset.get("feature"))
+        yield from _brain_mistakes(f"datasets.{key}.feature", dataset.get("feature"))
     for key, run in _section(content, "runs").items():
         where = f"runs.{key}"
         yield from _reference(f"{where}.dataset", run.get("dataset"), _keys(content, "datasets"))
@@ -136,11 +137,24 @@ def _sound_mistakes(where: str, feature: Any) -> Iterator[str]:
         yield f"{where}.window_ms: allowed: duration_s ({duration}) or less; received: {window}"
 
 
-def _duplicate_classes(where: str, classes: Any) -> Iterator[str]:
-    counts = Counter(map(str, classes)) if isinstance(classes, list) else Counter()
+def _brain_mistakes(where: str, feature: Any) -> Iterator[str]:
+    """Of band power: frequencies that are filtered out, or that the rate cannot hold, before the bands are taken."""
+    feature = feature if isinstance(feature, dict) and feature.get("name") == "eeg_de" else {}
+    low, high, rate = (feature.get(name) for name in ("low_hz", "high_hz", "resample_hz"))
+    if isinstance(low, int | float) and low > 1:
+        yield f"{where}.low_hz: allowed: 1 or less, where the delta band begins; received: {low}"
+    if isinstance(high, int | float) and high < 50:
+        yield f"{where}.high_hz: allowed: 50 or more, where the gamma band ends; received: {high}"
+    if isinstance(rate, int | float) and isinstance(high, int | float) and rate <= 2 * high:
+        yield f"{where}.resample_hz: allowed: more than twice high_hz ({high}), or null; received: {rate}"
+    yield from _duplicate_names(f"{where}.channels", feature.get("channels"), "channel")
+
+
+def _duplicate_names(where: str, names: Any, what: str) -> Iterator[str]:
+    counts = Counter(map(str, names)) if isinstance(names, list) else Counter()
     for name, count in counts.items():
         if count > 1:
-            yield f"{where}: {shorten(name)} stands {count} times; allowed: each class once"
+            yield f"{where}: {shorten(name)} stands {count} times; allowed: each {what} once"
 
 
 def _split_mistakes(corpora: list[str], splits: list[str]) -> Iterator[str]:

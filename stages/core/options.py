@@ -14,10 +14,12 @@ NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveInts = Annotated[list[PositiveInt], Field(min_length=1)]
+Names = Annotated[list[str], Field(min_length=1)]
 
 __all__ = [
     "Fraction",
     "Literal",
+    "Names",
     "NonNegativeFloat",
     "NonNegativeInt",
     "PositiveFloat",

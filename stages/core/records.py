@@ -19,7 +19,9 @@ class Record:
 
     `read_bytes()` gives the sample's bytes as the corpus holds them, `decode(bytes)` the signal and its rate in Hz,
     which stands in the file (None for images): images (height, width[, 3]) uint8, audio (channels, samples) float32,
-    EEG (windows, features) float64. Both must pickle, so that worker processes can decode.
+    EEG features (windows, features) float64, EEG recordings (samples,) of one float64 field a channel, by name, in µV.
+    Where many trials lie in one recording, the bytes are what tells one from all others, and where it lies. Both must
+    pickle, so that worker processes can decode.
     """
 
     sample_id: str

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from stages.core.labels import EMOTIONS
+from stages.core.labels import CLASSES
 from stages.core.options import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 
 # DVC's template keys: a key forms stage names and paths.
@@ -47,7 +47,7 @@ class Corpus(Section):
     reader: str
     source: str
     checksum: str | None
-    classes: Annotated[list[Literal[EMOTIONS]], Field(min_length=2)]
+    classes: Annotated[list[Literal[CLASSES]], Field(min_length=2)]
     synthetic: Synthetic
 
 

@@ -6,8 +6,6 @@
 Without speakers.csv a clip has no group, and no protocol can keep speakers apart.
 """
 
-import csv
-import io
 import posixpath
 from collections.abc import Iterator
 from functools import partial
@@ -16,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from stages.core.checks import UserError, refuse, unknown_name
 from stages.core.labels import EMOTIONS, canonical
 from stages.core.records import Record
-from stages.corpora.archive import members
+from stages.corpora.archive import members, tables
 from stages.corpora.archive.clips import audio_names, refuse_layout
 from stages.corpora.decoding.audio import decode_audio
 
@@ -72,44 +70,17 @@ def _ids(audio: list[str]) -> dict[str, str]:
 
 def _speakers(archive: Path, ids: dict[str, str]) -> dict[str, Speaker] | None:
     """{sample id: who speaks}, or None where there is no table. Raises `UserError` for any row that is not clear."""
-    tables = [name for name in members.names(archive) if PurePosixPath(name).name.lower() == TABLE]
-    if not tables:
+    table = tables.find(archive, TABLE)
+    if table is None:
         return None
-    if len(tables) > 1:
-        refuse("more than one table of speakers", where=str(archive), allowed=f"one {TABLE}", received=tables)
     paths = ids | {sample_id: sample_id for sample_id in ids.values()}  # a row may name either
     found: dict[str, Speaker] = {}
-    for where, row in _rows(archive, tables[0]):
-        sample_id = _named(where, row["file"], paths)
+    for where, row in tables.rows(archive, table, ("file", "speaker"), "file,speaker[,gender]"):
+        sample_id = tables.named(where, row["file"], paths)
         if sample_id in found:
             refuse("a clip with two rows", where=where, allowed="one row a clip", received=sample_id)
         found[sample_id] = _speaker(where, row)
     return found
-
-
-def _rows(archive: Path, table: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """(where it stands, {column: value}) of every row."""
-    where = f"{archive}: {table}"
-    try:
-        text = members.read(archive, table).decode("utf-8-sig")
-        rows = csv.DictReader(io.StringIO(text, newline=""), restval="")
-        columns = [name.strip().lower() for name in rows.fieldnames or ()]
-        if not {"file", "speaker"} <= set(columns):
-            refuse("missing columns", where=where, allowed="file,speaker[,gender]", received=",".join(columns))
-        rows.fieldnames = columns
-        for row in rows:
-            yield f"{where} line {rows.line_num}", {name: row[name].strip() for name in columns}
-    except UnicodeDecodeError as error:
-        refuse("not a table in UTF-8", where=where, allowed="file,speaker[,gender]", received=error.object[:60])
-    except csv.Error as error:
-        refuse("not a table", where=where, allowed="file,speaker[,gender]", received=str(error))
-
-
-def _named(where: str, file: str, paths: dict[str, str]) -> str:
-    path = file.replace("\\", "/").removeprefix("./")  # as Windows writes it
-    if path not in paths:
-        refuse("no such clip", where=where, allowed=f"a path such as {min(paths.values())}", received=file)
-    return paths[path]
 
 
 def _speaker(where: str, row: dict[str, str]) -> Speaker:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.core.labels import EMOTIONS, canonical
+from stages.core.labels import CLASSES, EMOTIONS, WORKLOAD, canonical, canonical_class
 
 SPELLINGS = {
     "angry": "Angry ANGRY anger",
@@ -21,7 +21,7 @@ SPELLINGS = {
 
 
 def test_names_are_distinct():
-    assert len(set(EMOTIONS)) == len(EMOTIONS)
+    assert len(set(CLASSES)) == len(CLASSES) == len(EMOTIONS) + len(WORKLOAD)
 
 
 @pytest.mark.parametrize(("name", "spellings"), SPELLINGS.items())
@@ -42,3 +42,14 @@ def test_any_word_is_one_of_the_names_or_none(word):
 @given(st.sampled_from(EMOTIONS), st.sampled_from(["", " ", "\t", "\n"]))
 def test_names_stand_for_themselves(name, space):
     assert canonical(space + name.upper() + space) == name
+
+
+@pytest.mark.parametrize("word", WORKLOAD)
+def test_workload_is_a_class_and_no_emotion(word):
+    assert canonical(word) is None
+    assert canonical_class(f" {word.title()}") == word
+
+
+@given(st.text() | st.sampled_from(EMOTIONS))
+def test_emotions_are_classes(word):
+    assert canonical_class(word) == canonical(word) or word.strip().lower() in WORKLOAD

@@ -103,12 +103,17 @@ RUN_KEYS = (
     "corpus, dataset, model, loss, optimizer, gradient_clip_norm, schedule, batch_size, max_epochs, early_stopping, "
     "monitor, augmentation, precision, loading"
 )
-EMOTIONS = "'angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral', 'contempt', 'calm' or 'boredom'"
+CLASSES = (
+    "'angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral', 'contempt', 'calm', 'boredom', 'rest' "
+    "or 'arithmetic'"
+)
 SOURCES = "synthetic, an absolute path, https://…, kaggle:<owner>/<slug>"
 
 GROUPED = {**SMALL["splits"]["faces"], "protocol": "group_disjoint"}
 MEL = {"name": "mel", "sample_rate_hz": 16_000, "window_ms": 25.0, "hop_ms": 10.0, "n_mels": 64, "f_min_hz": 0.0}
 MEL |= {"f_max_hz": 8000.0, "duration_s": 3.0, "trim_db": 30.0, "normalize": "mean"}
+EEG = {"name": "eeg_de", "channels": ["Fp1", "Cz"], "low_hz": 0.5, "high_hz": 60.0, "notch_hz": 50.0, "window_s": 2.0}
+EEG |= {"resample_hz": 200.0, "smoothing": "lds", "padding": "zero", "max_windows": 10}
 
 # (changes, the one line): the value that is wrong, where it stands, and what the user reads.
 ONE_LINE = [
@@ -177,7 +182,7 @@ ONE_LINE = [
     ),
     (
         {"corpora.faces.classes": ["angry", "hapy"]},
-        f"corpora.faces.classes.1: allowed: {EMOTIONS}; received: 'hapy'. Did you mean 'happy'?",
+        f"corpora.faces.classes.1: allowed: {CLASSES}; received: 'hapy'. Did you mean 'happy'?",
     ),
     # names
     (
@@ -359,6 +364,27 @@ ONE_LINE = [
         {"datasets.faces.feature": {**MEL, "n_mels": 0}},
         "datasets.faces.feature.n_mels: allowed: more than 0; received: 0",
     ),
+    # frequencies that are gone before the bands of EEG are taken
+    (
+        {"datasets.faces.feature": {**EEG, "low_hz": 2.0}},
+        "datasets.faces.feature.low_hz: allowed: 1 or less, where the delta band begins; received: 2.0",
+    ),
+    (
+        {"datasets.faces.feature": {**EEG, "high_hz": 45}},
+        "datasets.faces.feature.high_hz: allowed: 50 or more, where the gamma band ends; received: 45",
+    ),
+    (
+        {"datasets.faces.feature": {**EEG, "resample_hz": 120}},
+        "datasets.faces.feature.resample_hz: allowed: more than twice high_hz (60.0), or null; received: 120",
+    ),
+    (
+        {"datasets.faces.feature": {**EEG, "channels": ["Cz", "Fp1", "Cz"]}},
+        "datasets.faces.feature.channels: 'Cz' stands 2 times; allowed: each channel once",
+    ),
+    (
+        {"datasets.faces.feature": {**EEG, "channels": []}},
+        "datasets.faces.feature.channels: allowed: 1 or more of them; received: []",
+    ),
     # keys, which form stage names and paths
     (
         {"runs.Faces": SMALL["runs"]["faces_custom_cnn"]},
@@ -400,6 +426,9 @@ def test_one_mistake_gives_one_line(tmp_path, changes, line):
         {"datasets.faces.feature": {**MEL, "hop_ms": 25.0, "duration_s": 0.025, "trim_db": None}},
         {"datasets.faces.feature": {**MEL, "sample_rate_hz": 11_025, "f_max_hz": 5512.5, "hop_ms": 0.1}},
         {"datasets.faces.feature": {**MEL, "window_ms": 25, "hop_ms": 10, "duration_s": 3, "f_max_hz": 8000}},
+        {"datasets.faces.feature": EEG},
+        {"datasets.faces.feature": {**EEG, "resample_hz": None, "notch_hz": None, "low_hz": 1, "high_hz": 50}},
+        {"corpora.faces.classes": ["rest", "arithmetic"]},
     ],
 )
 def test_groups_and_spectrograms_in_order(tmp_path, change):

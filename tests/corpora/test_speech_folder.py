@@ -126,7 +126,7 @@ def test_tables_that_are_refused(tmp_path: Path, table: str | bytes, words: list
 
 def test_two_tables(tmp_path: Path):
     archive = tabled(tmp_path, GOOD, FILES | {"sad/speakers.csv": b""})
-    one_line(lambda: speech_folder.read(archive), "more than one table of speakers", "sad/speakers.csv")
+    one_line(lambda: speech_folder.read(archive), "more than one speakers.csv", "sad/speakers.csv")
 
 
 # What is refused

@@ -1,0 +1,46 @@
+"""A table (.csv) that says what a corpus's files are: found, read and checked, whatever program wrote it."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from stages.core.checks import refuse
+from stages.corpora.archive import members
+
+
+def find(archive: Path, name: str) -> str | None:
+    """The member of that file name, in any folder and letter case, or None. Raises `UserError` for two."""
+    found = [member for member in members.names(archive) if PurePosixPath(member).name.lower() == name]
+    if len(found) > 1:
+        refuse(f"more than one {name}", where=str(archive), allowed=f"one {name}", received=found)
+    return found[0] if found else None
+
+
+def rows(archive: Path, table: str, needed: Iterable[str], allowed: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """(where it stands, {column: value}) of every row; columns in any order, further ones too.
+
+    `allowed`: the columns in words. Raises `UserError` for what is no table in UTF-8 with the `needed` columns.
+    """
+    where = f"{archive}: {table}"
+    try:
+        text = members.read(archive, table).decode("utf-8-sig")
+        found = csv.DictReader(io.StringIO(text, newline=""), restval="")
+        columns = [name.strip().lower() for name in found.fieldnames or ()]
+        if not set(needed) <= set(columns):
+            refuse("missing columns", where=where, allowed=allowed, received=",".join(columns))
+        found.fieldnames = columns
+        for row in found:
+            yield f"{where} line {found.line_num}", {name: row[name].strip() for name in columns}
+    except UnicodeDecodeError as error:
+        refuse("not a table in UTF-8", where=where, allowed=allowed, received=error.object[:60])
+    except csv.Error as error:
+        refuse("not a table", where=where, allowed=allowed, received=str(error))
+
+
+def named(where: str, file: str, paths: Mapping[str, str], what: str = "clip") -> str:
+    """What `paths` holds for the path in a row. Raises `UserError` for an unknown one."""
+    path = file.replace("\\", "/").removeprefix("./")  # as Windows writes it
+    if path not in paths:
+        refuse(f"no such {what}", where=where, allowed=f"a path such as {min(paths.values())}", received=file)
+    return paths[path]
