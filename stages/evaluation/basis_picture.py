@@ -8,6 +8,7 @@ import numpy as np
 from stages.evaluation.canvas import INK, LINES, PALETTE, QUIET, Caption, quiet_axes, save, titled_figure
 
 POINTS = 201
+WIDEST = 5.0  # line, in points
 
 
 def draw_bases(path: Path, caption: Caption, architecture: Any) -> None:
@@ -30,8 +31,9 @@ def _draw(path: Path, caption: Caption, times: np.ndarray, values: np.ndarray) -
     quiet_axes(axes)
     axes.axhline(0, color=QUIET, linewidth=0.8)
     for index, curve in enumerate((values / np.maximum(norms, 1e-6)).T):
+        # Bases may come to be the same: each is drawn thinner than the one it lies on.
         style = {"color": PALETTE[index % 10], "linestyle": LINES[index // 5 % 2]}
-        axes.plot(times, curve, label=f"basis {index + 1}", linewidth=1.6, **style)
+        axes.plot(times, curve, label=f"basis {index + 1}", linewidth=WIDEST * 0.72**index, **style)
     axes.set_xlim(0, 1)
     axes.set_xlabel("time within the clip, 0 = start, 1 = end", color=INK)
     axes.set_ylabel("weight (norm 1)", color=INK)
