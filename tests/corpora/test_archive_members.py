@@ -119,6 +119,33 @@ def test_refuses_damage_in_one_line(archive: Path, tmp_path: Path):
         names(tmp_path / "words.zip")
 
 
+def test_reads_past_an_extra_field(tmp_path: Path):
+    info = zipfile.ZipInfo("a.bin")
+    info.extra = struct.pack("<HH4s", 0x7075, 4, b"more")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
+        opened.writestr(info, b"content")
+    assert read(tmp_path / "a.zip", "a.bin") == b"content"
+
+
+@pytest.mark.parametrize(
+    ("offset", "content"), [(0, b"XX"), (26, b"\xff\xff"), (31, b"changed")], ids=["signature", "length", "content"]
+)
+def test_refuses_a_member_that_its_directory_does_not_describe(offset: int, content: bytes, tmp_path: Path):
+    archive = write(tmp_path / "a.zip", {"a": b"?" * 40, "b": b"!" * 40})
+    edit(archive, offset, content)
+    with pytest.raises(UserError, match="'a': damaged or cut short"):
+        read(archive, "a")
+    assert read(archive, "b") == b"!" * 40
+
+
+def test_refuses_an_encrypted_member(tmp_path: Path):
+    archive = write(tmp_path / "a.zip", {"a": b"secret"})
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        edit(archive, archive.read_bytes().index(header) + flags, b"\x01")
+    with pytest.raises(UserError, match=r"'a': damaged or cut short.*encrypted"):
+        read(archive, "a")
+
+
 def read_stream(archive: Path, name: str) -> bytes:
     with open_member(archive, name) as stream:
         return stream.read()

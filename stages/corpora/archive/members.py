@@ -1,7 +1,9 @@
 """Members of a packed corpus, read in place. Any function here can be called in a worker process."""
 
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -14,6 +16,9 @@ from stages.corpora.archive.damage import BROKEN, place, readable, refuse_damage
 MAX_SAMPLE_BYTES = 64 << 20  # one image or clip
 MAX_TABLE_BYTES = 4 << 30  # one .csv, read as a stream
 
+_LOCAL_HEADER = struct.Struct("<4s22xHH")  # PKZIP's APPNOTE 4.3.7: signature, …, lengths of name and extra field
+_ENCRYPTED = 1
+
 
 def names(archive: Path) -> list[str]:
     """Names of all members, sorted. A name that ends in '/' is a folder that holds nothing. Raises `UserError`."""
@@ -23,8 +28,12 @@ def names(archive: Path) -> list[str]:
 def read(archive: Path, name: str, max_bytes: int = MAX_SAMPLE_BYTES) -> bytes:
     """The bytes of one member. Raises `UserError` if it is missing, damaged, or longer than `max_bytes`."""
     opened = _opened(archive)
-    with readable(archive, name), opened.open(_info(archive, opened, name, max_bytes)) as stream:
-        return _exactly(stream, opened.getinfo(name).file_size)
+    info = _info(archive, opened, name, max_bytes)
+    with readable(archive, name):
+        if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & _ENCRYPTED:
+            return _stored(opened, info)
+        with opened.open(info) as stream:
+            return _exactly(stream, info.file_size)
 
 
 def fingerprint(archive: Path, name: str) -> tuple[int, int]:
@@ -48,6 +57,17 @@ def open_member(archive: Path, name: str, max_bytes: int = MAX_TABLE_BYTES) -> I
             yield stream
         except BROKEN as error:  # and no more: the caller's own ValueError stays one
             refuse_damaged(archive, name, error)
+
+
+def _stored(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """As `ZipFile.open` reads and checks it, without a stream: half of the time a face takes would be spent on that."""
+    header = os.pread(opened.fp.fileno(), _LOCAL_HEADER.size, info.header_offset)
+    signature, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+    start = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+    content = os.pread(opened.fp.fileno(), info.file_size, start)
+    if signature != b"PK\3\4" or len(content) != info.file_size or zlib.crc32(content) != info.CRC:
+        raise zipfile.BadZipFile("its header, size or CRC-32 is not what the archive's directory says")
+    return content
 
 
 def _exactly(stream: IO[bytes], size_bytes: int) -> bytes:
