@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from threading import Event
 from typing import Literal
@@ -11,6 +12,7 @@ from typing import Literal
 import numpy as np
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
+from threadpoolctl import ThreadpoolController
 
 from stages.core.checks import UserError
 from stages.core.records import DamagedSample, Record
@@ -89,11 +91,12 @@ class _Team:
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
     def _calls(self) -> Iterator:
+        work = delayed(_decode_chunk if self._processes else _decode_chunk_alone)
         for chunk in self._chunks:
             if self._stopped.is_set():
                 return
             self.sent.append(chunk)
-            yield delayed(_decode_chunk)(chunk, self._compute)
+            yield work(chunk, self._compute)
 
 
 def require_few(rejected: list[str], total: int, max_fraction: float, where: str) -> None:
@@ -120,6 +123,17 @@ def _decode_chunk(records: list[Record], compute: Compute) -> Decoded:
             reasons[place] = str(damage)
     x = np.stack([feature for feature, _ in features]) if features else None
     return x, [length for _, length in features], reasons
+
+
+def _decode_chunk_alone(records: list[Record], compute: Compute) -> Decoded:
+    """In one of our threads PyTorch starts none of its own: they would wait for each other, three times as long."""
+    with _thread_pools().limit(limits=1, user_api="openmp"):
+        return _decode_chunk(records, compute)
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _assembled(records: list[Record], x: np.ndarray | None, length: list[int], reasons: dict[int, str]) -> Chunk:

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 from stages.core.checks import UserError
 from stages.core.records import DamagedSample, Record
@@ -46,6 +47,17 @@ def test_order_is_kept_and_damage_is_named(count: int, number: int, kind: str):
     assert [steps for chunk in chunks for steps in chunk.length] == [number % 3 for number in kept]
     rejected = [line for chunk in chunks for line in chunk.rejected]
     assert rejected == [f"r{number}: it says so itself" for number in bad]
+
+
+def threads_of_torch(signal: np.ndarray, rate_hz: float | None) -> tuple[np.ndarray, int]:
+    return np.array([torch.get_num_threads()]), 0
+
+
+def test_threads_do_not_start_threads_of_their_own():
+    before = torch.get_num_threads()
+    chunks = list(decode(records(60), threads_of_torch, workers(2, "threads")))
+    assert np.unique(np.concatenate([chunk.x for chunk in chunks])).tolist() == [1]
+    assert torch.get_num_threads() == before
 
 
 def test_nothing_to_decode():

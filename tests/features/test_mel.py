@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed
+from scipy.signal import resample_poly
 
 from stages.core.records import DamagedSample
 from stages.features import mel
@@ -137,10 +138,10 @@ def test_a_tone_of_any_rate_lands_in_its_band(rate_hz: int):
     np.testing.assert_allclose(found[inner, loudest], expected[inner, loudest], atol=0.2)
 
 
-@pytest.mark.parametrize("rate_hz", [24_414, 44_100, 48_000])
-def test_resampling_is_close_to_soxr(rate_hz: int):
+@pytest.mark.parametrize("rate_hz", [24_414, 44_100, 48_000, 383_999])
+def test_resampling_is_close_to_a_polyphase_filter(rate_hz: int):
     clip = voice(rate_hz=rate_hz)
-    theirs = true_frames(librosa.resample(clip, orig_sr=rate_hz, target_sr=16_000))  # by soxr
+    theirs = true_frames(resample_poly(clip, 16_000, rate_hz).astype(np.float32))
     below = slice(0, 54)  # up to 6 kHz: above, each filter rolls off as it likes
     found = true_frames(clip, rate_hz)
     assert np.abs(found[: len(theirs), below] - theirs[: len(found), below]).mean() < 0.05
@@ -149,12 +150,6 @@ def test_resampling_is_close_to_soxr(rate_hz: int):
 def test_what_the_new_rate_cannot_hold_does_not_fold_back():
     heard, beyond = true_frames(tone(48_000), 48_000), true_frames(tone(48_000, 11_000), 48_000)
     assert beyond[10:90].max() < heard.max() - 50
-
-
-@pytest.mark.parametrize("rate_hz", [22_051, 24_414, 44_101, 383_999])
-def test_an_odd_rate_takes_no_gigabytes(rate_hz: int):
-    """The kernel of 383,999 : 16,000 term by term would have 6 billion values."""
-    assert mel._resampler(rate_hz, 16_000).kernel.numel() < 5_000_000
 
 
 def test_stereo_is_the_mean_of_its_channels():
@@ -276,7 +271,6 @@ def test_threads_give_the_same_bytes():
     clips = [(voice(0.6, rate_hz, seed=n), rate_hz) for n, rate_hz in enumerate([16_000, 22_050, 44_100, 48_000] * 4)]
     alone = [compute(clip, rate_hz, trim_db=30.0)[0].tobytes() for clip, rate_hz in clips]
     mel._filterbank.cache_clear()
-    mel._resampler.cache_clear()
     together = Parallel(4, prefer="threads")(delayed(compute)(clip, rate_hz, trim_db=30.0) for clip, rate_hz in clips)
     assert [x.tobytes() for x, _ in together] == alone
 
