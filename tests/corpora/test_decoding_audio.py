@@ -24,6 +24,8 @@ LOSSLESS = {
     ("WAV", "FLOAT"): 1e-7,
     ("WAV", "DOUBLE"): 1e-7,
     ("WAVEX", "PCM_16"): 1 / 32_768,
+    ("RF64", "PCM_16"): 1 / 32_768,
+    ("RF64", "FLOAT"): 1e-7,
     ("FLAC", "PCM_16"): 1 / 32_768,
     ("FLAC", "PCM_24"): 1e-6,
 }
@@ -98,6 +100,15 @@ def retold(wav: bytes, size_bytes: int) -> bytes:
     return wav[:at] + struct.pack("<I", size_bytes) + wav[at + 4 :]
 
 
+def rf64(size_bytes: int | None = None) -> bytes:
+    """A whole RF64, but for the number of bytes told for its samples, of which there are 1,600."""
+    data = bytearray(encoded(tone(), form="RF64"))
+    if size_bytes is not None:
+        at = data.index(b"ds64") + 16
+        data[at : at + 8] = struct.pack("<Q", size_bytes)
+    return bytes(data)
+
+
 def header(rate_hz: int = 16_000, channels: int = 1, data_bytes: int = 800) -> bytes:
     """A 16 bit WAV whose header may say anything."""
     form = struct.pack("<HHIIHH", 1, channels, rate_hz, rate_hz * channels * 2 % 2**32, channels * 2 % 65_536, 16)
@@ -139,6 +150,10 @@ DAMAGED = {
     "half a WAV": (WAV[: len(WAV) // 2], "cut short: 192000 bytes of samples told by its header, 95978 found"),
     "WAV without its last byte": (WAV[:-1], "cut short: 192000 bytes of samples told by its header, 191999 found"),
     "WAV told longer": (retold(WAV, 0x7FFFEFFF), "cut short"),
+    "half an RF64": (rf64()[:-800], "cut short: 1600 bytes of samples told by its header, 800 found"),
+    "RF64 of 5 GB": (rf64(5 << 30), "cut short: 5368709120 bytes of samples told by its header, 1600 found"),
+    "RF64 of 3 GB": (rf64(3 << 30), "cut short: 3221225472 bytes of samples told by its header, 1600 found"),
+    "RF64's first bytes": (rf64()[:40], "not whole WAV audio"),
     "half a FLAC": (FLAC[: len(FLAC) // 2], r"not whole FLAC audio \(flac decoder lost sync\)"),
     "FLAC without its end": (FLAC[:-3], "not whole FLAC audio"),
     "half an MP3": (MP3[: len(MP3) // 2], "cut short: 96000 samples told by its header, [0-9]+ found"),
@@ -234,7 +249,15 @@ def test_hostile_headers_take_no_memory():
 
 def test_broken_bytes_are_never_more_than_a_damaged_sample():
     rng = np.random.default_rng(1)
-    formats = [("WAV", None), ("WAV", "GSM610"), ("FLAC", None), ("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS")]
+    formats = [
+        ("WAV", None),
+        ("WAV", "GSM610"),
+        ("RF64", None),
+        ("FLAC", None),
+        ("MP3", None),
+        ("OGG", "VORBIS"),
+        ("OGG", "OPUS"),
+    ]
     whole = [encoded(tone(0.05, 8_000), 8_000, form, subtype) for form, subtype in formats]
     outcomes, reasons = Counter(), set()
     for number in range(900):

@@ -19,7 +19,7 @@ MAX_VALUES = 1 << 27  # samples of all channels together: half a GiB of float32
 MIN_PEAK_DBFS = -80  # half a step of 13 bits: below it nothing was said
 MAX_PEAK = 1e5  # float files may exceed full scale (1), even hold 16-bit values, but no clip squares to infinity
 
-_MAGIC = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
+_MAGIC = {b"RIFF": "WAV", b"RF64": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
 _GIT_LFS = b"version https://git-lfs"
 _LENGTH_UNTOLD = (1 << 63) - 1  # libsndfile's SF_COUNT_MAX
 _PIPED_BYTES = 0x7FFFF000  # what writes to a pipe knows no size and puts one from here on; no clip is that long
@@ -91,14 +91,16 @@ def _reason(error: soundfile.LibsndfileError) -> str:
 
 def _refuse_cut_wav(data: bytes) -> None:
     """libsndfile reads as much as there is and says nothing."""
-    position = 12
+    position, long_bytes = 12, None
     while position + 8 <= len(data):
         name, size_bytes = struct.unpack_from("<4sI", data, position)
         position += 8
+        if name == b"ds64" and position + 16 <= len(data):  # of RF64: sizes of the file and its samples, in 64 bits
+            long_bytes = struct.unpack_from("<Q", data, position + 8)[0]
         if name == b"data":
-            found = len(data) - position
-            if found < size_bytes < _PIPED_BYTES:
-                raise DamagedSample(f"cut short: {size_bytes} bytes of samples told by its header, {found} found")
+            found, told = len(data) - position, size_bytes if long_bytes is None else long_bytes
+            if found < told and (long_bytes is not None or told < _PIPED_BYTES):
+                raise DamagedSample(f"cut short: {told} bytes of samples told by its header, {found} found")
             return
         position += size_bytes + size_bytes % 2  # chunks are padded to even lengths
 
