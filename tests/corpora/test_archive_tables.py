@@ -16,9 +16,14 @@ def test_columns_in_any_order_and_case_and_further_ones(tmp_path: Path):
 
 
 def test_none_and_two(tmp_path: Path):
-    archive = make_zip(tmp_path / "a.zip", {"t.csv": b"", "x/t.csv": b"", "y.csv.txt": b""})
+    archive = make_zip(tmp_path / "a.zip", {"t.csv": b"", "x/t.csv": b"a", "y.csv.txt": b""})
     assert tables.find(archive, "y.csv") is None
     one_line(lambda: tables.find(archive, "t.csv"), "more than one t.csv", "allowed: one t.csv", "x/t.csv")
+
+
+def test_of_exact_copies_the_least_wrapped_and_none_that_is_hidden(tmp_path: Path):
+    files = {"a/b/t.csv": b"x", "y/T.csv": b"x", "z/t.csv": b"x", "__MACOSX/t.csv": b"y", ".git/t.csv": b"z"}
+    assert tables.find(make_zip(tmp_path / "a.zip", files), "t.csv") == "y/T.csv"
 
 
 @pytest.mark.parametrize("file", ["a/1", "./a/1", "a\\1"])

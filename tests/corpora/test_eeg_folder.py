@@ -221,7 +221,7 @@ def test_beyond_a_recording_that_has_to_be_opened(tmp_path: Path, form):
     [
         (FILES, ["without trials.csv", "recordings (.edf, .bdf, .cnt, .fif, .set) and a trials.csv with file,subject"]),
         ({"trials.csv": HEADER.encode()}, ["without a recording"]),
-        (FILES | {"trials.csv": b"", "a/trials.csv": b""}, ["more than one trials.csv"]),
+        (FILES | {"trials.csv": b"", "a/trials.csv": b"x"}, ["more than one trials.csv"]),
         (FILES | {"trials.csv": b"file,label\n"}, ["missing columns", "onset_s,duration_s; received: 'file,label'"]),
         (FILES | {"trials.csv": HEADER.encode("utf-16")}, ["not a table in UTF-8"]),
     ],

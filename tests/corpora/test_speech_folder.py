@@ -10,6 +10,7 @@ from speech_forms import CLIP, corpus, encoded, seen, tone
 
 from stages.corpora import speech_folder
 
+OTHER = encoded(tone(0.06))
 FILES = {"angry/1.wav": CLIP, "angry/2.wav": CLIP, "sad/1.wav": CLIP}
 
 
@@ -46,10 +47,13 @@ def test_outer_folders_do_not_change_ids(tmp_path: Path, outer: str):
     ]
 
 
-def test_parts_stay_in_the_ids(tmp_path: Path):
-    """The same name in two parts is two clips."""
-    names = ["train/angry/1.wav", "test/angry/1.wav", "train/sad/1.wav"]
-    assert [found[0] for found in seen(speech_folder, corpus(tmp_path, names))] == sorted(names)
+@pytest.mark.parametrize("folders", [("train", "test"), ("anna", "bert"), ("a/b", "a/c")])
+def test_folders_beside_each_other_stay_in_the_ids(tmp_path: Path, folders: tuple[str, str]):
+    """There, the same name is two clips."""
+    one, other = folders
+    files = {f"{one}/angry/1.wav": CLIP, f"{other}/angry/1.wav": OTHER, f"{one}/sad/1.wav": CLIP}
+    found = seen(speech_folder, make_zip(tmp_path / "raw.zip", files))
+    assert [sample_id for sample_id, *_ in found] == sorted(name.removeprefix("a/") for name in files)
 
 
 def test_order_of_members_and_hidden_files_do_not_count(tmp_path: Path):
@@ -59,6 +63,51 @@ def test_order_of_members_and_hidden_files_do_not_count(tmp_path: Path):
         members = list((FILES | junk).items())
         random.Random(seed).shuffle(members)
         assert seen(speech_folder, make_zip(tmp_path / f"{seed}.zip", dict(members))) == plain
+
+
+# The same clips twice
+
+
+COPIES = ["corpus/", "zz copy/deeper/", "CORPUS/"]
+
+
+@pytest.mark.parametrize("outer", ["", "data/"])
+@pytest.mark.parametrize("copy", COPIES)
+def test_doubled_copies_are_read_once(tmp_path: Path, copy: str, outer: str):
+    files = FILES | {"sad/2.wav": OTHER}
+    plain = seen(speech_folder, make_zip(tmp_path / "plain.zip", files))
+    doubled = {f"{outer}{where}{name}": content for where in ("", copy) for name, content in files.items()}
+    for seed in range(5):
+        members = list(doubled.items())
+        random.Random(seed).shuffle(members)
+        assert seen(speech_folder, make_zip(tmp_path / f"{seed}.zip", dict(members))) == plain
+
+
+def test_some_doubled_and_in_another_spelling(tmp_path: Path):
+    files = FILES | {"Copy/Anger/1.WAV": CLIP, "Copy/fear/9.wav": OTHER, "__MACOSX/angry/2.wav": OTHER}
+    found = list(speech_folder.read(make_zip(tmp_path / "raw.zip", files)))
+    assert [record.sample_id for record in found] == ["Copy/fear/9.wav", *FILES]
+    assert [record.read_bytes() for record in found] == [OTHER, CLIP, CLIP, CLIP]
+
+
+def test_copies_beside_each_other(tmp_path: Path):
+    files = {f"{folder}/{name}": content for folder in ("corpus", "corpus - Copy") for name, content in FILES.items()}
+    assert [found[0] for found in seen(speech_folder, make_zip(tmp_path / "raw.zip", files))] == list(FILES)
+
+
+def test_the_same_sound_under_two_names_or_emotions_is_two_clips(tmp_path: Path):
+    """Which of them is right nobody knows; `split` names them."""
+    found = seen(speech_folder, corpus(tmp_path, ["angry/1.wav", "angry/2.wav", "sad/1.wav"]))
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["corpus/angry/1.wav", "a/b/angry/1.wav", "angry/1.mp3", "a/Anger/1.FLAC", "anger/1.wav"]
+)
+def test_clips_that_may_be_one_recording_are_refused(tmp_path: Path, name: str):
+    archive = make_zip(tmp_path / "raw.zip", FILES | {name: OTHER})
+    words = ["two clips of one name that differ", "exact copies, other names, or folders beside each other"]
+    one_line(lambda: speech_folder.read(archive), f"{archive}: ", *words, "angry/1.wav", name)
 
 
 # speakers.csv
@@ -110,7 +159,10 @@ def test_rows_name_ids_or_whole_paths_wherever_the_table_lies(tmp_path: Path, na
         (GOOD.replace(",", ";"), ["missing columns", "file;speaker;gender"]),
         ("", ["missing columns"]),
         (GOOD + "fear/1.wav,bert,male\n", ["line 5", "no such clip", "angry/1.wav", "'fear/1.wav'"]),
-        (GOOD + "angry/1.wav,bert,male\n", ["line 5", "a clip with two rows", "angry/1.wav"]),
+        (
+            GOOD + "angry/1.wav,bert,male\n",
+            ["line 5", "rows that differ for one clip", "one speaker a clip", "angry/1.wav"],
+        ),
         (GOOD.replace("sad/1.wav,anna,female\n", ""), ["a clip without a row", "one row a clip", "'sad/1.wav'"]),
         (GOOD.replace("bert", " "), ["line 3", "no speaker"]),
         (GOOD.replace(",male", ",mail"), ["line 3", "unknown gender", "female, male, or nothing", "'mail'"]),
@@ -127,6 +179,25 @@ def test_tables_that_are_refused(tmp_path: Path, table: str | bytes, words: list
 def test_two_tables(tmp_path: Path):
     archive = tabled(tmp_path, GOOD, FILES | {"sad/speakers.csv": b""})
     one_line(lambda: speech_folder.read(archive), "more than one speakers.csv", "sad/speakers.csv")
+
+
+@pytest.mark.parametrize("rows", [GOOD, GOOD.replace("angry/1", "corpus/angry/1"), GOOD + GOOD.partition("\n")[2]])
+def test_a_table_may_be_doubled_too_and_name_copies(tmp_path: Path, rows: str):
+    files = FILES | {f"corpus/{name}": content for name, content in FILES.items()}
+    archive = tabled(tmp_path, rows, files | {"corpus/speakers.csv": rows.encode()})
+    assert [(sample_id, group) for sample_id, _, group, _ in seen(speech_folder, archive)] == [
+        ("angry/1.wav", "anna"),
+        ("angry/2.wav", "bert"),
+        ("sad/1.wav", "anna"),
+    ]
+
+
+def test_one_recording_of_two_speakers(tmp_path: Path):
+    """Exact copies whose rows differ: to choose one would be to guess whose voice it is."""
+    files = {"anna/angry/1.wav": CLIP, "bert/angry/1.wav": CLIP, "bert/sad/1.wav": CLIP}
+    archive = tabled(tmp_path, "file,speaker\n" + "".join(f"{name},{name[:4]}\n" for name in files), files)
+    words = ["line 3", "rows that differ for one clip, or for exact copies of it", "'bert/angry/1.wav'"]
+    one_line(lambda: speech_folder.read(archive), f"{archive}: speakers.csv", *words)
 
 
 # What is refused

@@ -7,14 +7,19 @@ from pathlib import Path, PurePosixPath
 
 from stages.core.checks import refuse
 from stages.corpora.archive import members
+from stages.corpora.archive.clips import is_hidden
 
 
 def find(archive: Path, name: str) -> str | None:
-    """The member of that file name, in any folder and letter case, or None. Raises `UserError` for two."""
+    """The member of that file name, in any folder and letter case, or None. Raises `UserError` for two that differ.
+
+    Of exact copies, the one in the fewest folders.
+    """
     found = [member for member in members.names(archive) if PurePosixPath(member).name.lower() == name]
-    if len(found) > 1:
-        refuse(f"more than one {name}", where=str(archive), allowed=f"one {name}", received=found)
-    return found[0] if found else None
+    found = [member for member in found if not is_hidden(member)]
+    if len({members.fingerprint(archive, member) for member in found}) > 1:
+        refuse(f"more than one {name}", where=str(archive), allowed=f"one {name}, or copies", received=found)
+    return min(found, key=lambda member: (member.count("/"), member)) if found else None
 
 
 def rows(archive: Path, table: str, needed: Iterable[str], allowed: str) -> Iterator[tuple[str, dict[str, str]]]:
