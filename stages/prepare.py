@@ -36,7 +36,7 @@ def main() -> None:
         count, rejected = append_all(writer, room_for(shown, total, args.output.parent), corpus.classes)
         require_few(rejected, count + len(rejected), params.prepare.max_rejected_fraction, str(args.archive))
         if dataset.normalize_groups != "none":
-            normalize_groups(writer, list(feature.LAYOUT), dataset.normalize_groups)
+            normalize_groups(writer, list(feature.LAYOUT), dataset.normalize_groups, f"datasets.{args.key}")
         writer.describe(describe(dataset, corpus, settings, feature, rejected))
     if rejected:
         warn(f"{args.archive}: {len(rejected)} damaged samples left out: {'; '.join(rejected[:3])}")

@@ -5,7 +5,8 @@ import difflib
 import os
 import reprlib
 import sys
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn
 
 # Plain repr would spell out a few nested YAML aliases as gigabytes.
@@ -28,6 +29,14 @@ def unknown_name(where: str, name: object, known: Iterable[str], what: str = "un
     """The line for a name that stands for nothing, with the closest one that does."""
     hint = did_you_mean(str(name), known)
     return f"{where}: {what};{hint} allowed: {', '.join(known)}; received: {shorten(name)}"
+
+
+def duplicate_names(where: str, names: object, what: str) -> Iterator[str]:
+    """A line for each name that a list holds more than once."""
+    counts = Counter(map(str, names)) if isinstance(names, list) else Counter()
+    for name, count in counts.items():
+        if count > 1:
+            yield f"{where}: {shorten(name)} stands {count} times; allowed: each {what} once"
 
 
 def shorten(value: object, limit: int = 120) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stages.core.checks import did_you_mean, shorten, unknown_name
+from stages.core.checks import did_you_mean, duplicate_names, shorten, unknown_name
+from stages.core.feature_checks import feature_mistakes
 
 SOURCES = "synthetic, an absolute path, https://…, kaggle:<owner>/<slug>"
 CHECKSUM = re.compile(r"(sha256:)?[0-9a-f]{64}|md5:[0-9a-f]{32}", re.IGNORECASE)
@@ -15,19 +16,18 @@ TAR_SUFFIXES = ("tar", "tgz", "gz", "tbz2", "bz2", "txz", "xz")
 
 def contradictions(content: dict[str, Any]) -> Iterator[str]:
     """One line per contradiction; tolerant of whatever else is wrong, so that all mistakes are told at once."""
-    corpora, datasets = _section(content, "corpora"), _section(content, "datasets")
+    corpora, datasets = section(content, "corpora"), section(content, "datasets")
     for key, corpus in corpora.items():
         yield from _source_mistakes(f"corpora.{key}", corpus)
-        yield from _duplicate_names(f"corpora.{key}.classes", corpus.get("classes"), "class")
+        yield from duplicate_names(f"corpora.{key}.classes", corpus.get("classes"), "class")
     if isinstance(content.get("corpora"), dict) and isinstance(content.get("splits"), dict):
         yield from _split_mistakes(_keys(content, "corpora"), _keys(content, "splits"))
-    for key, split in _section(content, "splits").items():
+    for key, split in section(content, "splits").items():
         yield from _fold_mistakes(f"splits.{key}", split)
     for key, dataset in datasets.items():
         yield from _reference(f"datasets.{key}.corpus", dataset.get("corpus"), _keys(content, "corpora"))
-        yield from _sound_mistakes(f"datasets.{key}.feature", dataset.get("feature"))
-        yield from _brain_mistakes(f"datasets.{key}.feature", dataset.get("feature"))
-    for key, run in _section(content, "runs").items():
+        yield from feature_mistakes(f"datasets.{key}.feature", dataset.get("feature"))
+    for key, run in section(content, "runs").items():
         where = f"runs.{key}"
         yield from _reference(f"{where}.dataset", run.get("dataset"), _keys(content, "datasets"))
         yield from _corpus_mistakes(where, run, datasets, _keys(content, "corpora"))
@@ -57,7 +57,8 @@ def _keys(content: dict[str, Any], name: str) -> list[str]:
     return [str(key) for key in found] if isinstance(found, dict) else []
 
 
-def _section(content: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
+def section(content: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    """The well-formed items of a section; malformed ones are the schema's to report."""
     found = content.get(name)
     return {str(key): item for key, item in found.items() if isinstance(item, dict)} if isinstance(found, dict) else {}
 
@@ -116,45 +117,6 @@ def _group_mistakes(where: str, split: dict[str, Any]) -> Iterator[str]:
     for group, count in Counter(group for group in groups if isinstance(group, str)).items():
         if count > 1:
             yield f"{where}.test_groups: {shorten(group)} stands {count} times; allowed: each group once"
-
-
-def _sound_mistakes(where: str, feature: Any) -> Iterator[str]:
-    """Of spectrograms: bands above what the rate holds, windows that leave gaps or outlast the clip."""
-    names = ("sample_rate_hz", "window_ms", "hop_ms", "f_min_hz", "f_max_hz", "duration_s")
-    values = [feature.get(name) for name in names] if isinstance(feature, dict) else []
-    if not values or not all(isinstance(value, int | float) and value >= 0 for value in values):
-        return
-    rate, window, hop, lowest, highest, duration = values
-    if 2 * highest > rate:
-        yield f"{where}.f_max_hz: allowed: half of sample_rate_hz ({rate}) or less; received: {highest}"
-    if lowest >= highest:
-        yield f"{where}.f_min_hz: allowed: less than f_max_hz ({highest}); received: {lowest}"
-    if rate and hop <= 500 / rate:  # rounds to 0
-        yield f"{where}.hop_ms: allowed: one sample or more, of {rate} a second; received: {hop}"
-    if hop > window:
-        yield f"{where}.hop_ms: allowed: window_ms ({window}) or less; received: {hop}"
-    if window > 1000 * duration:
-        yield f"{where}.window_ms: allowed: duration_s ({duration}) or less; received: {window}"
-
-
-def _brain_mistakes(where: str, feature: Any) -> Iterator[str]:
-    """Of band power: frequencies that are filtered out, or that the rate cannot hold, before the bands are taken."""
-    feature = feature if isinstance(feature, dict) and feature.get("name") == "eeg_de" else {}
-    low, high, rate = (feature.get(name) for name in ("low_hz", "high_hz", "resample_hz"))
-    if isinstance(low, int | float) and low > 1:
-        yield f"{where}.low_hz: allowed: 1 or less, where the delta band begins; received: {low}"
-    if isinstance(high, int | float) and high < 50:
-        yield f"{where}.high_hz: allowed: 50 or more, where the gamma band ends; received: {high}"
-    if isinstance(rate, int | float) and isinstance(high, int | float) and rate <= 2 * high:
-        yield f"{where}.resample_hz: allowed: more than twice high_hz ({high}), or null; received: {rate}"
-    yield from _duplicate_names(f"{where}.channels", feature.get("channels"), "channel")
-
-
-def _duplicate_names(where: str, names: Any, what: str) -> Iterator[str]:
-    counts = Counter(map(str, names)) if isinstance(names, list) else Counter()
-    for name, count in counts.items():
-        if count > 1:
-            yield f"{where}: {shorten(name)} stands {count} times; allowed: each {what} once"
 
 
 def _split_mistakes(corpora: list[str], splits: list[str]) -> Iterator[str]:

@@ -6,11 +6,13 @@ off its source, unimported: the keyword-only parameters of its entry function, t
 
 import ast
 import importlib
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from stages.core import labels
 from stages.core import options as option_types
 from stages.core.checks import UserError, unknown_name
 
@@ -39,11 +41,16 @@ def names(room: str) -> tuple[str, ...]:
 
 
 @cache
-def constant(room: str, name: str, constant_name: str) -> Any:
-    """A literal that the file assigns by that name, read without importing it."""
+def constants(room: str, name: str) -> dict[str, Any]:
+    """{NAME: value} of what the file assigns, literals and constants of `core.labels`, read without importing it."""
     tree = ast.parse((STAGES / room.replace(".", "/") / f"{name}.py").read_text(encoding="utf-8"))
     assigned = (node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name))
-    return next(ast.literal_eval(node.value) for node in assigned if node.targets[0].id == constant_name)
+    found = {}
+    for node in assigned:
+        with suppress(ValueError):  # an expression
+            shared = node.value.id if isinstance(node.value, ast.Name) else ""
+            found[node.targets[0].id] = getattr(labels, shared) if shared else ast.literal_eval(node.value)
+    return found
 
 
 def can_synthesise(reader: str) -> bool:

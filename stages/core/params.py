@@ -12,7 +12,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from stages.core import lookup
 from stages.core.checks import UserError, exit_with_one_line, printable, shorten, unknown_name
-from stages.core.cross_checks import contradictions
+from stages.core.cross_checks import contradictions, section
+from stages.core.misfits import misfits
 from stages.core.schema import Params, Section
 from stages.core.schema_checks import schema_mistakes
 
@@ -30,10 +31,10 @@ NAMES = (("corpora", "reader", "corpora"), ("splits", "protocol", "datasets.prot
 def load(path: Path) -> Params:
     """The checked params. Raises `UserError` with one line per mistake."""
     content = _parse(path)
-    found = (schema_mistakes(Params, content), _choice_mistakes(content), _drawing_mistakes(content))
-    mistakes = [*chain(*found, _layout_mistakes(content)), *contradictions(content)]
+    found = (schema_mistakes(Params, content), _choice_mistakes(content), misfits(content), contradictions(content))
+    mistakes = list(dict.fromkeys(chain(*found)))
     if mistakes:
-        raise UserError("\n".join(f"{path}: {printable(mistake)}" for mistake in dict.fromkeys(mistakes)))
+        raise UserError("\n".join(f"{path}: {printable(mistake)}" for mistake in mistakes))
     return Params.model_validate(content)
 
 
@@ -54,53 +55,15 @@ def _parse(path: Path) -> dict[str, Any]:
     return content
 
 
-def items(content: dict[str, Any], section: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The well-formed items of a dict section; malformed ones are the schema's to report."""
-    found = content.get(section)
-    for key, item in found.items() if isinstance(found, dict) else ():
-        if isinstance(item, dict):
-            yield key, item
-
-
 def _choice_mistakes(content: dict[str, Any]) -> Iterator[str]:
-    for section, field, room in NAMES:
-        for key, item in items(content, section):
+    for name, field, room in NAMES:
+        for key, item in section(content, name).items():
             if isinstance(item.get(field), str):
-                yield from _unknown_name(f"{section}.{key}.{field}", room, item[field])
-    for section, field, room in CHOICES:
-        for key, item in items(content, section):
+                yield from _unknown_name(f"{name}.{key}.{field}", room, item[field])
+    for name, field, room in CHOICES:
+        for key, item in section(content, name).items():
             if isinstance(item.get(field), dict):
-                yield from _option_mistakes((section, str(key), field), room, dict(item[field]))
-
-
-def _drawing_mistakes(content: dict[str, Any]) -> Iterator[str]:
-    """A corpus can be drawn only where its reader draws."""
-    known = lookup.names("corpora")
-    for key, corpus in items(content, "corpora"):
-        reader = corpus.get("reader")
-        if corpus.get("source") == "synthetic" and reader in known and not lookup.can_synthesise(reader):
-            drawing = ", ".join(name for name in known if lookup.can_synthesise(name))
-            yield f"corpora.{key}.source: 'synthetic' is for the readers {drawing}; received: reader {shorten(reader)}"
-
-
-def _layout_mistakes(content: dict[str, Any]) -> Iterator[str]:
-    """An augmentation is for features of one layout."""
-    features = {str(key): _name(dataset, "feature") for key, dataset in items(content, "datasets")}
-    for key, run in items(content, "runs"):
-        feature, augmentation = features.get(str(run.get("dataset"))), _name(run, "augmentation")
-        if feature in lookup.names("features") and augmentation in lookup.names("datasets.augmentation"):
-            expected = lookup.constant("features", feature, "LAYOUT")
-            received = lookup.constant("datasets.augmentation", augmentation, "LAYOUT")
-            if expected != received:
-                yield (
-                    f"runs.{key}.augmentation.name: allowed: one for the feature {feature!r}, ({', '.join(expected)}); "
-                    f"received: {augmentation!r}, for ({', '.join(received)})"
-                )
-
-
-def _name(item: dict[str, Any], field: str) -> str:
-    choice = item.get(field)
-    return str(choice.get("name")) if isinstance(choice, dict) else ""
+                yield from _option_mistakes((name, key, field), room, dict(item[field]))
 
 
 def _unknown_name(where: str, room: str, name: Any) -> Iterator[str]:

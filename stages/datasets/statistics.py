@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from stages.core.checks import UserError
+from stages.core.checks import refuse
 from stages.datasets.store import Store, Writer
 
 # Axes that keep their own mean; all others are averaged over.
@@ -46,14 +46,17 @@ def mean_and_sd(store: Store, indices: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return moments.mean_and_sd()
 
 
-def normalize_groups(writer: Writer, layout: list[str], kind: str) -> None:
+def normalize_groups(writer: Writer, layout: list[str], kind: str, where: str) -> None:
     """Bring every group (speaker, subject) to mean 0, with `kind` 'mean_sd' to sd 1 too, over all its samples.
 
     No label is looked at; but a group's samples are needed together, and a group heard in one emotion alone loses it.
+    Raises `UserError`, naming the dataset's key `where`, if the group of a sample is not known.
     """
     found: dict[str, Moments] = defaultdict(lambda: Moments(layout))
     for _, x, length, group in writer.blocks(SAMPLES_AT_ONCE):
-        _require_floats(x, group)
+        if (group == "").any():
+            what = "the group (speaker, subject) of some samples is not known"
+            refuse(what, where=f"{where}.normalize_groups", allowed="none", received=kind)
         for name in np.unique(group):
             found[name].add(x[group == name].astype(np.float64), length[group == name])
     told = {name: moments.mean_and_sd() for name, moments in found.items()}
@@ -62,13 +65,6 @@ def normalize_groups(writer: Writer, layout: list[str], kind: str) -> None:
             mean, sd = told[name]
             x[group == name] = (x[group == name] - mean) / (sd if kind == "mean_sd" else 1.0)
         writer.replace(start, x)
-
-
-def _require_floats(x: np.ndarray, group: np.ndarray) -> None:
-    if (group == "").any():
-        raise UserError("datasets: normalize_groups: the group (speaker, subject) of some samples is not known")
-    if not np.issubdtype(x.dtype, np.floating):
-        raise UserError("datasets: normalize_groups: allowed: features kept as float; received: images")
 
 
 def _true_steps(x: np.ndarray, length: np.ndarray, layout: list[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ from stages.core.options import PositiveInt
 from stages.core.records import DamagedSample
 
 LAYOUT = ("time", "feature")
+SIZES = {"time": "max_windows"}  # which setting tells how long an axis is
 DTYPE = "float32"
 SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0

@@ -15,6 +15,7 @@ from stages.core.options import Names, PositiveFloat, PositiveInt
 from stages.core.records import DamagedSample
 
 LAYOUT = ("time", "feature")
+SIZES = {"time": "max_windows", "electrode": "channels"}  # which setting tells how long an axis is
 DTYPE = "float32"
 SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0

@@ -8,6 +8,7 @@ import numpy as np
 from stages.core.options import PositiveInt
 
 LAYOUT = ("channel", "height", "width")
+SIZES = {"height": "size_px", "width": "size_px"}  # which setting tells how long an axis is
 DTYPE = "uint8"
 SCALE_FACTOR = 1 / 255
 ADD_OFFSET = 0.0

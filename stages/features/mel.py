@@ -16,6 +16,7 @@ from stages.core.options import NonNegativeFloat, PositiveFloat, PositiveInt
 from stages.core.records import DamagedSample
 
 LAYOUT = ("time", "mel")
+SIZES = {"time": "duration_s", "mel": "n_mels"}  # which setting tells how long an axis is
 DTYPE = "float32"
 SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from stages.core.options import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, PositiveInts
 
+LAYOUT = ("time", "mel")
+
 
 def build(
     input_shape: tuple[int, int],

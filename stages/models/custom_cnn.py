@@ -10,6 +10,8 @@ from torch import nn
 
 from stages.core.options import Fraction, PositiveInt, PositiveInts
 
+LAYOUT = ("channel", "height", "width")
+HALVINGS = {"height": "widths", "width": "widths"}  # an axis is halved for each entry
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU}
 
 

@@ -9,6 +9,9 @@ from torch import nn
 
 from stages.core.options import Fraction, PositiveInt, PositiveInts
 
+LAYOUT = ("time", "feature")
+HALVINGS = {"electrode": "widths"}  # an axis is halved for each entry
+
 
 def build(
     input_shape: tuple[int, int],

@@ -7,6 +7,8 @@ from torch import nn
 
 from stages.core.options import Fraction, PositiveInts
 
+LAYOUT = ("time", "feature")
+
 
 def build(
     input_shape: tuple[int, int],

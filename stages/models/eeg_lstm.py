@@ -5,6 +5,8 @@ from torch import nn
 
 from stages.core.options import Fraction, PositiveInt
 
+LAYOUT = ("time", "feature")
+
 
 def build(
     input_shape: tuple[int, int],

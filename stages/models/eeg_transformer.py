@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 from stages.core.options import Fraction, PositiveInt
 
+LAYOUT = ("time", "feature")
+
 
 def build(
     input_shape: tuple[int, int],

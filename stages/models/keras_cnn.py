@@ -5,6 +5,9 @@ from torch import nn
 
 from stages.core.options import Fraction
 
+LAYOUT = ("channel", "height", "width")
+HALVINGS = {"height": 3, "width": 3}  # how often an axis is halved
+
 
 def build(input_shape: tuple[int, int, int], n_classes: int, *, dropout: Fraction = 0.25) -> nn.Module:
     """`input_shape` (channel, height, width). 2,784,647 weights and statistics for (1, 48, 48) and 7 classes."""

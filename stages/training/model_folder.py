@@ -58,7 +58,7 @@ def build(info: dict[str, Any]) -> Recogniser:
             tuple(info["input"]["shape"]), len(info["classes"]), **options
         )
     except ValueError as error:
-        raise UserError(f"model {info['model']['name']}: {error}") from None
+        raise UserError(f"runs.{info['run']}.model ({info['model']['name']}): {error}") from None
     normaliser = (torch.tensor(info["normaliser"][key], dtype=torch.float32) for key in ("mean", "sd"))
     return Recogniser(architecture, *normaliser, info["input"]["scale_factor"], info["input"]["add_offset"])
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from stages.core import lookup
 from stages.core.checks import UserError
+from stages.core.labels import EMOTIONS
 from stages.core.schema import Section
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,12 @@ def test_defaults_are_of_the_declared_type(room, name):
         if default is not ...:
             TypeAdapter(kind, config=None).validate_python(default, strict=True)
         assert kind is not None, f"{room}.{name}.{key} has no type"
+
+
+def test_constants_are_read_off_the_source():
+    assert lookup.constants("models", "keras_cnn")["HALVINGS"] == {"height": 3, "width": 3}
+    assert lookup.constants("corpora", "speech_folder")["CODES"] == EMOTIONS  # by its name in core.labels
+    assert "ACTIVATIONS" not in lookup.constants("models", "custom_cnn")  # no literal
 
 
 def test_options_are_checked_as_declared():

@@ -53,8 +53,8 @@ MISSING = object()
 def changed(**changes):
     """SMALL with the value at each dotted path replaced, or taken out."""
     content = copy.deepcopy(SMALL)
-    if "datasets.faces.feature" in changes:  # the run's augmentation is for pictures
-        changes = {f"{RUN}.augmentation": None} | changes
+    if "datasets.faces.feature" in changes:  # the run's augmentation and model are for pictures
+        changes = {f"{RUN}.augmentation": None, f"{RUN}.model": {"name": "adafnn"}} | changes
     for path, value in changes.items():
         *folders, last = path.split(".")
         at = content
@@ -114,6 +114,8 @@ MEL = {"name": "mel", "sample_rate_hz": 16_000, "window_ms": 25.0, "hop_ms": 10.
 MEL |= {"f_max_hz": 8000.0, "duration_s": 3.0, "trim_db": 30.0, "normalize": "mean"}
 EEG = {"name": "eeg_de", "channels": ["Fp1", "Cz"], "low_hz": 0.5, "high_hz": 60.0, "notch_hz": 50.0, "window_s": 2.0}
 EEG |= {"resample_hz": 200.0, "smoothing": "lds", "padding": "zero", "max_windows": 10}
+
+REAL = {"corpora.faces.source": "/data/faces.zip", "corpora.faces.name": "FER-2013"}
 
 # (changes, the one line): the value that is wrong, where it stands, and what the user reads.
 ONE_LINE = [
@@ -385,6 +387,109 @@ ONE_LINE = [
         {"datasets.faces.feature": {**EEG, "channels": []}},
         "datasets.faces.feature.channels: allowed: 1 or more of them; received: []",
     ),
+    (
+        {"datasets.faces.feature": {**MEL, "sample_rate_hz": 400_000}},
+        "datasets.faces.feature.sample_rate_hz: allowed: 384000 or less; received: 400000",
+    ),
+    (
+        {"datasets.faces.feature": {**MEL, "n_mels": 600, "f_min_hz": 50.0}},
+        "datasets.faces.feature.n_mels: bands that hold no frequency of the transform; "
+        "allowed: 188 or fewer with this window_ms (25.0); received: 600",
+    ),
+    (
+        {"datasets.faces.feature": {**MEL, "window_ms": 0.07, "hop_ms": 0.07}},
+        "datasets.faces.feature.n_mels: bands that hold no frequency of the transform; "
+        "allowed: a longer window_ms; received: 64",
+    ),
+    (
+        {"datasets.faces.feature": {**MEL, "duration_s": 1e5}},
+        "datasets.faces.feature: allowed: 134,217,728 values a sample or fewer; "
+        "received: 640,000,064 (time 10,000,001 x mel 64)",
+    ),
+    (
+        {"datasets.faces.feature": {**EEG, "max_windows": 10**8}},
+        "datasets.faces.feature: allowed: 134,217,728 values a sample or fewer; "
+        "received: 200,000,000 (time 100,000,000 x electrode 2)",
+    ),
+    # classes and groups that the reader does not know
+    (
+        {"corpora.faces.classes": ["angry", "calm", "sad"]},
+        "corpora.faces.classes.1: no class of reader 'fer2013'; "
+        "allowed: angry, disgust, fear, happy, sad, surprise, neutral; received: 'calm'",
+    ),
+    (
+        {"corpora.faces.reader": "ravdess", "corpora.faces.classes": ["angry", "boredom"]},
+        "corpora.faces.classes.1: no class of reader 'ravdess'; "
+        "allowed: neutral, calm, happy, sad, angry, fear, disgust, surprise; received: 'boredom'",
+    ),
+    (
+        {**REAL, "corpora.faces.reader": "speech_folder", "corpora.faces.classes": ["rest", "happy"]},
+        "corpora.faces.classes.0: no class of reader 'speech_folder'; allowed: angry, disgust, fear, happy, sad, "
+        "surprise, neutral, contempt, calm, boredom; received: 'rest'",
+    ),
+    (
+        {"datasets.faces.normalize_groups": "mean", "corpora.faces.reader": "ravdess"},
+        "datasets.faces.normalize_groups: allowed: none with the feature 'faces', which is kept in whole numbers; "
+        "received: 'mean'",
+    ),
+    (
+        {"datasets.faces.feature": MEL, "datasets.faces.normalize_groups": "mean_sd"},
+        "datasets.faces.normalize_groups: allowed: none with reader 'fer2013', which knows no speakers or subjects; "
+        "received: 'mean_sd'",
+    ),
+    # models that the prepared samples do not fit
+    (
+        {f"{RUN}.model": {"name": "adafnn"}},
+        f"{RUN}.model.name: allowed: one for the feature 'faces', (channel, height, width); "
+        "received: 'adafnn', for (time, mel)",
+    ),
+    (
+        {"datasets.faces.feature": MEL, f"{RUN}.model": {"name": "keras_cnn"}},
+        f"{RUN}.model.name: allowed: one for the feature 'mel', (time, mel); "
+        "received: 'keras_cnn', for (channel, height, width)",
+    ),
+    (
+        {f"{RUN}.model": {"name": "keras_cnn"}, "corpora.faces.synthetic.size_px": 7},
+        f"corpora.faces.synthetic.size_px: allowed: 8 or more for {RUN}.model (keras_cnn); received: 7",
+    ),
+    (
+        {**REAL, f"{RUN}.model": {"name": "keras_cnn"}, "datasets.faces.feature.size_px": 7},
+        f"datasets.faces.feature.size_px: allowed: 8 or more for {RUN}.model (keras_cnn); received: 7",
+    ),
+    (
+        {f"{RUN}.model.widths": [8] * 5},
+        f"{RUN}.model.widths: allowed: 4 entries or fewer, each halving corpora.faces.synthetic.size_px (24); "
+        "received: 5",
+    ),
+    (
+        {"datasets.faces.feature": EEG, f"{RUN}.model": {"name": "eeg_cnn_lstm"}},
+        f"{RUN}.model.widths: allowed: 1 entries or fewer, each halving datasets.faces.feature.channels (2); "
+        "received: 2",
+    ),
+    (
+        {
+            "datasets.faces.feature": {"name": "eeg", "padding": "zero", "max_windows": 3},
+            f"{RUN}.model": {"name": "eeg_cnn"},
+        },
+        f"{RUN}.model.widths: allowed: 1 entries or fewer, each halving datasets.faces.feature.max_windows (3); "
+        "received: 2",
+    ),
+    (
+        {"datasets.faces.feature": MEL, f"{RUN}.model": {"name": "adafnn", "stride_frames": 302}},
+        f"{RUN}.model.stride_frames: allowed: 301 or less, the frames of its dataset; received: 302",
+    ),
+    (
+        {"datasets.faces.feature": MEL, f"{RUN}.model": {"name": "adafnn", "context_frames": 302}},
+        f"{RUN}.model.context_frames: allowed: 301 or less, the frames of its dataset; received: 302",
+    ),
+    (
+        {"datasets.faces.feature": MEL, f"{RUN}.model": {"name": "adafnn", "transformer_heads": 5}},
+        f"{RUN}.model.transformer_width: allowed: a multiple of transformer_heads (5); received: 64",
+    ),
+    (
+        {"datasets.faces.feature": EEG, f"{RUN}.model": {"name": "eeg_transformer", "width": 30}},
+        f"{RUN}.model.width: allowed: a multiple of heads (4); received: 30",
+    ),
     # keys, which form stage names and paths
     (
         {"runs.Faces": SMALL["runs"]["faces_custom_cnn"]},
@@ -428,10 +533,23 @@ def test_one_mistake_gives_one_line(tmp_path, changes, line):
         {"datasets.faces.feature": {**MEL, "window_ms": 25, "hop_ms": 10, "duration_s": 3, "f_max_hz": 8000}},
         {"datasets.faces.feature": EEG},
         {"datasets.faces.feature": {**EEG, "resample_hz": None, "notch_hz": None, "low_hz": 1, "high_hz": 50}},
-        {"corpora.faces.classes": ["rest", "arithmetic"]},
+        {"datasets.faces.feature": {**MEL, "n_mels": 188, "f_min_hz": 50.0, "window_ms": 25.0}},
+        {
+            "datasets.faces.feature": MEL,
+            f"{RUN}.model": {"name": "adafnn", "stride_frames": 301, "context_frames": 301},
+        },
+        {"datasets.faces.feature": EEG, f"{RUN}.model": {"name": "eeg_lstm", "layers": 2}},
+        {"datasets.faces.normalize_groups": "none"},
+        {"datasets.faces.feature": MEL, "datasets.faces.normalize_groups": "mean", "corpora.faces.reader": "ravdess"},
+        {f"{RUN}.model.widths": [8] * 4},
+        {f"{RUN}.model": {"name": "keras_cnn"}, "corpora.faces.synthetic.size_px": 8},
+        {"datasets.faces.feature.size_px": 4},  # which is not looked at while the faces are drawn
+        {**REAL, "corpora.faces.synthetic.size_px": 4},  # nor this one where they are not
+        {**REAL, "corpora.faces.reader": "eeg_folder", "corpora.faces.classes": ["rest", "arithmetic"]},
+        {**REAL, "corpora.faces.reader": "speech_folder", "corpora.faces.classes": ["contempt", "calm", "boredom"]},
     ],
 )
-def test_groups_and_spectrograms_in_order(tmp_path, change):
+def test_choices_that_go_together(tmp_path, change):
     params.load(write(tmp_path, changed(**change)))
 
 
