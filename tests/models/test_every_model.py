@@ -1,7 +1,10 @@
 """What holds for every architecture, and that none of them, nor any feature or reader, goes untested."""
 
 import io
+import math
+import re
 import warnings
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +43,20 @@ UNMASKED = {
     "eeg_lstm": "the state after the last, padded step, unless use_length",
 }
 MASKED = [name for name in TIMED if name not in UNMASKED]
+# Of those that mask, further options under which padding must not count.
+DEPTHS = [
+    *((name, {}) for name in MASKED),
+    *(("eeg_cnn_lstm, use_length", {"layers": layers}) for layers in (1, 2)),
+    *(("eeg_lstm, use_length", {"layers": n, "bidirectional": both}) for n, both in product((1, 3), (False, True))),
+    ("eeg_transformer", {"layers": 1}),
+]
+SWITCHED = [name for name in sorted(lookup.names("models")) if "use_length" in lookup.options("models", name)]
 
 
 def test_every_model_is_built_here():
     assert {name.split(",")[0] for name in BUILDS} == set(lookup.names("models"))
     assert set(UNMASKED) < set(TIMED)
+    assert {f"{name}, use_length" for name in SWITCHED} == set(MASKED) & {f"{name}, use_length" for name in UNMASKED}
 
 
 @pytest.mark.parametrize(
@@ -62,30 +74,41 @@ def test_every_choice_has_a_test_file(room: str, pattern: str):
     assert missing == []
 
 
-@pytest.fixture(params=sorted(BUILDS))
-def name(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(autouse=True)
+def _seeded():
     torch.manual_seed(0)
     torch.set_num_threads(1)
+
+
+@pytest.fixture(params=sorted(BUILDS))
+def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture(params=TIMED)
 def timed(request: pytest.FixtureRequest) -> str:
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
     return request.param
 
 
 @pytest.fixture(params=MASKED)
 def masked(request: pytest.FixtureRequest) -> str:
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
     return request.param
 
 
-def built(name: str) -> nn.Module:
+def built(name: str, **more: object) -> nn.Module:
     shape, options = BUILDS[name]
-    return lookup.load("models", name.split(",")[0]).build(shape, N_CLASSES, **options)
+    return lookup.load("models", name.split(",")[0]).build(shape, N_CLASSES, **options | more)
+
+
+def built_on(name: str, shape: tuple[int, ...]) -> nn.Module:
+    """The small build, on samples of another shape."""
+    return lookup.load("models", name).build(shape, N_CLASSES, **BUILDS[name][1])
+
+
+def shape_of(lengths: dict[str, int]) -> tuple[int, ...]:
+    """Of samples with these {axis: length}; of an EEG electrode there are 5 features."""
+    features = {"feature": 5 * lengths["electrode"]} if "electrode" in lengths else {}
+    return tuple((lengths | features)[axis] for axis in lengths if axis != "electrode")
 
 
 def batch(name: str, count: int) -> torch.Tensor:
@@ -124,6 +147,34 @@ def test_every_weight_gets_a_finite_gradient(name: str):
     assert any(weight.grad.any() for weight in model.parameters())
 
 
+@pytest.mark.parametrize("name", lookup.names("models"))
+def test_samples_of_other_axes_are_refused(name: str):
+    """As many axes as LAYOUT says, by which `make check` refuses a model for another feature."""
+    layout, shape = lookup.constants("models", name)["LAYOUT"], BUILDS[name][0]
+    assert len(layout) == len(shape)
+    other = (1, 48, 48) if len(shape) == 2 else (48, 48)
+    said = re.escape(f"({', '.join(map(str, other))}); allowed: ") + rf".*\({', '.join(layout)}\)"
+    with pytest.raises(ValueError, match=rf"input (has {len(other)} axes, |is ){said}"):
+        built_on(name, other)
+
+
+def least(name: str) -> dict[str, int]:
+    """{axis: the least length that its HALVINGS leave something of}."""
+    module, options = lookup.load("models", name), BUILDS[name][1]
+    halvings = getattr(module, "HALVINGS", {}).items()
+    return {axis: 2 ** (often if isinstance(often, int) else len(options[often])) for axis, often in halvings}
+
+
+@pytest.mark.parametrize("name", [name for name in lookup.names("models") if least(name)])
+def test_halvings_are_those_the_model_does(name: str):
+    """Of no axis may less be left; as little as they leave is enough."""
+    lengths = dict(zip(lookup.constants("models", name)["LAYOUT"], BUILDS[name][0], strict=True)) | least(name)
+    built_on(name, shape_of(lengths)).eval()(torch.rand(2, *shape_of(lengths)))
+    for axis, length in least(name).items():
+        with pytest.raises(ValueError, match=r"too small|allows? fewer|allowed: fewer"):
+            built_on(name, shape_of(lengths | {axis: length - 1}))
+
+
 def test_evaluation_is_deterministic_and_sample_by_sample(name: str):
     model = built(name)
     exercise(model, name)
@@ -143,18 +194,34 @@ def test_same_seed_same_weights(name: str):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_padding_never_changes_the_logits(masked: str, training: bool):
-    model = built(masked)
+@pytest.mark.parametrize(("masked", "more"), DEPTHS)
+def test_padding_never_changes_logits_or_gradients(masked: str, more: dict, training: bool):
+    model = built(masked, **more)
     exercise(model, masked)
     model.train(training)
     x, length = batch(masked, 6), lengths(masked, 6)
     padding = torch.arange(x.shape[1])[None, :, None] >= length[:, None, None]
     found = []
-    for value in (0.0, -1.0, 1e30):
+    for value in (0.0, -1.0, 1e30, math.inf, math.nan):
         torch.manual_seed(1)  # the same units dropped each time
-        found.append(model(x.masked_fill(padding, value), length))
-    assert torch.equal(found[0], found[1])
-    assert torch.equal(found[0], found[2])
+        model.zero_grad()
+        logits = model(x.masked_fill(padding, value), length)
+        logits.square().sum().backward()
+        found.append([logits.detach(), *(weight.grad.clone() for weight in model.parameters())])
+    assert all(value.isfinite().all() for value in found[0])
+    for others in found[1:]:
+        assert all(torch.equal(ours, first) for ours, first in zip(others, found[0], strict=True))
+
+
+@pytest.mark.parametrize("name", SWITCHED)
+def test_use_length_changes_no_weight(name: str):
+    """So that two runs differ by their answer to padding alone."""
+    states = []
+    for use_length in (False, True):
+        torch.manual_seed(3)
+        states.append(built(name, use_length=use_length).state_dict())
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
 @pytest.mark.parametrize("name", sorted(UNMASKED))
