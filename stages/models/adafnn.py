@@ -51,10 +51,9 @@ def build(
     `ffnn_hidden`: layers on each frame and `context_frames` on either side; their output, or a linear projection
     without FFNN, averaged over `stride_frames`, is what LSTM and Transformer read. `dropout`: all but bases, attention.
     """
-    sequences = ["lstm"] * use_lstm + ["transformer"] * use_transformer
     if len(input_shape) != 2:
         raise ValueError(f"input has {len(input_shape)} axes, {tuple(input_shape)}; allowed: 2, (time, mel)")
-    n_mels, width = input_shape[1], ffnn_hidden[-1]
+    sequences, n_mels, width = ["lstm"] * use_lstm + ["transformer"] * use_transformer, input_shape[1], ffnn_hidden[-1]
     parts: dict[str, nn.Module] = {}
     if use_adafnn:
         hidden = [_layers([1, *basis_hidden], AddNorm, nn.SELU, basis_dropout) for _ in range(n_bases)]
@@ -124,8 +123,7 @@ def statistics(y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Mean and deviation over the valid steps, one at least: (B, S, F), (B, S) → (B, 2 F)."""
     weight = valid.to(y.dtype)[:, :, None] / valid.sum(1)[:, None, None]  # (B, S, 1)
     mean = (y * weight).sum(1, keepdim=True)  # (B, 1, F)
-    variance = ((y - mean).square() * weight).sum(1)
-    return torch.cat((mean[:, 0], (variance + 1e-5).sqrt()), dim=1)
+    return torch.cat((mean[:, 0], (((y - mean).square() * weight).sum(1) + 1e-5).sqrt()), dim=1)
 
 
 def with_neighbours(x: torch.Tensor, context: int) -> torch.Tensor:
