@@ -199,6 +199,10 @@ def shown(value: Any) -> str:
     """A value as `-S` takes it; of a path only the last part, since the rest says nothing elsewhere."""
     if isinstance(value, str) and value.startswith("/"):
         return f"…/{source_name(value)}"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{shown(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(shown, value))}]"
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).strip('"')
 
 

@@ -12,6 +12,7 @@ on the machine that trained, since `hardware` is read there. Several experiments
 import argparse
 import datetime
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,17 +112,44 @@ def data_read(experiment: Experiment) -> str:
 
 
 def command(before: dict, group: list[Experiment]) -> str:
-    """The `dvc exp run` line that turns `before` into the params of each: seeds and folds as lists, in a queue."""
+    """The `dvc exp run` line that turns `before` into the params of each: seeds and folds as lists, in a queue.
+
+    Of other runs, corpora and datasets nothing is told: no figure of this run depends on them.
+    """
     first = group[0]
-    old, new = dict(leaves(before)), dict(leaves(first.params))
+    before, after = (concerning(params, first) for params in (before, first.params))
+    old, new = dict(leaves(before)), dict(leaves(after))
     seeds_and_folds = {"seed": [found.seed for found in group], f"splits.{first.corpus}.fold": [f.fold for f in group]}
     several = {key: sorted(set(values)) for key, values in seeds_and_folds.items() if len(set(values)) > 1}
     values = {key: shown(value) for key, value in new.items()}
     values |= {key: ",".join(map(str, found)) for key, found in several.items()}
+    blocks = {block: value for block, value in second_level(after) if block not in dict(second_level(before))}
+    inside = tuple(f"{block}." for block in blocks)
     changed = [f"-S {key}={values[key]}" for key in new if key in old and (key in several or new[key] != old[key])]
-    added = [f"-S '+{key}={values[key]}'" for key in new if key not in old]
+    added = [f"-S '+{block}={shown(value)}'" for block, value in blocks.items()]
+    added += [f"-S {key}={values[key]}" for key in several if key.startswith(inside)]
+    added += [f"-S '+{key}={values[key]}'" for key in new if key not in old and not key.startswith(inside)]
     removed = [f"-S '~{key}'" for key in old if key not in new]
     return " ".join(["dvc exp run --queue" if several else "dvc exp run", *changed, *added, *removed])
+
+
+def concerning(params: dict, experiment: Experiment) -> dict:
+    """`params` without what no figure of the experiment's run depends on."""
+    corpus, run = experiment.corpus, experiment.run
+    own = {"runs": run, "corpora": corpus, "splits": corpus, "datasets": experiment.params["runs"][run]["dataset"]}
+    kept = {
+        section: {key: block for key, block in value.items() if key == own[section]} if section in own else value
+        for section, value in params.items()
+    }
+    return {section: value for section, value in kept.items() if value != {}}
+
+
+def second_level(params: dict) -> Iterator[tuple[str, dict]]:
+    """('runs.faces_keras_cnn', its block) and so on."""
+    for section, value in params.items():
+        for key, block in value.items() if isinstance(value, dict) else ():
+            if isinstance(block, dict):
+                yield f"{section}.{key}", block
 
 
 def date_of(group: list[Experiment]) -> str:

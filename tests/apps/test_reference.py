@@ -5,10 +5,24 @@ import re
 
 import numpy as np
 import pytest
-from experiment_refs import CONFUSION, MD5, OFFICIAL, REAL, SPEAKERS, Project, accurate, called, metrics, refused
+from experiment_refs import (
+    CONFUSION,
+    MD5,
+    OFFICIAL,
+    PARAMS,
+    REAL,
+    SPEAKERS,
+    Project,
+    accurate,
+    called,
+    changed,
+    metrics,
+    refused,
+)
 from scipy import stats
 
 from stages.apps import reference
+from stages.apps.finished import Experiment
 
 LR = "runs.a.optimizer.lr"
 KEYS = (
@@ -50,6 +64,27 @@ def test_one_experiment(project, record, tmp_path):
     assert re.fullmatch(r"before\n.*\nafter\n", readme, re.DOTALL)
     assert "old" not in readme
     assert "| `a` | FER-2013 | **70.0** [60.0, 80.0] | 69.0 | 68.0 | 100 |" in readme
+
+
+def test_an_added_corpus_is_told_in_blocks_and_other_runs_are_not():
+    """Each block as one '+' of its own, which `dvc exp run` takes; folds after it, since they change it."""
+    blocks = {
+        "corpora.mine": {"source": "/data/mine.zip", "classes": ["sad", "happy"]},
+        "datasets.mine": {"corpus": "mine", "feature": {"name": "faces", "size_px": 64}},
+        "runs.other": {"corpus": "faces", "dataset": "faces"},
+        "runs.own": {"corpus": "mine", "dataset": "mine", "augmentation": None},
+        "runs.a.optimizer.lr": 0.5,
+    }
+    params = [changed(**blocks, **{"splits.mine": {"protocol": "group_disjoint", "fold": fold}}) for fold in (0, 1)]
+    group = [Experiment(f"e{fold}", "", "own", {}, found, {}, {}) for fold, found in enumerate(params)]
+    assert reference.command(PARAMS, group) == (
+        "dvc exp run --queue"
+        " -S '+corpora.mine={source:…/mine.zip,classes:[sad,happy]}'"
+        " -S '+datasets.mine={corpus:mine,feature:{name:faces,size_px:64}}'"
+        " -S '+splits.mine={protocol:group_disjoint,fold:0}'"
+        " -S '+runs.own={corpus:mine,dataset:mine,augmentation:null}'"
+        " -S splits.mine.fold=0,1"
+    )
 
 
 def test_several_seeds_become_one_record(project, record):
