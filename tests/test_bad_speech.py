@@ -71,14 +71,16 @@ def test_damaged_clips_are_named_and_left_out(tmp_path):
     """All of one speaker's clips broken, each otherwise; the rest is prepared, in any format and at any rate."""
     good = corpus(["03"])
     forms = [("PCM_U8", "WAV", 8_000), ("PCM_24", "WAV", 96_000), ("FLOAT", "WAV", 48_000), ("PCM_16", "FLAC", 16_000)]
+    forms += [("MPEG_LAYER_III", "MP3", 44_100), ("VORBIS", "OGG", 22_050), ("PCM_16", "RF64", 16_000)]
     for number, (subtype, form, rate_hz) in enumerate(forms):
-        path = name(list(EMOTIONS)[number], repetition="02", actor="04")
-        good[path.replace("wav", form.lower())] = wav(voice(number, rate_hz), rate_hz, subtype, form)
+        path = name(list(EMOTIONS)[number % 4], statement=f"0{1 + number // 4}", repetition="02", actor="04")
+        suffix = {"RF64": "wav"}.get(form, form.lower())
+        good[path.replace("wav", suffix)] = wav(voice(number, rate_hz), rate_hz, subtype, form)
     places = zip([(e, r) for e in EMOTIONS for r in ("01", "02")], DAMAGED.values(), strict=False)
     broken = {name(e, r): content for (e, r), (content, _) in places}
     done, output = stage("prepare", tmp_path, good | broken)
     assert done.returncode == 0, done.stderr
-    assert "12 samples" in done.stdout
+    assert "15 samples" in done.stdout
     assert f"{len(broken)} damaged samples left out" in done.stderr
     assert [path.name for path in output.iterdir()] == ["x"]
 
@@ -127,3 +129,11 @@ def test_the_same_clip_under_two_speakers(tmp_path):
     assert "1 recordings stand in two parts under two names" in line
     assert "03-01-05-01-01-01-04" in line
     assert "03-01-05-01-02-01-01" in line
+
+
+def test_speakers_that_nobody_told(tmp_path):
+    """The refusal names the key in params.yaml."""
+    members = {f"{emotion}/{number}.wav": wav(voice(number)) for emotion in EMOTIONS.values() for number in range(2)}
+    folder = {"corpora.speech.reader": "speech_folder", "datasets.speech.normalize_groups": "mean_sd"}
+    line = refused("prepare", tmp_path, members, folder)
+    assert line.startswith("error: datasets.speech.normalize_groups: the group (speaker, subject) of some samples")
