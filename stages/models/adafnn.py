@@ -51,10 +51,10 @@ def build(
     `ffnn_hidden`: layers on each frame and `context_frames` on either side; their output, or a linear projection
     without FFNN, averaged over `stride_frames`, is what LSTM and Transformer read. `dropout`: all but bases, attention.
     """
+    sequences = ["lstm"] * use_lstm + ["transformer"] * use_transformer
     if len(input_shape) != 2:
         raise ValueError(f"input has {len(input_shape)} axes, {tuple(input_shape)}; allowed: 2, (time, mel)")
-    sequences, n_mels, width = ["lstm"] * use_lstm + ["transformer"] * use_transformer, input_shape[1], ffnn_hidden[-1]
-    parts: dict[str, nn.Module] = {}
+    n_mels, width, parts = input_shape[1], ffnn_hidden[-1], nn.ModuleDict()
     if use_adafnn:
         hidden = [_layers([1, *basis_hidden], AddNorm, nn.SELU, basis_dropout) for _ in range(n_bases)]
         nodes = [nn.Sequential(*layers, nn.Linear(basis_hidden[-1], 1)) for layers in hidden]
@@ -84,9 +84,9 @@ def _layers(widths: list[int], norm: type[nn.Module], act: type[nn.Module], drop
 class AdaFNN(nn.Module):
     """The parts that are on, joined. In the comments: B clips of T frames and M mel bands, K bases, S ≤ T steps."""
 
-    def __init__(self, parts: dict[str, nn.Module], use_ffnn: bool, context: int, stride: int) -> None:
+    def __init__(self, parts: nn.ModuleDict, use_ffnn: bool, context: int, stride: int) -> None:
         super().__init__()
-        self.parts, self.use_ffnn, self.context, self.stride = nn.ModuleDict(parts), use_ffnn, context, stride
+        self.parts, self.use_ffnn, self.context, self.stride = parts, use_ffnn, context, stride
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """(B, T, M), (B,) true frames in 1..T or None for T each → logits (B, n_classes)."""
@@ -123,7 +123,8 @@ def statistics(y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Mean and deviation over the valid steps, one at least: (B, S, F), (B, S) → (B, 2 F)."""
     weight = valid.to(y.dtype)[:, :, None] / valid.sum(1)[:, None, None]  # (B, S, 1)
     mean = (y * weight).sum(1, keepdim=True)  # (B, 1, F)
-    return torch.cat((mean[:, 0], (((y - mean).square() * weight).sum(1) + 1e-5).sqrt()), dim=1)
+    variance = ((y - mean).square() * weight).sum(1)
+    return torch.cat((mean[:, 0], (variance + 1e-5).sqrt()), dim=1)
 
 
 def with_neighbours(x: torch.Tensor, context: int) -> torch.Tensor:
@@ -226,14 +227,13 @@ class Recurrent(nn.Module):
 class Encoder(nn.Module):
     """Transformer encoder (Vaswani et al. 2017); no step attends to padding. Pooled over the valid ones."""
 
-    def __init__(self, n_in: int, width: int, heads: int, n_layers: int, feedforward: int, dropout: float) -> None:
+    def __init__(self, n_in: int, width: int, heads: int, n_layers: int, hidden: int, dropout: float) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"transformer_width is {width}; allowed: a multiple of transformer_heads, {heads}")
         self.n_features, self.project = 2 * width, nn.Linear(n_in, width)
         # SiLU, since ReLU and GELU take PyTorch's fast path where no gradient is wanted, and ONNX knows none of it.
-        sizes = (width, heads, feedforward, dropout, F.silu)
-        layer = nn.TransformerEncoderLayer(*sizes, batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(width, heads, hidden, dropout, F.silu, batch_first=True, norm_first=True)
         layer.self_attn.dropout = 0.0  # would leave the fused kernel: twice the time on a CPU
         self.encoder = nn.TransformerEncoder(layer, n_layers, nn.LayerNorm(width), enable_nested_tensor=False)
 
