@@ -44,9 +44,23 @@ def test_operations_of_a_training_step(batches):
     assert bench.flops_per_sample(info, batches) == pytest.approx(2 * (3 * later + 2 * first), rel=0.01)
 
 
+def test_operations_of_an_lstm(tmp_path):
+    """Four gates, each of input and state, over all steps; of the inputs' gradients only those of the classifier."""
+    samples, steps, features, hidden, n_classes = 8, 6, 10, 4, len(DESCRIPTION.classes)
+    path = write_store(tmp_path / "eeg.h5", np.zeros((samples, steps, features), np.float32))
+    info = tiny({"name": "eeg_lstm", "hidden": hidden})[1]
+    info["input"] |= {"shape": [steps, features]}
+    info["normaliser"] = {"mean": [0.0] * features, "sd": [1.0] * features}
+    read, kept = steps * features * 4 * hidden, steps * hidden * 4 * hidden
+    expected = 2 * (2 * read + 3 * kept + 3 * hidden * n_classes)
+    found = bench.flops_per_sample(info, MemoryBatches(path, np.arange(samples), samples, shuffle_seed=7))
+    assert found == pytest.approx(expected, rel=0.1)
+
+
 def test_ratio_of_rates(monkeypatch):
     """The median of the pairs' ratios, which is not the ratio of the medians: a slow moment slows both of a pair."""
     monkeypatch.setattr(bench, "PAIRS", 3)
+    monkeypatch.setattr(bench, "SECONDS", 0.0)
     ours, plain = iter([100.0, 10.0, 80.0]), iter([50.0, 20.0, 10.0])
     assert bench.ratio(lambda: next(ours), lambda: next(plain)) == (80, 20, 2)
 
