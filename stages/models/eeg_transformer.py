@@ -1,4 +1,4 @@
-"""Transformer encoder over the windows of an EEG trial, which attends to its true windows and averages over them.
+"""Transformer encoder over the windows of an EEG trial, padded or true ones alone, which it averages over at the end.
 
 Vaswani et al. 2017, with the normalisation before each part (Xiong et al. 2020), which needs no warm-up.
 """
@@ -21,11 +21,13 @@ def build(
     layers: PositiveInt = 2,
     feedforward: PositiveInt = 128,
     dropout: Fraction = 0.3,
+    use_length: bool = False,
 ) -> nn.Module:
     """`input_shape` (time, feature), standardised. 87,301 weights for (74, 310) and 5 classes.
 
     `width`: of what passes between the layers, shared out over the `heads`. `feedforward`: units of the dense layer
-    in each. `dropout`: everywhere but on the attention. Raises ValueError for a width that the heads do not divide.
+    in each. `dropout`: everywhere but on the attention. `use_length`: false reads padding as if it were windows; true
+    attends to each trial's true windows alone. Raises ValueError for a width that the heads do not divide.
     """
     if len(input_shape) != 2:
         raise ValueError(f"input has {len(input_shape)} axes, {tuple(input_shape)}; allowed: 2, (time, feature)")
@@ -36,19 +38,23 @@ def build(
     layer.self_attn.dropout = 0.0  # would leave the fused kernel: twice the time on a CPU
     encoder = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
     classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, n_classes))
-    return EegTransformer(nn.Linear(input_shape[1], width), nn.Dropout(dropout), encoder, classifier)
+    return EegTransformer(nn.Linear(input_shape[1], width), nn.Dropout(dropout), encoder, classifier, use_length)
 
 
 class EegTransformer(nn.Module):
     """In the comments: B trials of T windows, padded ones included, and F features."""
 
-    def __init__(self, project: nn.Linear, dropout: nn.Module, encoder: nn.Module, classifier: nn.Module) -> None:
+    def __init__(
+        self, project: nn.Linear, dropout: nn.Module, encoder: nn.Module, classifier: nn.Module, use_length: bool
+    ) -> None:
         super().__init__()
         self.project, self.dropout, self.encoder, self.classifier = project, dropout, encoder, classifier
+        self.use_length = use_length
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """(B, T, F), (B,) true windows in 1..T or None for T each → logits (B, n_classes)."""
-        length = torch.full((x.shape[0],), x.shape[1], dtype=torch.int64, device=x.device) if length is None else length
+        if length is None or not self.use_length:
+            length = torch.full((x.shape[0],), x.shape[1], dtype=torch.int64, device=x.device)
         valid = torch.arange(x.shape[1], device=x.device) < length[:, None]  # (B, T)
         y = self.project(x.masked_fill(~valid[:, :, None], 0))  # (B, T, F) → (B, T, width)
         y = self.dropout(y + positions(y.shape[1], y.shape[2]).to(y))

@@ -24,7 +24,7 @@ def _seeded():
 
 
 def small(**options) -> nn.Module:
-    return build(SHAPE, 4, **{"width": 8, "heads": 2, "feedforward": 10, "dropout": 0.0, **options})
+    return build(SHAPE, 4, **{"width": 8, "heads": 2, "feedforward": 10, "dropout": 0.0, "use_length": True, **options})
 
 
 def normalised(y: np.ndarray) -> np.ndarray:
@@ -50,10 +50,12 @@ def by_hand(model: nn.Module, trial: np.ndarray) -> np.ndarray:
     return normalised(y).mean(0) @ values["classifier.1.weight"].T + values["classifier.1.bias"]
 
 
+@pytest.mark.parametrize("use_length", [True, False])
 @pytest.mark.parametrize("layers", [1, 3])
-def test_as_numpy_computes_each_trial_alone(layers: int):
-    model, x = small(layers=layers), torch.randn(5, *SHAPE)
-    expected = np.stack([by_hand(model, x[i, :n].double().numpy()) for i, n in enumerate(LENGTH.tolist())])
+def test_as_numpy_computes_each_trial_alone(layers: int, use_length: bool):
+    model, x = small(layers=layers, use_length=use_length), torch.randn(5, *SHAPE)
+    read = LENGTH if use_length else torch.full((5,), 25)
+    expected = np.stack([by_hand(model, x[i, :n].double().numpy()) for i, n in enumerate(read.tolist())])
     np.testing.assert_allclose(model(x, LENGTH).detach().numpy(), expected, atol=1e-5)
 
 

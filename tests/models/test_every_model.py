@@ -31,6 +31,7 @@ BUILDS = {
     "eeg_lstm": ((11, 20), {"hidden": 8}),
     "eeg_lstm, use_length": ((11, 20), {"hidden": 4, "layers": 2, "bidirectional": True, "use_length": True}),
     "eeg_transformer": ((11, 20), {"width": 8, "feedforward": 8}),
+    "eeg_transformer, use_length": ((11, 20), {"width": 8, "feedforward": 8, "use_length": True}),
     "keras_cnn": ((1, 16, 16), {}),
 }
 N_CLASSES = 5
@@ -41,6 +42,7 @@ UNMASKED = {
     "eeg_cnn_lstm": "the state after the last, padded step, unless use_length",
     "eeg_dnn": "has weights for it",
     "eeg_lstm": "the state after the last, padded step, unless use_length",
+    "eeg_transformer": "attends to it and averages over it, unless use_length",
 }
 MASKED = [name for name in TIMED if name not in UNMASKED]
 # Of those that mask, further options under which padding must not count.
