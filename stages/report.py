@@ -10,7 +10,7 @@ from stages.core.command import arguments
 from stages.core.files import md5, read_json, write_json, written_whole
 from stages.core.params import load
 from stages.core.schema import Params
-from stages.evaluation import ablation, predictions
+from stages.evaluation import ablation, padding, predictions
 from stages.evaluation.report import render
 
 COLUMNS = ("accuracy", "balanced_accuracy", "f1_macro", "parameters", "n_test")
@@ -27,7 +27,8 @@ def main() -> None:
     write_json(args.summary, {"runs": summary, "synthetic": synthetic})
     produced = {"Command": "dvc repro", "Seed": params.seed, "Runs": len(runs)}
     said = {key: predictions.read(args.predictions / f"{key}.h5") for key in params.runs}
-    page = render(runs, produced, bool(synthetic), ablation.tables(runs, said, params.seed))
+    tables = [room.tables(runs, said, params.seed) for room in (ablation, padding)]
+    page = render(runs, produced, bool(synthetic), *tables)
     with written_whole(args.page) as temporary:
         temporary.write_text(page, encoding="utf-8")
     for found in metrics:
@@ -43,6 +44,7 @@ def collect(key: str, args: Namespace, params: Params) -> dict:
     said = args.predictions / f"{key}.h5"
     return {
         "chosen": params.runs[key].model_dump(),
+        "dataset": params.datasets[params.runs[key].dataset].model_dump(),
         "metrics": read_json(args.metrics / f"{key}.json"),
         "pictures": {path.name: path.read_bytes() for path in sorted((args.plots / key).glob("*.png"))},
         "params": chosen_params(key, params),

@@ -24,7 +24,8 @@ def tables(runs: list[dict[str, Any]], predictions: dict[str, Predictions], seed
 
 
 def _switches(model: dict[str, Any]) -> dict[str, bool]:
-    return {key: value for key, value in model.items() if isinstance(value, bool)}
+    # Whether a trial's true length is used is no part of a model: evaluation.padding compares that.
+    return {key: value for key, value in model.items() if isinstance(value, bool) and key != "use_length"}
 
 
 def _on(run: dict[str, Any]) -> set[str]:
@@ -33,8 +34,7 @@ def _on(run: dict[str, Any]) -> set[str]:
 
 def _family(chosen: dict[str, Any]) -> str:
     """All of a run's section but its model's switches."""
-    model = {key: value for key, value in chosen["model"].items() if not isinstance(value, bool)}
-    return repr(chosen | {"model": model | dict.fromkeys(_switches(chosen["model"]))})
+    return repr(chosen | {"model": chosen["model"] | dict.fromkeys(_switches(chosen["model"]))})
 
 
 def _table(family: list[dict[str, Any]], predictions: dict[str, Predictions], seed: int) -> dict[str, Any]:

@@ -24,11 +24,17 @@ _PICTURES = {  # file name: (heading, what to see); the first is shown open, the
 _SUMMARY = "confusion_normalized.png"
 
 
-def render(runs: list[dict], produced: dict, synthetic: bool, ablations: Sequence[dict] = ()) -> str:
+def render(
+    runs: list[dict],
+    produced: dict,
+    synthetic: bool,
+    ablations: Sequence[dict] = (),
+    paddings: Sequence[dict] = (),
+) -> str:
     """The page as text. A run holds `metrics`, `pictures` {file name: PNG bytes}, `params` (YAML), `versions`, `md5`.
 
     `produced` {what: value} says how the page as a whole came about. The banner stands whenever `synthetic` is true or
-    any run's metrics say so. `ablations` are what `ablation.tables` gives.
+    any run's metrics say so. `ablations` are what `ablation.tables` gives, `paddings` what `padding.tables` gives.
     """
     views = [_run_view(run, f"run-{number}") for number, run in enumerate(runs, start=1)]
     drawn = sorted({f"{view['metrics']['corpus']} ({view['metrics']['name']})" for view in views if _is_drawn(view)})
@@ -41,6 +47,7 @@ def render(runs: list[dict], produced: dict, synthetic: bool, ablations: Sequenc
             ],
             runs=views,
             ablations=ablations,
+            paddings=paddings,
             produced=produced,
             synthetic=synthetic or bool(drawn),
             drawn=drawn,

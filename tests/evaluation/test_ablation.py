@@ -32,7 +32,7 @@ def test_runs_that_differ_in_switches_alone():
     assert table["rows"][2]["difference"].accuracy == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("change", [{"width": 9}, {"dataset": "other"}, {"more": 1.0}])
+@pytest.mark.parametrize("change", [{"width": 9}, {"dataset": "other"}, {"more": 1.0}, {"use_length": True}])
 def test_what_differs_in_anything_else_is_none(change):
     runs = [run("whole", **WHOLE), run("other", **WHOLE | {"use_lstm": False} | change)]
     assert tables(runs, said_by("whole", "other"), 7) == []

@@ -145,3 +145,19 @@ def test_what_the_parts_of_a_model_are_worth():
     assert "nothing 0.900 – –" in page.text
     assert "lstm, ffnn 0.700 −20.0 [−28.1, −12.0] < 0.001" in page.text
     assert "What the parts" not in Page(report.render([whole, less], {}, True)).text
+
+
+def test_which_padding():
+    """A cell per padding with the commonest confusion, a paired difference with its verdict, the pair most confused."""
+    zero, average = run("a", 60, corpus="eeg", model="eeg_lstm"), run("b", 90, corpus="eeg", model="eeg_lstm")
+    gained = Difference(accuracy=0.3, ci95=(0.204, 0.4), p=0.0001, n=100)
+    row = {"model": "eeg_lstm", "cells": [zero["metrics"], average["metrics"], None]}
+    row |= {"differences": [gained, None, None], "verdicts": ["average beats zero", "", ""]}
+    found = {"metrics": zero["metrics"], "rows": [row], "n_runs": 11}
+    found |= {"confused": [("fear", "sad", 9), ("happy", "sad", 2)]}
+    page = Page(report.render([zero, average], {}, True, paddings=[found]))
+    assert "Which padding? eeg: FER-2013 synthetic" in page.text
+    assert "angry as sad 40.0 % 0.900 [" in page.text
+    assert "– +30.0 [+20.4, +40.0] average beats zero – – Most confused:" in page.text
+    assert "Most confused: fear and sad in 9 of 11 runs, happy and sad in 2." in page.text
+    assert "Which padding?" not in Page(report.render([zero, average], {}, True)).text
