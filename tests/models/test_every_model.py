@@ -50,7 +50,7 @@ DEPTHS = [
     *((name, {}) for name in MASKED),
     *(("eeg_cnn_lstm, use_length", {"layers": layers}) for layers in (1, 2)),
     *(("eeg_lstm, use_length", {"layers": n, "bidirectional": both}) for n, both in product((1, 3), (False, True))),
-    ("eeg_transformer", {"layers": 1}),
+    ("eeg_transformer, use_length", {"layers": 1}),
 ]
 SWITCHED = [name for name in sorted(lookup.names("models")) if "use_length" in lookup.options("models", name)]
 
