@@ -74,7 +74,7 @@ def _figure(value: float | None, digits: int = 3) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    return f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
 
 
 def _signed(value: float) -> str:
@@ -118,12 +118,14 @@ def _corpus_table(corpus: str, views: list[dict]) -> dict:
     rows = sorted((view for view in views if view["metrics"]["corpus"] == corpus), key=_rank)
     low, high = _scale([bound for view in rows for bound in view["metrics"]["accuracy_ci95"]])
     best = rows[0]["metrics"]
+    protocols = {row["metrics"]["protocol"] for row in rows}
     top = [row["metrics"]["accuracy"] == best["accuracy"] and len(rows) > 1 for row in rows]
     return {
         "corpus": corpus,
         "name": best["name"],
         "synthetic": any(map(_is_drawn, rows)),
         "scale": (low, high),
+        "protocol": best["protocol"] if len(protocols) == 1 else None,  # said once, or row by row
         "rows": [
             row
             | {"best": first, "perhaps_chance": not first and len(rows) > 1 and _overlap(row["metrics"], best)}

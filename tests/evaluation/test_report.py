@@ -62,8 +62,10 @@ def test_every_run_is_in_a_table_and_has_its_section():
     runs = [run("one", 90), run("two", 50), run("three", 70, corpus="speech", name="RAVDESS")]
     page = Page(report.render(runs, {"seed": 7}, True))
     anchors = {attrs["href"] for tag, attrs in page.tags if tag == "a"}
-    assert anchors == {"#run-1", "#run-2", "#run-3"}
-    assert {f"#{attrs['id']}" for tag, attrs in page.tags if tag == "section" and "id" in attrs} == anchors
+    assert {anchor for anchor in anchors if anchor.startswith("#run-")} == {"#run-1", "#run-2", "#run-3"}
+    assert {f"#{attrs['id']}" for _, attrs in page.tags if "id" in attrs} == anchors
+    assert "Run by run: faces one synthetic" in page.text
+    assert "Run by run: speech three synthetic" in page.text
     assert "speech: RAVDESS" in page.text
     assert "optimizer: lr: 0.001" in page.text
     assert "d41d8cd9" in page.text
@@ -75,6 +77,15 @@ def test_best_is_marked_and_chance_is_named():
     rows = rows_of(report.render([run("far", 20), run("near", 88), run("top", 90)], {}, True), ["far", "near", "top"])
     assert ['class="tag best"' in rows[name] for name in ("top", "near", "far")] == [True, False, False]
     assert ["may be chance" in rows[name] for name in ("top", "near", "far")] == [False, True, False]
+
+
+def test_a_protocol_in_common_is_said_once_above_the_table():
+    one, two = run("one", 90, protocol="stratified"), run("two", 80, protocol="stratified")
+    tables = Page(report.render([one, two], {}, True)).text.split("Run by run")[0]
+    assert tables.count("stratified") == 1
+    other = run("two", 80, protocol="official, fold 1")
+    tables = Page(report.render([one, other], {}, True)).text.split("Run by run")[0]
+    assert ("protocol one" in tables, tables.count("stratified"), tables.count("official, fold 1")) == (True, 1, 1)
 
 
 def test_a_lone_run_is_not_called_best():
@@ -158,6 +169,7 @@ def test_which_padding():
     page = Page(report.render([zero, average], {}, True, paddings=[found]))
     assert "Which padding? eeg: FER-2013 synthetic" in page.text
     assert "angry as sad 40.0 % 0.900 [" in page.text
+    assert {"#padding-1", "#corpus-1", "#runs-1"} <= {attrs["href"] for tag, attrs in page.tags if tag == "a"}
     assert "– +30.0 [+20.4, +40.0] average beats zero – – Most confused:" in page.text
     assert "Most confused: fear and sad in 9 of 11 runs, happy and sad in 2." in page.text
     assert "Which padding?" not in Page(report.render([zero, average], {}, True)).text
