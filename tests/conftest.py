@@ -123,6 +123,16 @@ def add_speech(params):
     params["runs"]["speech_adafnn"] = committed["runs"]["speech_adafnn"]
 
 
+def add_eeg(params):
+    """The committed params' EEG blocks, for one subject and one epoch: an LSTM with and one without padding."""
+    committed = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, key in (("corpora", "eeg"), ("datasets", "eeg_zero"), ("splits", "eeg")):
+        params[section][key] = committed[section][key]
+    params["corpora"]["eeg"]["synthetic"].update(size=1, max_epochs=1)
+    for run in ("eeg_lstm_zero", "eeg_lstm_mask"):
+        params["runs"][run] = committed["runs"][run]
+
+
 def only_speech(params):
     """`add_speech` in the place of whatever there is."""
     for section in ("corpora", "datasets", "splits", "runs"):

@@ -12,7 +12,7 @@ import shutil
 import zipfile
 
 import pytest
-from conftest import RUN, add_speech, as_real_folder
+from conftest import RUN, add_eeg, add_speech, as_real_folder
 
 STAGES = ["download@faces", "prepare@faces", "split@faces", f"train@{RUN}", f"evaluate@{RUN}", "report"]
 # A run as a user adds one: all on one line, in the grammar of `-S`.
@@ -199,3 +199,20 @@ def test_speech_is_a_block_more_and_another_fold_prepares_nothing_anew(clone):
     assert sorted(ran) == sorted([*own[2:], "report"])
     again = read_metrics(clone, "speech_adafnn")["per_group"]
     assert not tested & {row["group"] for row in again if row["by"] == "speaker"}
+
+
+def test_eeg_paddings_are_compared_and_one_option_concerns_one_run(clone):
+    """The committed EEG blocks made small; both runs read one dataset and one split."""
+    clone.edit_params(add_eeg)
+    shared = ["download@eeg", "prepare@eeg_zero", "split@eeg"]
+    runs = [f"{stage}@eeg_lstm_{padding}" for stage in ("train", "evaluate") for padding in ("zero", "mask")]
+    assert sorted(clone.stages_run("dvc", "repro")) == sorted([*shared, *runs, "report"])
+    metrics = read_metrics(clone, "eeg_lstm_mask")
+    assert metrics["protocol"].startswith("subject-dependent: trial blocks (fold 0 of 3")
+    assert (metrics["n_train"], metrics["n_test"]) == (15, 15)
+    page = (clone.root / "plots/report.html").read_text(encoding="utf-8")
+    assert "Which padding? eeg" in page
+    assert re.search(r"mask (beats|loses to|does not differ from) zero", page)
+    clone.edit_params(lambda params: params["runs"]["eeg_lstm_mask"]["model"].update(hidden=8))
+    changed = json.loads(clone.run("dvc", "status", "--json"))
+    assert set(changed) == {"train@eeg_lstm_mask", "report"}  # the report shows every run's params

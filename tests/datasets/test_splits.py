@@ -92,7 +92,7 @@ def split_speech(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..
             content = archive.read_bytes() if number in (0, 1) else str(number).encode()
             yield Record(f"{number:03}", label, partial(bytes, content), bytes, speaker, extra={"gender": "female"})
 
-    def run(twins: bool = False, **change: object) -> dict:
+    def run(twins: bool = False, kind: str = "speaker", **change: object) -> dict:
         content = YAML(typ="safe").load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
         content["corpora"]["faces"]["classes"] = EMOTIONS
         content["splits"]["faces"].update(change)
@@ -100,7 +100,7 @@ def split_speech(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..
         with inputs.open("w", encoding="utf-8") as stream:
             YAML(typ="safe").dump(content, stream)
         archive = tmp_path / "raw"
-        reader = SimpleNamespace(read=read if twins else distinct, PARTS={}, GROUP="speaker")
+        reader = SimpleNamespace(read=read if twins else distinct, PARTS={}, GROUP=kind)
         archive.write_bytes(b"the same clip")
         monkeypatch.setattr(split.lookup, "load", lambda room, name: reader)
         arguments = ["faces", "--params", inputs, "--archive", archive, "--output", output]
@@ -114,9 +114,10 @@ def split_speech(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..
     return run
 
 
-def test_a_pooled_draw_of_known_speakers_says_that_it_is_speaker_dependent(split_speech: Callable[..., dict]):
-    found = split_speech(protocol="stratified")
-    assert found["protocol"] == "speaker-dependent: stratified (pooled, 10% validation, as much test, fold 0)"
+@pytest.mark.parametrize("kind", ["speaker", "subject"])
+def test_a_pooled_draw_of_known_people_says_that_it_depends_on_them(split_speech: Callable[..., dict], kind: str):
+    found = split_speech(protocol="stratified", kind=kind)
+    assert found["protocol"] == f"{kind}-dependent: stratified (pooled, 10% validation, as much test, fold 0)"
     assert len(found["audit"]["groups_on_two_sides"]) == 12
 
 
