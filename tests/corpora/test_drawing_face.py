@@ -4,6 +4,7 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 
+from stages.corpora.drawing.coloring import colored
 from stages.corpora.drawing.expression import PROTOTYPES, Expression, draw_expression
 from stages.corpora.drawing.face import draw_face, draw_portrait
 from stages.corpora.drawing.features import Mouth
@@ -32,8 +33,55 @@ def mean_corner_height(emotion: str) -> float:
     return float(np.mean(heights))
 
 
-def test_draws_the_seven_emotions_of_fer():
-    assert set(PROTOTYPES) == set(SEVEN)
+def test_draws_the_seven_emotions_of_fer_and_contempt():
+    assert set(PROTOTYPES) == {*SEVEN, "contempt"}
+
+
+def test_a_smirk_lifts_one_corner_of_the_mouth_and_a_smile_both():
+    def lifts(emotion: str) -> np.ndarray:
+        mouths = [Mouth(draw_identity(np.random.default_rng(seed)), PROTOTYPES[emotion][0]) for seed in range(20)]
+        return np.mean([mouth.roof[len(mouth.roof) // 2] - np.array(mouth.corner_y) for mouth in mouths], axis=0)
+
+    left, right = lifts("contempt") - lifts("neutral")
+    assert right > 0.1
+    assert abs(left) < 0.03
+    assert min(lifts("happy") - lifts("neutral")) > 0.1
+
+
+@pytest.mark.parametrize("size_px", [32, 100, 224])
+def test_face_in_color(size_px):
+    face = draw_face("contempt", np.random.default_rng(3), size_px, color=True)
+    assert face.shape == (size_px, size_px, 3)
+    assert face.dtype == np.uint8
+    assert np.array_equal(face, draw_face("contempt", np.random.default_rng(3), size_px, color=True))
+
+
+def test_skin_is_redder_than_blue_and_lips_redder_than_skin():
+    def redness(patch: np.ndarray) -> float:
+        red, _, blue = patch.reshape(-1, 3).mean(0)
+        return red / blue
+
+    shares = []
+    for seed in range(20):
+        face = draw_portrait(
+            colored(draw_identity(np.random.default_rng(seed)), np.random.default_rng(seed)),
+            Expression(),
+            np.random.default_rng(100),
+            96,
+        ).astype(float)
+        shares.append((redness(face[44:50, 40:56]), redness(face[73:79, 42:54])))  # between eyes and mouth; the mouth
+    skin, lips = np.mean(shares, axis=0)
+    assert skin > 1.15
+    assert lips > skin
+
+
+def test_color_keeps_the_luma():
+    """The same person is as light or dark in colour: 0.299 R + 0.587 G + 0.114 B is the gray level."""
+    for seed in range(10):
+        who = draw_identity(np.random.default_rng(seed))
+        tinted = colored(who, np.random.default_rng(seed))
+        for gray, color in ((who.skin, tinted.skin), (who.hair, tinted.hair), (who.iris, tinted.iris)):
+            assert color @ (0.299, 0.587, 0.114) == pytest.approx(gray)
 
 
 @pytest.mark.parametrize("emotion", SEVEN)

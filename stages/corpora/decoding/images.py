@@ -1,10 +1,12 @@
 """Decodes an image from outside: format and size are checked before a pixel is decompressed."""
 
 import io
+import struct
+import warnings
 
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import ExifTags, Image
 
 from stages.core.records import DamagedSample, Signal
 
@@ -13,15 +15,16 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", "
 FORMATS = ("JPEG", "PNG")
 MAX_SIDE_PX = 8192
 _JPEG = b"\xff\xd8\xff"
+_EXIF = (b"Exif\x00\x00", b"eXIf")  # begin, in JPEG and in PNG, what a camera says of a picture, within 64 KiB
 # Ours is checked before decoding; Pillow's own limit would print a warning of two lines first.
 Image.MAX_IMAGE_PIXELS = None
 
 
 def decode_image(data: bytes) -> Signal:
-    """(height, width) uint8 for a gray image, (height, width, 3) for others; no rate. Raises `DamagedSample`."""
+    """(height, width) uint8 for a gray image, else (height, width, 3), upright; no rate. Raises `DamagedSample`."""
     try:
         image = _usual_jpeg(data) if data.startswith(_JPEG) else None
-        return (_any_format(data) if image is None else image), None
+        return _upright(_any_format(data) if image is None else image, data), None
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise DamagedSample(f"not a whole JPEG or PNG image ({_kind(data)}; {error.__class__.__name__})") from None
 
@@ -41,6 +44,25 @@ def _any_format(data: bytes) -> np.ndarray:
         if getattr(image, "n_frames", 1) > 1:
             raise DamagedSample(f"an animation of {image.n_frames} frames; allowed: one image")
         return _to_uint8(image)
+
+
+def _upright(image: np.ndarray, data: bytes) -> np.ndarray:
+    """Turned as EXIF's orientation says (1 to 8: CIPA DC-008, 4.6.5); cameras leave pixels as the sensor lay."""
+    orientation = next((_orientation(data[at:]) for at in map(data.find, _EXIF) if at >= 0), 1)
+    image = image.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else image
+    image = image[::-1] if orientation in (3, 4, 7, 8) else image
+    return np.ascontiguousarray(image[:, ::-1] if orientation in (2, 3, 6, 7) else image)
+
+
+def _orientation(exif: bytes) -> int:
+    """1, as it is, where the header is damaged: the picture itself is not."""
+    found = Image.Exif()
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            found.load(exif[: 1 << 16].removeprefix(b"eXIf"))
+            return found.get(ExifTags.Base.Orientation, 1)
+        except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
+            return 1
 
 
 def _check_size(width: int, height: int) -> None:

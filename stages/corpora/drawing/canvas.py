@@ -1,5 +1,5 @@
 """Drawing on a head: shapes are given on the front of an ellipsoid, which the pose turns, and filled at four times
-the final resolution; bumps on it (nose, cheeks, sockets) are a height map that the light shades."""
+the final resolution; bumps on it (nose, cheeks, sockets) are a height map that the light shades. Gray or in colour."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +10,10 @@ import numpy as np
 _SUPERSAMPLING = 4
 _FRACTION_BITS = 4  # cv2 draws at fixed-point coordinates
 _HALF_WIDTH, _HALF_HEIGHT, _DEPTH = 0.86, 1.15, 0.75  # of the ellipsoid
+
+
+# A gray level, or red, green and blue (3,), each 0 to 255; of a trait of a person, also what multiplies them.
+Tone = float | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -29,26 +33,31 @@ def _along(n: int) -> np.ndarray:
     return np.linspace(-1.0, 1.0, n) ** 2
 
 
+def _color(tone: Tone) -> tuple[float, ...]:
+    """As OpenCV takes it: a plain tone is that gray in every channel."""
+    return tuple(np.broadcast_to(tone, 3).tolist())
+
+
 class Canvas:
-    """A gray picture and the pose of the head that is drawn on it.
+    """A picture, as its background gray (size_px, size_px) or RGB (size_px, size_px, 3), and the pose of the head.
 
     Shapes are only noted; `finished` turns all of them at once, five times faster than one by one.
     """
 
     def __init__(self, background: np.ndarray, pose: Pose):
         self._background = background
-        self._shapes: list[tuple[np.ndarray, float, bool]] = []
+        self._shapes: list[tuple[np.ndarray, Tone, bool]] = []
         self.size_px = background.shape[0]
         self.pose = pose
         cos, sin = np.cos(pose.roll_rad), np.sin(pose.roll_rad)
         self._roll = np.array([[cos, sin], [-sin, cos]])  # for row vectors
         self._centre = np.array([pose.x, pose.y])
 
-    def fill(self, points: np.ndarray, tone: float, *, turns: bool = True) -> None:
-        """Fill the polygon `points` (n, 2) with a gray level. What is behind the front of the head does not turn."""
+    def fill(self, points: np.ndarray, tone: Tone, *, turns: bool = True) -> None:
+        """Fill the polygon `points` (n, 2) with a tone. What is behind the front of the head does not turn."""
         self._shapes.append((points, tone, turns))
 
-    def stroke(self, path: np.ndarray, width: float, tone: float, *, taper: float = 1.0, turns: bool = True) -> None:
+    def stroke(self, path: np.ndarray, width: float, tone: Tone, *, taper: float = 1.0, turns: bool = True) -> None:
         """A pen stroke of `width` at its middle; with `taper` 1 it ends in points, with 0 it does not thin."""
         slope = np.empty_like(path)
         slope[1:-1], slope[0], slope[-1] = path[2:] - path[:-2], path[1] - path[0], path[-1] - path[-2]
@@ -57,7 +66,7 @@ class Canvas:
         self.fill(np.concatenate([path + offset, (path - offset)[::-1]]), tone, turns=turns)
 
     def finished(self) -> np.ndarray:
-        """The picture at its final resolution, float32 (size_px, size_px)."""
+        """The picture at its final resolution, float32 (size_px, size_px) or (size_px, size_px, 3)."""
         side_px = self.size_px * _SUPERSAMPLING
         picture = cv2.resize(self._background, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
         outlines, tones, turns = zip(*self._shapes, strict=True)
@@ -65,7 +74,7 @@ class Canvas:
         placed = self._place(np.concatenate(outlines), np.repeat(turns, lengths))
         corners = np.rint(placed * (side_px * 2**_FRACTION_BITS)).astype(np.int32)
         for polygon, tone in zip(np.split(corners, np.cumsum(lengths)[:-1]), tones, strict=True):
-            cv2.fillPoly(picture, [polygon], float(tone), cv2.LINE_8, _FRACTION_BITS)
+            cv2.fillPoly(picture, [polygon], _color(tone), cv2.LINE_8, _FRACTION_BITS)
         return cv2.resize(picture, (self.size_px, self.size_px), interpolation=cv2.INTER_AREA).astype(np.float32)
 
     def shade(self, edge: np.ndarray, bumps: np.ndarray, light: np.ndarray, ambient: float) -> np.ndarray:

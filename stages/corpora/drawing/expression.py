@@ -30,7 +30,7 @@ class Expression:
     jaw_drop: float = 0.0  # AU26 and, near 1, AU27
     lid_droop: float = 0.0  # AU43, partial
     gaze_down: float = 0.0  # AU64
-    one_sided: float = 0.0  # how much stronger the mouth is pulled on the face's left; only jitter in these emotions
+    one_sided: float = 0.0  # how much stronger the mouth is pulled on the face's left; but in contempt only jitter
 
 
 # Several ways to show one emotion: a smile is closed or toothy, anger presses the lips or bares the teeth.
@@ -91,7 +91,14 @@ PROTOTYPES: dict[str, tuple[Expression, ...]] = {
         Expression(inner_brow_raiser=1.0, outer_brow_raiser=1.0, upper_lid_raiser=0.8, lips_part=0.3, jaw_drop=0.9),
     ),
     "neutral": (Expression(),),
+    # A smirk: the corner on one side, either one, tightens and rises (AU12 and AU14, Matsumoto & Ekman 2004).
+    "contempt": (
+        Expression(lip_corner_puller=0.75, one_sided=1.0, lip_presser=0.6, lid_tightener=0.3, lid_droop=0.35),
+        Expression(lip_corner_puller=0.75, one_sided=-1.0, lip_presser=0.6, lid_tightener=0.3, lid_droop=0.35),
+    ),
 }
+# What other faces have a trace of; contempt is too faint to be one.
+_BLENDED = tuple(name for name in PROTOTYPES if name != "contempt")
 
 _JITTER = 0.1  # of every action unit: no two people, and no two moments, contract alike
 _STRONGEST = 1.15
@@ -108,7 +115,7 @@ def draw_expression(emotion: str, rng: np.random.Generator) -> Expression:
     if emotion not in PROTOTYPES:
         raise ValueError(f"emotion: no prototype; allowed: {', '.join(PROTOTYPES)}; received: {emotion!r}")
     meant = _variant(emotion, rng)
-    other = _variant(str(rng.choice([name for name in PROTOTYPES if name != emotion])), rng)
+    other = _variant(str(rng.choice([name for name in _BLENDED if name != emotion])), rng)
     blend = _LARGEST_BLEND * rng.beta(*_BLEND_BETA)
     intensity = _STRONGEST * rng.beta(*_INTENSITY_BETA)
     jitter = rng.normal(0.0, _JITTER, len(meant))

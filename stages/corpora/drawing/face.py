@@ -1,4 +1,4 @@
-"""A drawn face for every emotion of FER-2013: identity × expression × pose × light, seen by a small noisy camera.
+"""A drawn face for every emotion of FER-2013, and contempt: identity × expression × pose × light, in a noisy camera.
 
 The classes overlap on purpose (see `expression.py`), so that a better model scores better and none scores 1.0.
 """
@@ -8,19 +8,26 @@ import numpy as np
 
 from stages.corpora.drawing import features, head
 from stages.corpora.drawing.canvas import Canvas, Pose
+from stages.corpora.drawing.coloring import colored, colored_background, light_color
 from stages.corpora.drawing.expression import Expression, draw_expression
 from stages.corpora.drawing.identity import Identity, draw_identity
 
 
-def draw_face(emotion: str, rng: np.random.Generator, size_px: int = 48) -> np.ndarray:
-    """A new person who shows `emotion`, gray (size_px, size_px) uint8. Equal generators draw equal pixels."""
+def draw_face(emotion: str, rng: np.random.Generator, size_px: int = 48, *, color: bool = False) -> np.ndarray:
+    """A new person who shows `emotion`: uint8, gray (size_px, size_px) or, with `color`, RGB (size_px, size_px, 3).
+
+    Equal generators draw equal pixels.
+    """
     expression = draw_expression(emotion, rng)
-    return draw_portrait(draw_identity(rng), expression, rng, size_px)
+    who = draw_identity(rng)
+    return draw_portrait(colored(who, rng) if color else who, expression, rng, size_px)
 
 
 def draw_portrait(who: Identity, expression: Expression, rng: np.random.Generator, size_px: int = 48) -> np.ndarray:
-    """`who` with `expression`, in a pose, light and camera of the moment: gray (size_px, size_px) uint8."""
-    canvas = Canvas(_background(rng, size_px), _pose(rng))
+    """`who` with `expression`, in a pose, light and camera of the moment: uint8, in colour if `who` is."""
+    in_color = np.ndim(who.skin) == 1
+    background = _background(rng, size_px)
+    canvas = Canvas(colored_background(background, rng) if in_color else background, _pose(rng))
     edge = head.outline(who, expression)
     head.draw_behind(canvas, who)
     head.draw_head(canvas, edge, who)
@@ -32,7 +39,8 @@ def draw_portrait(who: Identity, expression: Expression, rng: np.random.Generato
     head.draw_hair(canvas, edge, who)
     light = np.array([rng.uniform(-0.6, 0.6), rng.uniform(-0.55, 0.0), 1.0])  # to the right, down, to the camera
     shade = canvas.shade(edge, head.relief(who, expression), light, ambient=rng.uniform(0.2, 0.55))
-    return _photographed(canvas.finished() * shade, rng)
+    scene = canvas.finished()
+    return _photographed(scene * shade[..., None] * light_color(rng) if in_color else scene * shade, rng)
 
 
 def _background(rng: np.random.Generator, size_px: int) -> np.ndarray:

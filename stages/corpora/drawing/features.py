@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from stages.corpora.drawing.canvas import Canvas
+from stages.corpora.drawing.canvas import Canvas, Tone
 from stages.corpora.drawing.expression import Expression
 from stages.corpora.drawing.identity import Identity
 
@@ -31,7 +31,7 @@ def disc(x: float, y: float, radius_x: float, radius_y: float) -> np.ndarray:
     return _CIRCLE * (radius_x, radius_y) + (x, y)
 
 
-def crease(canvas: Canvas, path: np.ndarray, strength: float, skin: float, width: float = 0.035) -> None:
+def crease(canvas: Canvas, path: np.ndarray, strength: float, skin: Tone, width: float = 0.035) -> None:
     """A fold of the skin, the darker the stronger; none where the skin is nearly smooth."""
     if strength > 0.1:
         strength = min(strength, 1.2)

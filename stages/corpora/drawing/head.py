@@ -41,7 +41,8 @@ def draw_head(canvas: Canvas, edge: np.ndarray, who: Identity) -> None:
             [bend(tuple(jaw[-1]), (-0.42, 0.66), under_nose), bend(under_nose, (0.42, 0.66), tuple(jaw[0]))]
         )
         cover = 0.5 * who.beard  # light enough for the creases of the mouth to stay darker
-        canvas.fill(np.concatenate([jaw, upper]), (1 - cover) * who.skin + cover * min(who.hair, who.skin), turns=False)
+        tone = (1 - cover) * who.skin + cover * np.minimum(who.hair, who.skin)
+        canvas.fill(np.concatenate([jaw, upper]), tone, turns=False)
 
 
 def draw_hair(canvas: Canvas, edge: np.ndarray, who: Identity) -> None:

@@ -4,25 +4,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stages.corpora.drawing.canvas import Tone
+
 
 @dataclass(frozen=True)
 class Identity:
-    """Everything that stays when the expression changes; tones are gray levels."""
+    """Everything that stays when the expression changes."""
 
     skull_width: float  # half-width at the cheekbones
     jaw_squareness: float
     chin_y: float
-    skin: float
+    skin: Tone
     eye_x: float
     eye_y: float
     eye_width: float
     eye_opening: float
     eye_tilt: float
-    iris: float
+    iris: Tone
     brow_y: float  # above the eye
     brow_thickness: float
     brow_arch: float
-    brow_tone: float  # of the skin: 0.2 black, 0.6 fair
+    brow_tone: Tone  # of the skin: 0.2 black, 0.6 fair
     brow_slant: float  # at rest; some people look stern or worried without meaning it
     nose_y: float
     nose_width: float
@@ -30,8 +32,8 @@ class Identity:
     mouth_width: float
     mouth_curve: float  # at rest, like `brow_slant`
     lip_thickness: float
-    lip_tone: float  # of the skin
-    hair: float
+    lip_tone: Tone  # of the skin
+    hair: Tone
     hairline_y: float
     hair_parting: float
     age: float  # 0 smooth, 1 creased at rest
