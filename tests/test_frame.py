@@ -458,7 +458,6 @@ def test_start_up_brings_in_no_more_than_it_uses(script):
 # Pinned though nothing imports them, and why.
 TOOLS = {
     "dvc": "the command that runs the pipeline",
-    "torchvision": "must match torch where lightning and torchmetrics import it",
     "tensorboard": "written through lightning's logger, and the command that shows it",
 }
 # Among the development requirements, since only `make bench` imports it.
