@@ -116,6 +116,8 @@ def fit(
     trainer = make_trainer(run, machine, max_epochs, callbacks, logger)
     if checkpoint.exists():
         print(f"continues from {checkpoint}", flush=True)
+    else:
+        recogniser.load_pretrained()
     trainer.fit(
         learner,
         train_batches,

@@ -41,6 +41,11 @@ class Recogniser(nn.Module):
             x = x.contiguous(memory_format=torch.channels_last)
         return self.architecture(x, length)
 
+    def load_pretrained(self) -> None:
+        """Start from published weights where the architecture names any. Raises `UserError` if they cannot be had."""
+        if hasattr(self.architecture, "load_pretrained"):
+            self.architecture.load_pretrained()
+
     def penalty(self) -> torch.Tensor | float:
         """The architecture's own regulariser, 0 where it has none."""
         return self.architecture.penalty() if hasattr(self.architecture, "penalty") else 0.0

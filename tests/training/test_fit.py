@@ -269,6 +269,28 @@ def test_a_penalty_is_added_to_what_is_minimised(tmp_path: Path):
     assert outcome.history[0]["train_loss"] < 10  # shown without the penalty
 
 
+class Published(Small):
+    """Its published weights name the brightest third; made once, before anything is learnt."""
+
+    made = 0
+
+    def load_pretrained(self) -> None:
+        self.made += 1
+        self.layers = nn.Sequential(nn.AvgPool2d((6, 2)), nn.Flatten())
+        self.layers.append(nn.Linear(3, 3))
+        self.layers[2].weight.data = 10 * torch.eye(3)
+
+
+def test_training_starts_from_published_weights_but_resumes_from_its_own(tmp_path: Path):
+    first, second = recogniser(Published()), recogniser(Published())
+    outcome = trained(tmp_path, changed(max_epochs=1), model=first)
+    assert first.architecture.made == 1
+    assert outcome.history[0]["train_accuracy"] > 0.9
+    second.architecture.load_pretrained()
+    assert len(trained(tmp_path, changed(max_epochs=2), model=second).history) == 2
+    assert second.architecture.made == 1  # by this test
+
+
 class Recorder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
