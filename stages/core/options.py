@@ -12,6 +12,7 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+UpToHalf = Annotated[float, Field(ge=0, le=0.5)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveInts = Annotated[list[PositiveInt], Field(min_length=1)]
 Names = Annotated[list[str], Field(min_length=1)]
@@ -26,4 +27,5 @@ __all__ = [
     "PositiveInt",
     "PositiveInts",
     "Probability",
+    "UpToHalf",
 ]
