@@ -24,10 +24,10 @@ from stages.core.seeding import generator
 from stages.corpora.archive import members, tables
 from stages.corpora.decoding.images import SUFFIXES, decode_image
 
-RAF_DB = dict(enumerate(("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"), start=1))
+CODES = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral", "contempt")
+RAF_DB = dict(enumerate(CODES[:7], start=1))
 # Mollahosseini, Hasani & Mahoor 2019, IEEE Trans. Affective Computing 10(1), table 1
 AFFECTNET = dict(enumerate(("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")))
-CODES = (*RAF_DB.values(), "contempt")
 PARTS = {"train": "train", "validation": "validation", "test": "test"}
 FOLDERS = PARTS | {"val": "validation", "valid": "validation"}
 GROUP = None  # whose face it is is not known

@@ -18,6 +18,7 @@ from torchvision.models import get_model, get_model_weights
 from stages.core.checks import UserError
 from stages.core.options import Fraction, PositiveInt
 
+LAYOUT = ("channel", "height", "width")
 # What a torchvision model puts behind its feature map, and no weight of which is ever taken.
 HEADS = ("avgpool", "fc", "classifier")
 PUBLISHED_STRIDE, N_CHANNELS = 32, {"efficientnet_b4": 1792, "resnet50": 2048, "resnet18": 512}  # of the feature map
@@ -47,7 +48,8 @@ def build(
     or kernel that is not as said.
     """
     if len(input_shape) != 3 or input_shape[0] != 3:
-        raise ValueError(f"input is {tuple(input_shape)}; allowed: (3, height, width), a feature with color: rgb")
+        allowed = "a feature with color: rgb, (channel, height, width)"
+        raise ValueError(f"input is {tuple(input_shape)}; allowed: {allowed}")
     if spatial_kernel % 2 == 0:
         raise ValueError(f"spatial_kernel is {spatial_kernel}; allowed: odd, to have a middle")
     n_channels = N_CHANNELS[backbone]
