@@ -117,7 +117,7 @@ def test_spatial_attention_of_an_image():
 @pytest.mark.parametrize(
     ("shape", "options", "words"),
     [
-        ((1, 48, 48), {}, "allowed: \\(3, height, width\\), a feature with color: rgb"),
+        ((1, 48, 48), {}, "allowed: a feature with color: rgb"),
         ((48, 48), {}, "input is \\(48, 48\\)"),
         (SHAPE, {"spatial_kernel": 4}, "spatial_kernel is 4; allowed: odd"),
     ],
