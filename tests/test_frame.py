@@ -252,6 +252,19 @@ def test_machine_invalidates_nothing():
         assert [name for name in declared_params(stage) if name.split(".")[0] == "machine"] == []
 
 
+def test_paddings_share_their_split():
+    """`eeg_zero` and `eeg_average` are trained and judged on the same trials, which no setting of theirs can move."""
+    stages = {stage.addressing: stage for *_, stage in stages_of_dvc()}
+    for verb in ("train", "evaluate"):
+        for run in ("eeg_lstm_zero", "eeg_lstm_average"):
+            deps = [dep.def_path for dep in stages[f"{verb}@{run}"].deps]
+            assert f"data/prepared/{run.replace('lstm_', '')}.h5" in deps
+            assert [dep for dep in deps if dep.startswith("data/splits/")] == ["data/splits/eeg.json"]
+    split = stages["split@eeg"]
+    assert not [name for name in declared_params(split) if name.startswith("datasets")]
+    assert [dep.def_path for dep in split.deps if dep.def_path.startswith("data/")] == ["data/raw/eeg.zip"]
+
+
 # ---- params that are read --------------------------------------------------------------------------------------------
 
 

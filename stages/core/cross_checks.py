@@ -148,8 +148,12 @@ def _corpus_mistakes(
 
 def _padding_mistakes(where: str, run: dict[str, Any], datasets: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Of EEG: augmentation that pads its trials in another way than the dataset."""
-    choices = run.get("augmentation"), datasets.get(str(run.get("dataset")), {}).get("feature")
+    dataset = datasets.get(str(run.get("dataset")), {})
+    choices = run.get("augmentation"), dataset.get("feature")
     received, expected = (choice.get("padding") if isinstance(choice, dict) else None for choice in choices)
+    if received == "zero" and dataset.get("normalize_groups", "none") != "none":  # which has moved the zeros
+        why = "average, since its dataset's normalize_groups moves the zeros that trials were padded with"
+        yield f"{where}: allowed: {why}; received: 'zero'"
     if isinstance(received, str) and isinstance(expected, str) and received != expected:
         yield f"{where}: allowed: {shorten(expected)}, its dataset's; received: {shorten(received)}"
 

@@ -67,8 +67,10 @@ def read(archive: Path) -> Iterator[Record]:
     """Every trial, undecoded, ordered by recording and onset, so that each recording is opened once."""
     trials = sorted(_trials(archive), key=lambda trial: (trial.member, trial.onset_s))
     _refuse_twice(trials)
-    for one, other in pairwise(trials):
-        _refuse_shared(one, other)
+    contents = {trial.member: members.fingerprint(archive, trial.member) for trial in trials}
+    for one, other in pairwise(sorted(trials, key=lambda trial: (contents[trial.member], trial.onset_s))):
+        if contents[one.member] == contents[other.member]:
+            _refuse_shared(one, other)
     _refuse_beyond(archive, trials)
     return iter([_record(archive, trial) for trial in trials])
 
@@ -161,15 +163,14 @@ def _refuse_twice(trials: list[Trial]) -> None:
 
 
 def _refuse_shared(one: Trial, other: Trial) -> None:
-    """Two rows of one recording: seconds in both would be learnt from and judged on, and so would a subject."""
-    if one.member != other.member:
-        return
+    """Two rows of one recording, or of its copies: what both hold would be learnt from and judged on."""
+    recording = one.member if one.member == other.member else f"{one.member} and its copy {other.member}"
     if one.subject != other.subject:
         allowed = f"{one.subject}, as in line {_line(one)}"
-        refuse(f"two subjects of {one.member}", where=other.where, allowed=allowed, received=other.subject)
+        refuse(f"two subjects of {recording}", where=other.where, allowed=allowed, received=other.subject)
     if other.onset_s < one.end_s - ROUNDING_S:
         allowed = f"an onset of {one.end_s:g} s or later, where the trial of line {_line(one)} ends"
-        refuse(f"overlapping trials of {one.member}", where=other.where, allowed=allowed, received=other.onset_s)
+        refuse(f"overlapping trials of {recording}", where=other.where, allowed=allowed, received=other.onset_s)
 
 
 def _line(trial: Trial) -> str:

@@ -96,7 +96,7 @@ def decode_trial(data: bytes, n_labels: int) -> Signal:
 
 
 def _subjects(archive: Path) -> dict[int, str]:
-    """The member of each subject. Of copies in several folders the first is taken."""
+    """The member of each subject. Of exact copies in several folders the first is taken."""
     files = _feature_files(archive)
     matches = {name: _NAME.fullmatch(PurePosixPath(name).name) for name in files}
     if not any(matches.values()):
@@ -106,8 +106,8 @@ def _subjects(archive: Path) -> dict[int, str]:
         if not match:
             refuse("not a subject's file", where=place(archive, name), allowed=EXAMPLES["seed_v"], received=name)
         first = found.setdefault(int(match[1]), name)
-        if PurePosixPath(first).name.lower() != PurePosixPath(name).name.lower():
-            allowed, received = "one file of each subject", f"{first}, {name}"
+        if members.fingerprint(archive, first) != members.fingerprint(archive, name):
+            allowed, received = "one file of each subject, or copies", f"{first}, {name}"
             refuse(f"subject {int(match[1])} twice", where=str(archive), allowed=allowed, received=received)
     return found
 

@@ -601,6 +601,14 @@ def test_augmentation_pads_as_its_dataset(tmp_path, padding):
     assert [line.split(":")[0] for line in mistakes(tmp_path, eeg(padding))] == [where]  # missing
 
 
+def test_zeros_that_normalising_moved_are_not_padded_with(tmp_path):
+    """Of the padding: the dataset's has become -mean / sd of the subject, augmentation's would still be 0."""
+    content = eeg("zero", padding="zero")
+    content["datasets"]["faces"]["normalize_groups"] = "mean_sd"
+    (line,) = [found for found in mistakes(tmp_path, content) if "augmentation" in found]
+    assert line.startswith(f"{RUN}.augmentation.padding: allowed: average, since its dataset's normalize_groups")
+
+
 @pytest.mark.parametrize(
     "source", ["kaggle:msambare/fer2013", "kaggle:msambare/fer2013/versions/1", "/data/fer2013.zip", "/data/fer2013"]
 )

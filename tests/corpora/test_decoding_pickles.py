@@ -192,6 +192,28 @@ def test_deep_nesting_as_a_key():
     one_line(lambda: load_arrays(data, "here"), "a key that is a tuple")
 
 
+TWICE = b"\x86"  # a pair
+HELD_TWICE = {
+    "copied": b"2" + TWICE,
+    "memorised": b"\x94h%c" + TWICE,
+    "memorised below what goes": b"N0q%ch%c" + TWICE,
+    "memorised again": b"q%cr%c\0\0\0h%c" + TWICE,
+}
+
+
+@pytest.mark.parametrize("way", HELD_TWICE)
+def test_a_hash_that_would_take_for_ever(way: str):
+    """Sixty pairs, each of the one before and itself: 2 ** 60 steps to hash the last."""
+    pairs = (HELD_TWICE[way].replace(b"%c", bytes([number])) for number in range(60))
+    data = b"\x80\x04})" + b"\x85" + b"".join(pairs) + b"K\x01s."
+    one_line(lambda: load_arrays(data, "here"), "pickled content that is not read")
+
+
+@pytest.mark.parametrize("step", [b"\x8f(K\x01\x90", b"(K\x01\x91"], ids=["set", "frozenset"])
+def test_sets_are_refused(step: bytes):
+    one_line(lambda: load_arrays(b"\x80\x04" + step + b".", "here"), "received: 'a set'")
+
+
 def test_broken_bytes_are_never_more_than_one_line():
     whole = pickle.dumps(ARRAYS, 3)
     for end in range(len(whole)):

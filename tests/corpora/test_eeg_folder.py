@@ -115,11 +115,20 @@ def test_packed_as_download_leaves_it(tmp_path: Path):
 
 def test_equal_content_is_the_same_stretch_of_the_same_bytes(tmp_path: Path):
     files = FILES | {"copy.edf": FILES["a/1.edf"]}
-    rows = "a/1.edf,x,1,1,sad,1,5\ncopy.edf,y,1,1,sad,1,5\na/2.edf,z,1,1,sad,1,5\ncopy.edf,y,1,2,sad,7,5\n"
-    rows += "a/2.edf,z,1,2,sad,7,4\n"
-    hashes = [record.content_hash() for record in records(tmp_path, rows, files=files)]  # 1, 2, 2, copy, copy
-    assert hashes[0] == hashes[3]
+    rows = "a/1.edf,x,1,1,sad,1,5\na/2.edf,z,1,1,sad,1,5\na/1.edf,x,1,2,sad,7,5\na/2.edf,z,1,2,sad,7,4\n"
+    hashes = [record.content_hash() for record in records(tmp_path, rows)]
     assert len(set(hashes)) == 4
+    (copied,) = records(tmp_path, "copy.edf,y,1,1,sad,1,5\n", files=files)
+    assert copied.content_hash() == hashes[0]
+
+
+def test_copies_of_a_recording_are_one(tmp_path: Path):
+    """Under another name, too, its seconds are not to be on two sides."""
+    files = FILES | {"copy.edf": FILES["a/1.edf"]}
+    for row, said in (("y,1,1,sad,9,5", "two subjects of"), ("x,1,2,sad,4,5", "overlapping trials of")):
+        path = archive(tmp_path, f"{ONE}copy.edf,{row}\n", files)
+        one_line(lambda path=path: eeg_folder.read(path), f"trials.csv line 3: {said} a/1.edf and its copy copy.edf")
+    assert len(records(tmp_path, f"{ONE}copy.edf,x,1,2,sad,9,5\n", files=files)) == 2
 
 
 # Each recording is read once

@@ -25,8 +25,12 @@ _REFUSED = {
     **dict.fromkeys(("EXT1", "EXT2", "EXT4"), "a code of the extension registry"),
     **dict.fromkeys(("PERSID", "BINPERSID"), "a persistent id"),
     **dict.fromkeys(("NEXT_BUFFER", "READONLY_BUFFER"), "a buffer kept elsewhere"),
+    **dict.fromkeys(("EMPTY_SET", "ADDITEMS", "FROZENSET"), "a set"),
+    **dict.fromkeys(("DUP", "POP", "POP_MARK"), "a step that no dict of arrays takes"),
 }
-_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+_PUTS, _GETS = ("PUT", "BINPUT", "LONG_BINPUT"), ("GET", "BINGET", "LONG_BINGET")
+_TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
+_LEAVE_TOP = (*_PUTS, "MEMOIZE", "FRAME", "PROTO")  # of the stack
 
 
 def load_arrays(data: bytes, where: str) -> dict[int, np.ndarray]:
@@ -142,7 +146,12 @@ def _array(content: bytes | str, kind: _Type, shape: tuple, order: str) -> np.nd
 
 
 def _check_steps(data: bytes) -> None:
-    """Look through the pickle without doing what it says."""
+    """Look through the pickle without doing what it says.
+
+    No tuple may be used twice: of sixty that each hold the one before twice, the hash would take for ever.
+    """
+    tops: dict[int, bool] = {}  # of all that is memorised, whether it is a tuple
+    on_top = False
     for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
         if number == MAX_STEPS:
             raise _Refused(f"more than {MAX_STEPS} steps")
@@ -150,6 +159,11 @@ def _check_steps(data: bytes) -> None:
             raise _Refused(_REFUSED[opcode.name])
         if opcode.name in _PUTS and argument > MAX_STEPS:  # room is made for as many
             raise _Refused(f"memory for {argument} objects")
+        if opcode.name in _GETS and tops.get(argument):
+            raise _Refused("a tuple used twice")
+        if opcode.name in _PUTS or opcode.name == "MEMOIZE":
+            tops[len(tops) if argument is None else argument] = on_top
+        on_top = opcode.name in _TUPLES or (on_top and opcode.name in _LEAVE_TOP)
 
 
 def _items(loaded: object) -> list[tuple]:
