@@ -19,13 +19,18 @@ REST = edf(waves_uv(182))
 TASK = edf(waves_uv(62))
 
 
+def named(recording: bytes, patient: str) -> bytes:
+    """With another patient in its header: copies of one recording are not two subjects."""
+    return recording[:8] + patient.ljust(80).encode() + recording[88:]
+
+
 def corpus(tmp_path: Path, subjects: int = 3, folder: str = "", **other: bytes) -> Path:
     path = tmp_path / "eegmat.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{folder}subject-info.csv", "Subject,Age\n")
         for number in range(subjects):
-            archive.writestr(f"{folder}Subject{number:02d}_1.edf", REST)
-            archive.writestr(f"{folder}Subject{number:02d}_2.edf", TASK)
+            for part, recording in ((1, REST), (2, TASK)):
+                archive.writestr(f"{folder}Subject{number:02d}_{part}.edf", named(recording, f"Subject{number:02d}"))
         for name, content in other.items():
             archive.writestr(f"{name}.edf", content)
     return path
@@ -81,7 +86,8 @@ def test_recordings_are_untouched_and_the_rest_is_left_out(tmp_path: Path, monke
     call(corpus(tmp_path, 1, folder="x/"), target, 7, monkeypatch)
     with zipfile.ZipFile(target) as archive:
         assert archive.namelist() == ["Subject00_1.edf", "Subject00_2.edf", "trials.csv"]
-        assert (archive.read("Subject00_1.edf"), archive.read("Subject00_2.edf")) == (REST, TASK)
+        found = archive.read("Subject00_1.edf"), archive.read("Subject00_2.edf")
+    assert found == (named(REST, "Subject00"), named(TASK, "Subject00"))
 
 
 def test_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

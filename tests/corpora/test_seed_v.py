@@ -51,7 +51,10 @@ def test_every_block_of_five_trials_holds_every_emotion_once():
 
 
 def test_an_independent_reading_of_the_drawn_corpus(tmp_path: Path):
-    """As the script that comes with SEED-V (and torcheeg's reader) does it: np.load, pickle.loads, trial by trial."""
+    """As the script that comes with SEED-V (and torcheeg's reader) does it: np.load, pickle.loads, trial by trial.
+
+    torcheeg itself wants scipy 1.10.1 at most, which does not go with NumPy 2.
+    """
     seed_v.synthesise(tmp_path / "drawn", size=2, seed=7)
     archive = corpus(tmp_path, {f"SEED-V/{NAME}": (tmp_path / "drawn" / "EEG_DE_features/2_123.npz").read_bytes()})
     records = list(seed_v.read(archive))
