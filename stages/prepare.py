@@ -29,7 +29,7 @@ def main() -> None:
     feature = lookup.load("features", settings["name"])
     compute = partial(feature.compute, **{key: value for key, value in settings.items() if key != "name"})
     total = sum(1 for _ in chosen(args.archive, corpus))
-    workers = Workers(params.machine.workers, feature.WORKERS, feature.SAMPLES_PER_CHUNK)
+    workers = Workers(params.machine.workers, feature.WORKERS, feature.samples_per_chunk(settings))
     decoded = decode(chosen(args.archive, corpus), compute, workers)
     with create(args.output) as writer, closing(decoded) as chunks:  # on a failure, closing stops the workers
         shown = tqdm(chunks, args.key, -(-total // workers.samples_per_chunk), unit=" chunks", disable=None)

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from stages.apps import memory
 from stages.core import lookup
 from stages.core.checks import exit_with_one_line, warn
 from stages.core.files import read_json
@@ -37,7 +38,7 @@ from stages.training.fit import make_trainer
 from stages.training.learner import Learner
 
 IMAGES = 32_298  # as many as train and PublicTest of FER-2013
-CLIPS, CLIP_S = 384, 3.5
+CLIPS, CLIP_S = 1_440, 3.5  # RAVDESS's speech
 STEPS = 30
 PAIRS, SECONDS = 5, 5.0  # at least
 
@@ -47,6 +48,7 @@ def main() -> None:
     torch.set_num_threads(params.machine.threads)
     prepare_against_pillow(params.machine.workers)
     prepare_against_librosa(params.machine.workers, params.datasets["speech"].feature)
+    memory.growth(params)
     for run in params.runs:
         training_against_bare_loop(run, params)
 
@@ -71,8 +73,9 @@ def prepare_against_pillow(workers: int) -> None:
 def prepare_rate(archive: Path, count: int) -> float:
     """Images per second of the stage's own path."""
     start = time.perf_counter()
-    compute = partial(faces.compute, size_px=48, color="gray")
-    workers = Workers(count, faces.WORKERS, faces.SAMPLES_PER_CHUNK)
+    settings = {"size_px": 48, "color": "gray"}
+    compute = partial(faces.compute, **settings)
+    workers = Workers(count, faces.WORKERS, faces.samples_per_chunk(settings))
     with create(archive.with_suffix(".h5")) as writer:
         written, _ = append_all(writer, decode(fer2013.read(archive), compute, workers), list(fer2013.CODES))
     return written / (time.perf_counter() - start)
@@ -112,7 +115,7 @@ def prepare_against_librosa(workers: int, feature: dict) -> None:
 def speech_rate(archive: Path, count: int, options: dict) -> float:
     """Clips per second of the stage's own path."""
     start = time.perf_counter()
-    workers = Workers(count, mel.WORKERS, mel.SAMPLES_PER_CHUNK)
+    workers = Workers(count, mel.WORKERS, mel.samples_per_chunk(options))
     with create(archive.with_suffix(".h5")) as writer:
         decoded = decode(ravdess.read(archive), partial(mel.compute, **options), workers)
         written, _ = append_all(writer, decoded, list(ravdess.CODES.values()))
@@ -146,8 +149,8 @@ def write_clips(folder: Path) -> Path:
         for number in range(CLIPS):
             clip = io.BytesIO()
             soundfile.write(clip, loudness * random.normal(size=len(place)), 48_000, "PCM_16", format="WAV")
-            actor, emotion = number % 24 + 1, number // 24 % 8 + 1
-            name = f"03-01-{emotion:02d}-01-{number // 192 % 2 + 1:02d}-{number // 384 % 2 + 1:02d}-{actor:02d}.wav"
+            actor, emotion, take = number % 24 + 1, number // 24 % 8 + 1, number // 192  # take: 0 … 7
+            name = f"03-01-{emotion:02d}-{take // 4 + 1:02d}-{take // 2 % 2 + 1:02d}-{take % 2 + 1:02d}-{actor:02d}.wav"
             members.writestr(f"Actor_{actor:02d}/{name}", clip.getvalue())
     pack(source, folder / "speech.zip")
     return folder / "speech.zip"

@@ -15,10 +15,13 @@ from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import ThreadpoolController
 
 from stages.core.checks import UserError
+from stages.core.heap import keep_freed_memory
 from stages.core.records import DamagedSample, Record
 
 # Decoded here while worker processes start, which takes about as long; a corpus of no more chunks starts none.
 CHUNKS_MEANWHILE = 16
+# What workers take in one go: joblib gives out all of a call's work, however far behind they are who write it down.
+CHUNKS_PER_ROUND = 32  # of each worker
 
 Compute = Callable[[np.ndarray, float | None], tuple[np.ndarray, int]]
 
@@ -75,9 +78,22 @@ class _Team:
     def start(self, workers: Workers) -> Iterator[Decoded]:
         """They begin at once, not when the first result is asked for."""
         self._processes = workers.kind == "processes"
-        return Parallel(workers.count, prefer=workers.kind, return_as="generator", pre_dispatch="2*n_jobs")(
-            self._calls()
-        )
+        if not self._processes:
+            keep_freed_memory()
+        parallel = Parallel(workers.count, prefer=workers.kind, return_as="generator", pre_dispatch="2*n_jobs")
+        size = CHUNKS_PER_ROUND * workers.count
+        return self._rounds(parallel, size, parallel(self._calls(size)))
+
+    def _rounds(self, parallel: Parallel, size: int, results: Iterator[Decoded]) -> Iterator[Decoded]:
+        """`results`, those of the first round, and of every round after it."""
+        while True:
+            left = size
+            for result in results:
+                left -= 1
+                yield result
+            if left:
+                return
+            results = parallel(self._calls(size))
 
     def dismiss(self, decoded: Iterator[Decoded]) -> None:
         """Wait for what is in flight: joblib's own way to break off races with workers that are just starting.
@@ -90,9 +106,9 @@ class _Team:
         if self._processes:
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
-    def _calls(self) -> Iterator:
+    def _calls(self, size: int) -> Iterator:
         work = delayed(_decode_chunk if self._processes else _decode_chunk_alone)
-        for chunk in self._chunks:
+        for chunk in islice(self._chunks, size):
             if self._stopped.is_set():
                 return
             self.sent.append(chunk)

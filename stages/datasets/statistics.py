@@ -3,6 +3,7 @@
 Of samples with a time axis only the true steps count, never the padding.
 """
 
+import math
 from collections import defaultdict
 
 import numpy as np
@@ -12,7 +13,7 @@ from stages.datasets.store import Store, Writer
 
 # Axes that keep their own mean; all others are averaged over.
 KEPT_AXES = ("channel", "mel", "feature")
-SAMPLES_AT_ONCE = 1024
+SAMPLES_AT_ONCE, VALUES_AT_ONCE = 1024, 24_000_000  # whichever is less: 192 MB in double precision
 
 
 class Moments:
@@ -39,9 +40,10 @@ class Moments:
 
 def mean_and_sd(store: Store, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation over `indices`, in the feature's units, shaped to broadcast over one sample."""
-    moments = Moments(store.description.layout)
-    for start in range(0, len(indices), SAMPLES_AT_ONCE):
-        chosen = np.sort(indices)[start : start + SAMPLES_AT_ONCE]
+    moments, ordered = Moments(store.description.layout), np.sort(indices)
+    size = _samples_at_once(store.sample_shape)
+    for start in range(0, len(ordered), size):
+        chosen = ordered[start : start + size]
         moments.add(store.read(chosen).astype(np.float64), store.length[chosen])
     return moments.mean_and_sd()
 
@@ -53,18 +55,23 @@ def normalize_groups(writer: Writer, layout: list[str], kind: str, where: str) -
     Raises `UserError`, naming the dataset's key `where`, if the group of a sample is not known.
     """
     found: dict[str, Moments] = defaultdict(lambda: Moments(layout))
-    for _, x, length, group in writer.blocks(SAMPLES_AT_ONCE):
+    size = _samples_at_once(writer.sample_shape)
+    for _, x, length, group in writer.blocks(size):
         if (group == "").any():
             what = "the group (speaker, subject) of some samples is not known"
             refuse(what, where=f"{where}.normalize_groups", allowed="none", received=kind)
         for name in np.unique(group):
             found[name].add(x[group == name].astype(np.float64), length[group == name])
     told = {name: moments.mean_and_sd() for name, moments in found.items()}
-    for start, x, _, group in writer.blocks(SAMPLES_AT_ONCE):
+    for start, x, _, group in writer.blocks(size):
         for name in np.unique(group):
             mean, sd = told[name]
             x[group == name] = (x[group == name] - mean) / (sd if kind == "mean_sd" else 1.0)
         writer.replace(start, x)
+
+
+def _samples_at_once(shape: tuple[int, ...]) -> int:
+    return max(1, min(SAMPLES_AT_ONCE, VALUES_AT_ONCE // max(1, math.prod(shape))))
 
 
 def _true_steps(x: np.ndarray, length: np.ndarray, layout: list[str]) -> np.ndarray:

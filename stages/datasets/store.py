@@ -82,6 +82,11 @@ class Writer:
             self._file[key].resize(start + len(x), axis=0)
             self._file[key][start:] = values
 
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, without the sample axis."""
+        return self._file["x"].shape[1:]
+
     def blocks(self, size: int) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
         """What was appended, `size` samples at a time: the first one's number, x, length, group."""
         for start in range(0, len(self._file["x"]), size):

@@ -42,5 +42,10 @@ def compute(
     return x, len(kept)
 
 
+def samples_per_chunk(settings: dict) -> int:
+    """How many trials a worker takes at a time."""
+    return SAMPLES_PER_CHUNK
+
+
 def output_rate_hz(settings: dict) -> None:
     """Windows per second: no setting tells, each recording has its own."""

@@ -69,6 +69,11 @@ def compute(
     return _padded(entropy.reshape(len(entropy), -1)[:max_windows], padding, max_windows)
 
 
+def samples_per_chunk(settings: dict) -> int:
+    """How many trials a worker takes at a time."""
+    return SAMPLES_PER_CHUNK
+
+
 def output_rate_hz(settings: dict) -> float:
     """Windows per second."""
     return 1 / settings["window_s"]

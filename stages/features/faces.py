@@ -12,12 +12,19 @@ SIZES = {"height": "size_px", "width": "size_px"}  # which setting tells how lon
 DTYPE = "uint8"
 SCALE_FACTOR = 1 / 255
 ADD_OFFSET = 0.0
-# Decoding a face of 48 px takes some 30 µs, much of it Python: processes, and many faces at a time.
-WORKERS, SAMPLES_PER_CHUNK = "processes", 512
+# Decoding a face of 48 px takes some 30 µs, much of it Python: processes, and many faces at a time, but no more than
+# these pixels, since what is on its way from process to process lies in memory.
+WORKERS, SAMPLES_PER_CHUNK, PIXELS_PER_CHUNK = "processes", 512, 512 * 48 * 48
 
 
 def output_rate_hz(settings: dict) -> None:
     """An image has no time steps."""
+
+
+def samples_per_chunk(settings: dict) -> int:
+    """How many images a worker takes at a time."""
+    pixels = settings["size_px"] ** 2 * (3 if settings["color"] == "rgb" else 1)
+    return max(1, min(SAMPLES_PER_CHUNK, PIXELS_PER_CHUNK // pixels))
 
 
 def compute(

@@ -1,8 +1,6 @@
 """Runs the training of one recogniser: from batches to best and final weights, resumable after every epoch."""
 
-import ctypes
 import logging
-import platform
 import shutil
 import warnings
 from collections.abc import Iterable
@@ -18,13 +16,12 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from stages.core.checks import UserError
+from stages.core.heap import keep_freed_memory
 from stages.core.schema import Loss, Machine, Run
 from stages.training.callbacks import Progress, ResumePoint
 from stages.training.learner import Learner
 from stages.training.recogniser import Recogniser
 from stages.training.schedules import MODES
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def make_trainer(
     torch.set_num_threads(machine.threads)
     # Fills every new tensor, for code that reads memory before it writes it: a pass over each tensor, for nothing here.
     torch.utils.deterministic.fill_uninitialized_memory = False
-    _keep_freed_memory()
+    keep_freed_memory()
     try:
         trainer = lightning.Trainer(
             accelerator=machine.accelerator,
@@ -80,17 +77,6 @@ def make_trainer(
     if trainer.precision != run.precision:  # Lightning would train in another one, and say so in a warning
         raise UserError(f"precision: {run.precision} needs a GPU; allowed here: 32-true, bf16-mixed")
     return trainer
-
-
-def _keep_freed_memory() -> None:
-    """Every step frees what the next one needs: glibc would hand it back to the system and fetch it anew, page by page.
-
-    On a CPU that costs a small network a quarter of its time. Other C libraries are left as they are.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the most that every version takes
-        libc.mallopt(_M_TRIM_THRESHOLD, 512 << 20)
 
 
 def fit(

@@ -30,9 +30,9 @@ class Recogniser(nn.Module):
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
         """(B, …) as stored → (B, …) float32 in the feature's units."""
-        x = packed.float()
-        # Features kept as float are their own units: two passes and two large tensors less.
-        return x if (self.scale_factor, self.add_offset) == (1.0, 0.0) else x * self.scale_factor + self.add_offset
+        if (self.scale_factor, self.add_offset) == (1.0, 0.0):
+            return packed.float()  # features kept as float are their own units: two passes and two large tensors less
+        return (packed * self.scale_factor).add_(self.add_offset)  # in place: an image less of memory, a pass faster
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """(B, …) in the feature's units, (B,) true time steps → logits (B, n_classes)."""

@@ -154,7 +154,7 @@ def test_each_recording_is_opened_once(tmp_path: Path, workers: int, monkeypatch
     files = {f"{n:02d}.edf": edf(waves_uv(12 + n)) for n in range(12)}
     rows = "".join(f"{n:02d}.edf,p{n},1,{t},sad,{2 * t},2\n" for t in range(5) for n in range(12))
     sizes = counted(monkeypatch)
-    team = Workers(workers, eeg_de.WORKERS, eeg_de.SAMPLES_PER_CHUNK)
+    team = Workers(workers, eeg_de.WORKERS, eeg_de.samples_per_chunk({}))
     chunks = list(decode(records(tmp_path, rows, files=files), lambda signal, rate: (signal["Cz"], 0), team))
     assert sorted(sizes) == [100 * (12 + n) for n in range(12)]
     assert np.concatenate([chunk.x for chunk in chunks]).shape == (60, 200)

@@ -1,5 +1,6 @@
 """Decoding over worker processes: order kept, damage named, memory bounded."""
 
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -9,6 +10,7 @@ import torch
 
 from stages.core.checks import UserError
 from stages.core.records import DamagedSample, Record
+from stages.datasets import decoding
 from stages.datasets.decoding import CHUNKS_MEANWHILE, Workers, decode, require_few
 
 
@@ -76,6 +78,20 @@ def test_records_are_taken_as_they_are_needed():
     next(chunks)
     assert len(taken) <= 2 * 20 * CHUNKS_MEANWHILE
     chunks.close()
+
+
+@pytest.mark.parametrize("kind", ["processes", "threads"])
+def test_workers_wait_for_a_slow_writer(kind: str, monkeypatch: pytest.MonkeyPatch):
+    """What they have done and nobody has taken lies in memory."""
+    monkeypatch.setattr(decoding, "CHUNKS_PER_ROUND", 3)
+    taken: list[int] = []
+    chunks = decode(records(20 * 60, taken=taken), compute, workers(2, kind))
+    for _ in range(CHUNKS_MEANWHILE + 1):
+        next(chunks)
+    time.sleep(0.5)
+    assert len(taken) <= 20 * (CHUNKS_MEANWHILE + 2 * 3)
+    assert sum(len(chunk.records) for chunk in chunks) == 20 * (60 - CHUNKS_MEANWHILE - 1)
+    assert len(taken) == 20 * 60
 
 
 def test_require_few():

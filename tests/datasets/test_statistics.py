@@ -28,6 +28,18 @@ def test_against_numpy_over_the_given_samples_only(
     np.testing.assert_allclose(sd, values.std(axis=(0, 2, 3)).reshape(channels, 1, 1), rtol=1e-5)
 
 
+def test_large_samples_are_read_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(statistics, "VALUES_AT_ONCE", 500)
+    sizes = []
+    original = Store.read
+    monkeypatch.setattr(Store, "read", lambda store, chosen: (sizes.append(len(chosen)), original(store, chosen))[1])
+    x = pictures(20, 3, 8, 8)  # 192 values each
+    with Store(write_store(tmp_path / "a.h5", x)) as store:
+        mean, _ = statistics.mean_and_sd(store, np.arange(20))
+    assert sizes == [2] * 10
+    np.testing.assert_allclose(mean.ravel(), x.mean(axis=(0, 2, 3)) / 255, rtol=1e-6)
+
+
 def test_broadcasts_over_one_sample(tmp_path: Path):
     with Store(write_store(tmp_path / "a.h5", pictures(20, 3, 8, 8))) as store:
         mean, sd = statistics.mean_and_sd(store, np.arange(20))

@@ -69,3 +69,14 @@ def test_packing_covers_zero_to_one():
     white, black = np.full((48, 48), 255, np.uint8), np.zeros((48, 48), np.uint8)
     assert compute(white).max() * faces.SCALE_FACTOR + faces.ADD_OFFSET == pytest.approx(1)
     assert compute(black).min() * faces.SCALE_FACTOR + faces.ADD_OFFSET == 0
+
+
+@pytest.mark.parametrize(("size_px", "color", "count"), [(24, "gray", 512), (48, "gray", 512), (48, "rgb", 170)])
+def test_small_faces_travel_by_the_hundred(size_px: int, color: str, count: int):
+    assert faces.samples_per_chunk({"size_px": size_px, "color": color}) == count
+
+
+@pytest.mark.parametrize("size_px", [224, 1000, 4000])
+def test_large_images_travel_by_the_megabyte(size_px: int):
+    count = faces.samples_per_chunk({"size_px": size_px, "color": "rgb"})
+    assert count == 1 or count * 3 * size_px**2 < 2e6

@@ -270,7 +270,7 @@ def test_threads_give_the_same_bytes():
     """Also where several threads come for filters that nobody has made yet."""
     clips = [(voice(0.6, rate_hz, seed=n), rate_hz) for n, rate_hz in enumerate([16_000, 22_050, 44_100, 48_000] * 4)]
     alone = [compute(clip, rate_hz, trim_db=30.0)[0].tobytes() for clip, rate_hz in clips]
-    mel._filterbank.cache_clear()
+    mel._transforms.cache_clear()
     together = Parallel(4, prefer="threads")(delayed(compute)(clip, rate_hz, trim_db=30.0) for clip, rate_hz in clips)
     assert [x.tobytes() for x, _ in together] == alone
 
