@@ -20,6 +20,7 @@ from stages.core.files import written_whole
 
 DPI = 110
 SIZE_LIMIT_BYTES = 45_000
+PHOTO_COLOURS = 128
 INK, QUIET, GRID = "#1b1f24", "#59636e", "#d8dee4"
 BLUE, SKY, ORANGE = "#0072b2", "#56b4e9", "#d55e00"
 # Paul Tol's "muted" scheme (safe for all common colour blindness), strong colours first, and one more for a tenth class
@@ -67,6 +68,17 @@ def save(figure: Figure, path: Path) -> None:
         _with_palette(pixels, colours).save(content, format="PNG", optimize=True)
         if content.tell() <= SIZE_LIMIT_BYTES:
             break
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content.getvalue())
+
+
+def save_photos(figure: Figure, path: Path) -> None:
+    """As `save`, for pictures of many colours, which are mixed into fewer."""
+    figure.canvas.draw()
+    image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+    content = io.BytesIO()
+    mixed = image.quantize(PHOTO_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    mixed.save(content, "PNG", optimize=True)
     with written_whole(path) as temporary:
         temporary.write_bytes(content.getvalue())
 

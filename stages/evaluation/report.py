@@ -19,6 +19,7 @@ _PICTURES = {  # file name: (heading, what to see); the first is shown open, the
     "reliability.png": ("Reliability", "Whether stated confidence matches accuracy."),
     "history.png": ("Learning curves", "Loss and accuracy by epoch."),
     "per_group.png": ("Classes and groups", "Who is recognised how well; few samples, wide intervals."),
+    "attention.png": ("Where it looks", "Spatial attention and Grad-CAM on faces named right and wrong."),
     "bases.png": ("Learnt basis functions", "Where in time the adaptive bases look, each scaled to norm 1."),
 }
 _SUMMARY = "confusion_normalized.png"

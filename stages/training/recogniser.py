@@ -36,10 +36,12 @@ class Recogniser(nn.Module):
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """(B, …) in the feature's units, (B,) true time steps → logits (B, n_classes)."""
+        return self.architecture(self.standardise(x), length)
+
+    def standardise(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, …) in the feature's units → (B, …) as the architecture takes it."""
         x = (x - self.mean).div_(self.sd)  # in place: small networks spend their time on new memory
-        if x.ndim == 4:  # images
-            x = x.contiguous(memory_format=torch.channels_last)
-        return self.architecture(x, length)
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x  # 4: images
 
     def load_pretrained(self) -> None:
         """Start from published weights where the architecture names any. Raises `UserError` if they cannot be had."""
