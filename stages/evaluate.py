@@ -1,7 +1,6 @@
 """evaluate@<run>: the best weights scored once on the test part; predictions, figures and pictures."""
 
-import csv
-from dataclasses import replace
+from math import prod
 
 import numpy as np
 import torch
@@ -13,12 +12,13 @@ from stages.core.params import load
 from stages.datasets.grouping import groupings
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
-from stages.evaluation import figures, pictures, predictions, rows
-from stages.evaluation.basis_picture import draw_bases
+from stages.evaluation import figures, gallery, predictions
+from stages.evaluation.attention_picture import choose
+from stages.evaluation.cost import flops
 from stages.training import model_folder
 from stages.training.model_folder import TrainedModel
 
-BATCH_SIZE = 256
+BATCH_SIZE, BATCH_VALUES = 256, 8_000_000  # samples at once, fewer of large ones
 JUDGED = ("validation", "test")
 # What model.json says of a run that is repeated beside its figures.
 ORIGIN = ("corpus", "name", "source", "synthetic", "protocol")
@@ -33,25 +33,34 @@ def main() -> None:
     with Store(args.dataset) as store:
         parts = load_parts(args.split, store.sample_id)
         chosen = {part: predict(model, store, parts[part], part) for part in JUDGED}
-        groups = groupings(store, parts["test"])
-    columns = {name: np.concatenate([chosen[part][name] for part in JUDGED]) for name in chosen["test"]}
-    origin = {name: model.info[name] for name in ORIGIN}
-    told = {"run": args.key, **origin, "classes": model.info["classes"]}
+        groups, test = groupings(store, parts["test"]), chosen["test"]
+        shown = choose(test["label"], test["probabilities"], params.seed)
+        samples = torch.from_numpy(store.read(parts["test"][shown]))
+    columns = {name: np.concatenate([chosen[part][name] for part in JUDGED]) for name in test}
+    told = {"run": args.key, **{name: model.info[name] for name in (*ORIGIN, "classes")}}
     predictions.write(args.predictions, **columns, attributes=told)
-    test = chosen["test"]
-    scored = figures.compute(test["label"], test["probabilities"], groups, model.info["classes"], params.seed)
-    sizes = {f"n_{part}": len(indices) for part, indices in parts.items()}
-    weights = sum(weight.numel() for weight in model.recogniser.architecture.parameters())
-    described = {"run": args.key, "model": model.info["model"]["name"], **origin, **sizes, "parameters": weights}
-    write_json(args.metrics, described | scored)
-    draw(args, model, test, scored)
+    scored = figures.compute(test["label"], test["probabilities"], groups, told["classes"], params.seed)
+    write_json(args.metrics, describe(args.key, model, {f"n_{part}": len(at) for part, at in parts.items()}) | scored)
+    judged = gallery.Judged(test["label"], test["probabilities"], scored)
+    caption = gallery.draw(args.plots, told, judged, args.history, model.info["best_epoch"], model.info["n_train"])
+    gallery.look_inside(args.plots, caption, model.recogniser, judged, shown, samples, told["classes"])
     low, high = scored["accuracy_ci95"]
     print(f"{args.key}: test accuracy {scored['accuracy']:.4f} [{low:.4f}, {high:.4f}]")
 
 
+def describe(key: str, model: TrainedModel, sizes: dict[str, int]) -> dict:
+    """What stands before the figures: which run on which samples, and what it costs."""
+    weights = sum(weight.numel() for weight in model.recogniser.architecture.parameters())
+    x = torch.zeros(1, *model.info["input"]["shape"])
+    operations = flops(model.recogniser, x, torch.tensor([x.shape[1]]))
+    named = {"run": key, "model": model.info["model"]["name"]} | {name: model.info[name] for name in ORIGIN}
+    return named | sizes | {"parameters": weights, "flops": operations}
+
+
 def predict(model: TrainedModel, store: Store, indices: np.ndarray, part: str) -> dict[str, np.ndarray]:
     """Columns of the predictions file for one part."""
-    batches = np.split(indices, range(BATCH_SIZE, len(indices), BATCH_SIZE))  # never all of a part in memory
+    size = max(1, min(BATCH_SIZE, BATCH_VALUES // prod(store.sample_shape)))
+    batches = np.split(indices, range(size, len(indices), size))  # never all of a part in memory
     probabilities = [
         model.probabilities(torch.from_numpy(store.read_packed(batch)), torch.from_numpy(store.length[batch]))
         for batch in batches
@@ -63,17 +72,6 @@ def predict(model: TrainedModel, store: Store, indices: np.ndarray, part: str) -
         "group": np.array(store.group, dtype=object)[indices],
         "probabilities": torch.cat(probabilities).numpy(),
     }
-
-
-def draw(args, model: TrainedModel, test: dict[str, np.ndarray], scored: dict) -> None:
-    """CSV rows for `dvc plots` and the pictures."""
-    classes, info = model.info["classes"], model.info
-    rows.write_all(args.plots, test["label"], test["probabilities"], classes, scored, info["name"])
-    caption = pictures.Caption(args.key, info["name"], info["protocol"], len(test["label"]), info["synthetic"])
-    pictures.draw_all(args.plots, caption, test["label"], test["probabilities"], classes, scored)
-    draw_bases(args.plots / "bases.png", caption, model.recogniser.architecture)
-    history = list(csv.DictReader(args.history.read_text(encoding="utf-8").splitlines()))
-    pictures.draw_history(args.plots / "history.png", replace(caption, n=info["n_train"]), history, info["best_epoch"])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ COLUMNS = ("accuracy", "balanced_accuracy", "f1_macro", "parameters", "n_test")
 
 
 def main() -> None:
-    args = arguments(__doc__, "metrics", "plots", "predictions", "models", "summary", "page", key=None)
+    args = arguments(__doc__, "metrics", "plots", "predictions", "models", "summary", "ablation", "page", key=None)
     params = load(args.params)
     # The runs of params, not the files of the folder: a run taken out of params leaves its metrics behind.
     runs = [collect(key, args, params) for key in params.runs]
@@ -27,8 +27,9 @@ def main() -> None:
     write_json(args.summary, {"runs": summary, "synthetic": synthetic})
     produced = {"Command": "dvc repro", "Seed": params.seed, "Runs": len(runs)}
     said = {key: predictions.read(args.predictions / f"{key}.h5") for key in params.runs}
-    tables = [room.tables(runs, said, params.seed) for room in (ablation, padding)]
-    page = render(runs, produced, bool(synthetic), *tables)
+    ablations, paddings = (room.tables(runs, said, params.seed) for room in (ablation, padding))
+    write_json(args.ablation, {"steps": [step for table in ablations for step in table["steps"]]})
+    page = render(runs, produced, bool(synthetic), ablations, paddings)
     with written_whole(args.page) as temporary:
         temporary.write_text(page, encoding="utf-8")
     for found in metrics:
@@ -40,12 +41,12 @@ def main() -> None:
 
 def collect(key: str, args: Namespace, params: Params) -> dict:
     """What the page shows of one run."""
-    model = read_json(args.models / key / "model.json")
+    model, metrics = read_json(args.models / key / "model.json"), read_json(args.metrics / f"{key}.json")
     said = args.predictions / f"{key}.h5"
     return {
-        "chosen": params.runs[key].model_dump(),
+        "chosen": params.trained_run(key, metrics["synthetic"]).model_dump(),
         "dataset": params.datasets[params.runs[key].dataset].model_dump(),
-        "metrics": read_json(args.metrics / f"{key}.json"),
+        "metrics": metrics,
         "pictures": {path.name: path.read_bytes() for path in sorted((args.plots / key).glob("*.png"))},
         "params": chosen_params(key, params),
         "versions": model["versions"],

@@ -12,7 +12,7 @@ from stages.core.checks import exit_with_one_line
 from stages.core.command import arguments, item
 from stages.core.files import digest, md5, write_csv
 from stages.core.params import load
-from stages.core.schema import Params
+from stages.core.schema import Params, Run
 from stages.core.seeding import derive
 from stages.datasets.batches import LOADING
 from stages.datasets.splits import load_parts, protocol_of
@@ -28,10 +28,11 @@ ROOMS = ("core", "datasets", "training", "models")  # whose code a resumed train
 def main() -> None:
     args = arguments(__doc__, "dataset", "split", "checkpoints", "logs", "model", "history")
     params = load(args.params)
-    run = item(params.runs, args.key, "runs")
+    item(params.runs, args.key, "runs")
     with Store(args.dataset) as store:
+        run = params.trained_run(args.key, store.description.synthetic)
         parts = load_parts(args.split, store.sample_id)
-        info = describe(args, params, store, parts["train"])
+        info = describe(args, params, run, store, parts["train"])
         counts = np.bincount(store.label[parts["train"]], minlength=len(info["classes"]))
     code = [path for room in ROOMS for path in sorted((Path(__file__).parent / room).rglob("*.py"))]
     loading = LOADING[run.loading]
@@ -43,7 +44,7 @@ def main() -> None:
         loading(args.dataset, parts["validation"], run.batch_size),
         run,
         weights=class_weights(run.loss, info["classes"], counts),
-        max_epochs=info["max_epochs"],
+        max_epochs=run.max_epochs,
         machine=params.machine,
         seed=params.seed,
         resume_folder=resume_folder(args.checkpoints, digest([info, run.model_dump()], code)),
@@ -57,11 +58,9 @@ def main() -> None:
         shutil.rmtree(args.checkpoints)
 
 
-def describe(args, params: Params, store: Store, train: np.ndarray) -> dict:
+def describe(args, params: Params, run: Run, store: Store, train: np.ndarray) -> dict:
     """The content of model.json, known before training."""
-    run, of = params.runs[args.key], store.description
-    mean, sd = mean_and_sd(store, train)
-    cap = params.corpora[run.corpus].synthetic.max_epochs if of.synthetic else run.max_epochs
+    of, (mean, sd) = store.description, mean_and_sd(store, train)
     return model_folder.describe(
         args.key,
         run,
@@ -69,7 +68,7 @@ def describe(args, params: Params, store: Store, train: np.ndarray) -> dict:
         {"mean": mean.tolist(), "sd": sd.tolist()},
         protocol=protocol_of(args.split, of),
         seed=params.seed,
-        max_epochs=min(run.max_epochs, cap),
+        max_epochs=run.max_epochs,
         **{"n_train": len(train), "n_rejected": len(of.rejected)},
         threads=params.machine.threads,
         inputs={path.as_posix(): md5(path) for path in (args.dataset, args.split)},

@@ -16,6 +16,7 @@ from stages.core.cross_checks import contradictions, section
 from stages.core.misfits import misfits
 from stages.core.schema import Params, Section
 from stages.core.schema_checks import schema_mistakes
+from stages.core.synthetic_checks import replacement_mistakes
 
 # Where a choice by name may stand: section, key under each of its items, room it is looked up in.
 CHOICES = (
@@ -31,8 +32,8 @@ NAMES = (("corpora", "reader", "corpora"), ("splits", "protocol", "datasets.prot
 def load(path: Path) -> Params:
     """The checked params. Raises `UserError` with one line per mistake."""
     content = _parse(path)
-    found = (schema_mistakes(Params, content), _choice_mistakes(content), misfits(content), contradictions(content))
-    mistakes = list(dict.fromkeys(chain(*found)))
+    found = (schema_mistakes(Params, content), _choice_mistakes(content), replacement_mistakes(content))
+    mistakes = list(dict.fromkeys(chain(*found, misfits(content), contradictions(content))))
     if mistakes:
         raise UserError("\n".join(f"{path}: {printable(mistake)}" for mistake in mistakes))
     return Params.model_validate(content)

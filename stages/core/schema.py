@@ -35,11 +35,19 @@ class Prepare(Section):
     max_rejected_fraction: Fraction
 
 
+class SyntheticRun(Section):
+    """Settings that take the place of a run's own; a run without such a key keeps to its section."""
+
+    model: dict[str, Any] = {}
+    optimizer: dict[str, Any] = {}
+
+
 class Synthetic(Section):
     seed: NonNegativeInt
     size: PositiveInt
     size_px: PositiveInt | None
     max_epochs: PositiveInt
+    run: SyntheticRun = SyntheticRun()
 
 
 class Corpus(Section):
@@ -104,3 +112,17 @@ class Params(Section):
     datasets: Annotated[dict[Key, Dataset], Field(min_length=1)]
     splits: dict[Key, Split]
     runs: Annotated[dict[Key, Run], Field(min_length=1)]
+
+    def trained_run(self, key: str, synthetic: bool) -> Run:
+        """`runs.<key>` as it is trained: on a `synthetic` corpus cut down as the corpus says."""
+        run = self.runs[key]
+        if not synthetic:
+            return run
+        corpus = self.corpora[run.corpus]
+        small, epochs = corpus.synthetic.run, min(run.max_epochs, corpus.synthetic.max_epochs)
+        model, optimizer = _replaced(run.model, small.model), _replaced(run.optimizer, small.optimizer)
+        return run.model_copy(update={"model": model, "optimizer": optimizer, "max_epochs": epochs})
+
+
+def _replaced(choice: Choice, values: dict[str, Any]) -> Choice:
+    return {key: values.get(key, own) for key, own in choice.items()}

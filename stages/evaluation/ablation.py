@@ -15,7 +15,7 @@ COSTS = ("parameters", "flops")
 
 
 def tables(runs: list[dict[str, Any]], predictions: dict[str, Predictions], seed: int) -> list[dict[str, Any]]:
-    """A table per ablation: the whole model first, then each run with what it lacks and its paired difference.
+    """A table per ablation: the whole model first, then each run with what it lacks and its paired difference; `steps`.
 
     `runs` hold `metrics` and `chosen` (the run's section of params.yaml).
     """
@@ -30,12 +30,12 @@ def steps(runs: list[dict[str, Any]], predictions: dict[str, Predictions], seed:
     gain in accuracy is paired, None where the two were not tested on the same samples. `runs` as of `tables`, their
     metrics with `parameters` and `flops`.
     """
-    return [
-        _step(run, before, predictions, seed)
-        for family in _families(runs)
-        for run in sorted(family, key=lambda run: len(_on(run)))
-        for before in _before(run, family)
-    ]
+    return [step for family in _families(runs) for step in _steps(family, predictions, seed)]
+
+
+def _steps(family: list[dict[str, Any]], predictions: dict[str, Predictions], seed: int) -> list[dict[str, Any]]:
+    upwards = sorted(family, key=lambda run: len(_on(run)))
+    return [_step(run, before, predictions, seed) for run in upwards for before in _before(run, family)]
 
 
 def _before(run: dict[str, Any], family: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -49,6 +49,7 @@ def _step(run: dict, before: dict, predictions: dict[str, Predictions], seed: in
     return {
         "run": metrics["run"],
         "before": earlier["run"],
+        **{name: metrics[name] for name in ("corpus", "name", "synthetic", "protocol")},
         "adds": _names(run, _on(run) - _on(before)),
         "accuracy": metrics["accuracy"],
         "gain": round(found.accuracy, 6) if found else None,
@@ -92,7 +93,8 @@ def _table(family: list[dict[str, Any]], predictions: dict[str, Predictions], se
     others = [run for run in family if run is not whole and _on(run) <= _on(whole)]  # lacking something, adding nothing
     rows = [_row(run, whole, predictions, seed) for run in others]
     first = {"metrics": whole["metrics"], "lacks": [], "difference": None}
-    return {"model": whole["metrics"]["model"], "metrics": whole["metrics"], "rows": [first, *rows]}
+    found = {"model": whole["metrics"]["model"], "metrics": whole["metrics"], "rows": [first, *rows]}
+    return found | {"steps": _steps(family, predictions, seed)}
 
 
 def _row(run: dict, whole: dict, predictions: dict[str, Predictions], seed: int) -> dict[str, Any]:

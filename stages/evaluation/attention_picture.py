@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from captum.attr import LayerAttribution, LayerGradCam
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
@@ -30,6 +29,8 @@ def maps(architecture: Any, x: torch.Tensor, target: torch.Tensor) -> dict[str, 
 
     Spatial attention, where there is any, is in 0..1; Grad-CAM, which explains the class `target`, is 0 or more.
     """
+    from captum.attr import LayerAttribution, LayerGradCam  # a second to load, for few runs
+
     cam = LayerGradCam(architecture, architecture.feature_map_layer())
     found = {"Grad-CAM": cam.attribute(x, target=target, relu_attributions=True).detach()}  # (n, 1, H, W)
     attention = architecture.spatial_attention(x)  # (n, H, W)

@@ -26,8 +26,6 @@ from stages.evaluation.canvas import (
 )
 from stages.evaluation.group_picture import draw_groups
 
-__all__ = ["Caption", "draw_all", "draw_history"]
-
 
 def draw_all(
     folder: Path, caption: Caption, labels: np.ndarray, probabilities: np.ndarray, classes: list[str], figures: dict

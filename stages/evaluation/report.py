@@ -66,7 +66,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"figure": _figure, "percent": _percent, "breakable": _breakable}
-    environment.filters |= {"signed": _signed, "p_value": _p_value}
+    environment.filters |= {"signed": _signed, "added": _added, "p_value": _p_value}
     return environment
 
 
@@ -80,6 +80,10 @@ def _percent(value: float) -> str:
 
 def _signed(value: float) -> str:
     return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def _added(value: float, digits: int = 0) -> str:
+    return f"{value:+,.{digits}f}".replace("-", "−")
 
 
 def _p_value(value: float) -> str:

@@ -119,7 +119,7 @@ def trimmed(mono: np.ndarray, rate_hz: float, trim_db: float) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _transforms(settings: Settings) -> tuple[Spectrogram, MelScale]:
-    """Not as one `MelSpectrogram`, which takes the root of each power and squares it again: a tenth of a clip's time."""
+    """Not one `MelSpectrogram`: it takes the root of each power and squares it again, a tenth of a clip's time."""
     size = n_fft(settings.window)
     spectrum = Spectrogram(size, settings.window, settings.hop, power=None, pad_mode="constant")
     bands = settings.n_mels, settings.sample_rate_hz, settings.f_min_hz, settings.f_max_hz

@@ -68,7 +68,13 @@ def save(folder: Path, info: dict[str, Any], weights: dict[str, dict[str, torch.
     for name, tensors in weights.items():
         with written_whole(folder / f"{name}.safetensors") as temporary:
             save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
-    write_json(folder / "model.json", info)
+    write_json(folder / "model.json", info | {"model": _told(info["model"])})
+
+
+def _told(model: dict[str, Any]) -> dict[str, Any]:
+    """Weights that training started from by their name alone: where they lay says nothing elsewhere."""
+    start = model.get("pretrained")
+    return model | {"pretrained": Path(start).name} if isinstance(start, str) else model
 
 
 def load(folder: Path, weights: Literal["best", "final"] = "best") -> TrainedModel:

@@ -132,7 +132,7 @@ ONE_LINE = [
     ({f"{RUN}.wibble": 2}, f"{RUN}.wibble: unknown key; allowed: {RUN_KEYS}"),
     (
         {"corpora.faces.synthetic.sise": 2},
-        "corpora.faces.synthetic.sise: unknown key; Did you mean 'size'? allowed: seed, size, size_px, max_epochs",
+        "corpora.faces.synthetic.sise: unknown key; Did you mean 'size'? allowed: seed, size, size_px, max_epochs, run",
     ),
     (
         {f"{RUN}.schedule.gama": 0.5},

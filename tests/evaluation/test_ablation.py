@@ -14,7 +14,8 @@ def run(name, *, dataset="speech", **options):
     model = {"name": "adafnn", **options}
     chosen = {"corpus": "speech", "dataset": dataset, "model": model, "loss": loss, "batch_size": 32}
     cost = {"parameters": 1000 * len(name), "flops": 10 * len(name)}
-    return {"chosen": chosen, "metrics": {"run": name, "model": "adafnn", "accuracy": 0.5, "n_test": 20, **cost}}
+    told = {"run": name, "model": "adafnn", "corpus": "speech", "name": "synthetic", "synthetic": True, "protocol": "-"}
+    return {"chosen": chosen, "metrics": told | {"accuracy": 0.5, "n_test": 20, **cost}}
 
 
 WHOLE = {"use_lstm": True, "use_ffnn": True, "width": 8}
