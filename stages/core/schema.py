@@ -100,6 +100,7 @@ class Run(Section):
     augmentation: Choice | None
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     loading: Literal["memory", "stream"]
+    weight_average_decay: Fraction | None = None
 
 
 class Params(Section):

@@ -1,12 +1,15 @@
 """What happens at the end of an epoch: a line and a history row, the best weights kept, a checkpoint to resume from."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from stages.training.schedules import MODES
 
@@ -53,6 +56,56 @@ class Progress(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.history, self.best_epoch, self.best_weights = state["history"], state["best_epoch"], state["best_weights"]
+
+
+class WeightAverage(Callback):
+    """The exponential moving average, over training steps, of all weights and of the statistics of normalisations.
+
+    It takes the weights' place while they are validated, and for good when training ends. Must stand behind
+    `Progress`, which keeps what was validated. Not Lightning's own WeightAveraging: that gives the weights back before
+    `Progress` sees them, and does not put the average in their place if a run resumes from its last epoch.
+    """
+
+    def __init__(self, decay: float, architecture: nn.Module) -> None:
+        self.average = AveragedModel(architecture, avg_fn=partial(_moved, decay), use_buffers=True)
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.average.to(module.device)
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: object) -> None:
+        self.average.update_parameters(module.recogniser.architecture)
+
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._swap(module)
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self._swap(module)
+
+    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
+        module.recogniser.architecture.load_state_dict(self.average.module.state_dict())
+
+    def _swap(self, module: LightningModule) -> None:
+        now = module.recogniser.architecture.state_dict()
+        for averaged, current in zip(self.average.module.state_dict().values(), now.values(), strict=True):
+            kept = current.clone()
+            current.copy_(averaged)
+            averaged.copy_(kept)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.average.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.average.load_state_dict(state)
+
+
+def _moved(decay: float, averaged: torch.Tensor, current: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """`averaged`, of `count` steps, moved towards `current`; faster at first, to forget the weights it began with.
+
+    The warm-up, (1 + count) / (10 + count), is that of TensorFlow's ExponentialMovingAverage.
+    """
+    if not current.is_floating_point():  # how many batches a normalisation has seen
+        return current
+    return averaged.lerp(current, 1 - ((1 + count) / (10 + count)).clamp(max=decay))
 
 
 class ResumePoint(Callback):

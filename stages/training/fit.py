@@ -18,7 +18,7 @@ from torch import nn
 from stages.core.checks import UserError
 from stages.core.heap import keep_freed_memory
 from stages.core.schema import Loss, Machine, Run
-from stages.training.callbacks import Progress, ResumePoint
+from stages.training.callbacks import Progress, ResumePoint, WeightAverage
 from stages.training.learner import Learner
 from stages.training.recogniser import Recogniser
 from stages.training.schedules import MODES
@@ -97,7 +97,7 @@ def fit(
     learner = Learner(recogniser, augmentation, run, weights, max_epochs, seed)
     progress = Progress(run.monitor, say=lambda line: print(line, flush=True))
     checkpoint = resume_folder / "last.ckpt"
-    callbacks = [progress, *_early_stopping(run), ResumePoint(checkpoint)]
+    callbacks = [progress, *_early_stopping(run), *_weight_average(run, recogniser), ResumePoint(checkpoint)]
     logger = TensorBoardLogger(log_folder.parent, name=log_folder.name)
     trainer = make_trainer(run, machine, max_epochs, callbacks, logger)
     if checkpoint.exists():
@@ -128,3 +128,8 @@ def _early_stopping(run: Run) -> list[EarlyStopping]:
         return []
     mode = MODES[run.monitor]
     return [EarlyStopping(run.monitor, patience=run.early_stopping, mode=mode, check_on_train_epoch_end=False)]
+
+
+def _weight_average(run: Run, recogniser: Recogniser) -> list[WeightAverage]:
+    decay = run.weight_average_decay
+    return [] if decay is None else [WeightAverage(decay, recogniser.architecture)]
