@@ -23,6 +23,7 @@ BUILDS = {
         (11, 6),
         {"basis_hidden": [8], "head_hidden": [8], "ffnn_hidden": [8], "lstm_hidden": 4, "transformer_width": 8},
     ),
+    "compact_resnet": ((1, 21, 18), {"widths": [4, 6], "stem": 4}),
     "custom_cnn": ((1, 24, 24), {"widths": [4, 6], "hidden": 8, "residual": True}),
     "dual_attention": ((3, 40, 33), {"backbone": "resnet18", "total_stride": 16, "lstm_hidden": 4}),
     "eeg_cnn": ((11, 20), {"widths": [4, 6], "hidden": 8}),

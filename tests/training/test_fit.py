@@ -140,6 +140,28 @@ def test_best_epoch_is_the_first_of_the_best_and_its_weights_give_its_accuracy(t
     assert accuracy(outcome.final_weights, noisy) == pytest.approx(figures[-1])
 
 
+def test_averaged_weights_are_what_is_validated_and_kept(tmp_path: Path):
+    noisy = batches(60, 3, noise=90.0, size=17)
+    run = changed(max_epochs=6, optimizer={"name": "sgd_nesterov", "lr": 0.3}, weight_average_decay=0.95)
+    outcome = trained(tmp_path / "averaged", run, validation=noisy)
+    figures = [row["validation_accuracy"] for row in outcome.history]
+    assert accuracy(outcome.best_weights, noisy) == pytest.approx(max(figures))
+    assert accuracy(outcome.final_weights, noisy) == pytest.approx(figures[-1])
+    plain = trained(tmp_path / "plain", run.model_copy(update={"weight_average_decay": None}), validation=noisy)
+    # the steps themselves are the same, so the statistics of each epoch's training batches are, too
+    assert [row["train_loss"] for row in plain.history] == [row["train_loss"] for row in outcome.history]
+    name = "layers.1.weight"
+    assert not torch.allclose(plain.final_weights[name], outcome.final_weights[name])
+
+
+def test_averaged_weights_of_a_finished_training_are_the_final_ones(tmp_path: Path):
+    """Killed after the last epoch: nothing is left to train, and the average still takes the weights' place."""
+    run = changed(max_epochs=2, weight_average_decay=0.9)
+    whole, again = trained(tmp_path, run), trained(tmp_path, run)
+    assert whole.final_weights.keys() == again.final_weights.keys()
+    assert all(torch.equal(whole.final_weights[key], again.final_weights[key]) for key in whole.final_weights)
+
+
 def test_monitoring_the_loss_looks_for_its_least(tmp_path: Path):
     run = changed(monitor="validation_loss", optimizer={"name": "adam", "lr": 0.3}, max_epochs=6)
     outcome = trained(tmp_path, run, validation=batches(60, 3, noise=120.0))
@@ -175,6 +197,7 @@ def test_one_cycle_steps_with_every_batch(tmp_path: Path):
         {"optimizer": {"name": "sgd_nesterov", "lr": 0.05}},
         {"schedule": {"name": "plateau", "patience_epochs": 1}},
         {"schedule": {"name": "cosine"}},
+        {"weight_average_decay": 0.9},
     ],
 )
 def test_every_way_of_training_learns(tmp_path: Path, change: dict[str, object]):
@@ -346,9 +369,9 @@ class Bomb(nn.Module):
         {"name": "one_cycle"},
     ],
 )
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_every_schedule_continues_where_it_broke(tmp_path: Path, schedule: dict[str, object], precision: str):
-    run = changed(schedule=schedule, precision=precision, monitor="validation_loss", early_stopping=4)
+@pytest.mark.parametrize("more", [{}, {"precision": "bf16-mixed"}, {"weight_average_decay": 0.8}])
+def test_every_schedule_continues_where_it_broke(tmp_path: Path, schedule: dict[str, object], more: dict[str, object]):
+    run = changed(schedule=schedule, monitor="validation_loss", early_stopping=4, **more)
     whole = trained(tmp_path / "whole", run, augmentation=Bomb(0))
     with pytest.raises(ConnectionResetError):
         trained(tmp_path / "parts", run, augmentation=Bomb(6 * 3 + 4))
