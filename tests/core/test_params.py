@@ -101,7 +101,7 @@ def test_committed_defaults_are_offline():
 
 RUN_KEYS = (
     "corpus, dataset, model, loss, optimizer, gradient_clip_norm, schedule, batch_size, max_epochs, early_stopping, "
-    "monitor, augmentation, precision, loading"
+    "monitor, augmentation, precision, loading, weight_average_decay"
 )
 CLASSES = (
     "'angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral', 'contempt', 'calm', 'boredom', 'rest' "
@@ -160,6 +160,7 @@ ONE_LINE = [
     ({f"{RUN}.optimizer.lr": float("inf")}, f"{RUN}.optimizer.lr: allowed: a finite number; received: inf"),
     ({f"{RUN}.model.dropout": 1.0}, f"{RUN}.model.dropout: allowed: less than 1; received: 1.0"),
     ({f"{RUN}.gradient_clip_norm": 0}, f"{RUN}.gradient_clip_norm: allowed: more than 0 or null; received: 0"),
+    ({f"{RUN}.weight_average_decay": 1}, f"{RUN}.weight_average_decay: allowed: less than 1 or null; received: 1"),
     ({"seed": -1}, "seed: allowed: 0 or more; received: -1"),
     (
         {"splits.faces.validation_fraction": 0.7},
