@@ -27,6 +27,9 @@ def main() -> None:
         part = splits.drop_from_train(part, duplicates)
     elif split.protocol == "group_disjoint":
         splits.require_no_duplicates(part, sample_id, duplicates, f"splits.{args.key}")
+    if split.train_samples is not None:
+        part, told = splits.thin(part, metadata.label, split, f"splits.{args.key}")
+        protocol = f"{protocol}; {told}"
     if found["groups_on_two_sides"]:
         protocol = f"{metadata.group_kind}-dependent: {protocol}"
     elif metadata.group_kind and "" in metadata.group:
@@ -64,7 +67,7 @@ def describe(corpus: str, split: Split, protocol: str, part: np.ndarray, sample_
         "corpus": corpus,
         "protocol": protocol,
         "settings": split.model_dump(),
-        "counts": {name: int((part == name).sum()) for name in (*splits.PARTS, "dropped")},
+        "counts": {name: int((part == name).sum()) for name in (*splits.PARTS, "dropped", "unused")},
         "parts": {name: ids[part == name].tolist() for name in splits.PARTS},
         "dropped": ids[part == "dropped"].tolist(),
         "audit": found,

@@ -74,6 +74,7 @@ class Split(Section):
     # Of the protocols that keep groups (speakers, subjects) apart: how many folds there are, or which groups each has.
     folds: Annotated[int, Field(ge=2)] | None = None
     test_groups: Annotated[list[Groups], Field(min_length=1)] | None = None
+    train_samples: PositiveInt | None = None
 
     def draws(self) -> int:
         """How many disjoint draws of `validation_fraction` there are; `fold` is one of them."""

@@ -9,7 +9,9 @@ import numpy as np
 
 from stages.core.checks import UserError
 from stages.core.files import read_json
+from stages.core.schema import Split
 from stages.datasets.store import Description
+from stages.datasets.subset import stratified
 
 PARTS = ("train", "validation", "test")
 
@@ -27,6 +29,15 @@ def drop_from_train(part: np.ndarray, duplicates: list[list[int]]) -> np.ndarray
     part = part.copy()
     part[[index for found in duplicates for index in found if part[index] == "train"]] = "dropped"
     return part
+
+
+def thin(part: np.ndarray, label: np.ndarray, split: Split, where: str) -> tuple[np.ndarray, str]:
+    """Of train only `train_samples` are kept, the others become 'unused'; what is judged stays. Also how it is told."""
+    train = np.flatnonzero(part == "train")
+    kept = stratified(train, label, split.train_samples, split.seed, where)
+    part = part.copy()
+    part[np.setdiff1d(train, kept)] = "unused"
+    return part, f"{len(kept):,} of {len(train):,} training samples"
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from stages.core.checks import UserError
 ROOT = Path(__file__).parents[2]
 COMMITTED = (ROOT / "params.yaml").read_text(encoding="utf-8")
 RUN = "runs.faces_custom_cnn"
+DRAWN = "corpora.faces.synthetic.run"
+OWNED = "dropout, residual, widths; received: 'name'"
 
 # What the tests of mistakes start from: independent of the corpora and runs the committed file has.
 SMALL = YAML(typ="safe", pure=True).load("""
@@ -134,6 +136,15 @@ ONE_LINE = [
         {"corpora.faces.synthetic.sise": 2},
         "corpora.faces.synthetic.sise: unknown key; Did you mean 'size'? allowed: seed, size, size_px, max_epochs, run",
     ),
+    (
+        {DRAWN: {"model": {"width": [8]}}},
+        f"{DRAWN}.model.width: no run of this corpus has it; Did you mean 'widths'? "
+        "allowed: dropout, residual, widths; received: 'width'",
+    ),
+    ({DRAWN: {"model": {"name": "keras_cnn"}}}, f"{DRAWN}.model.name: no run of this corpus has it; allowed: {OWNED}"),
+    ({DRAWN: {"model": {"dropout": "low"}}}, f"{DRAWN}.model.dropout: allowed: a number; received: 'low'"),
+    ({DRAWN: {"optimizer": {"lr": -1.0}}}, f"{DRAWN}.optimizer.lr: allowed: more than 0; received: -1.0"),
+    ({DRAWN: {"loss": {}}}, f"{DRAWN}.loss: unknown key; allowed: model, optimizer"),
     (
         {f"{RUN}.schedule.gama": 0.5},
         f"{RUN}.schedule.gama: unknown key; Did you mean 'gamma'? allowed: step_epochs, gamma",
@@ -674,6 +685,17 @@ def test_numbers_as_dvc_writes_them(tmp_path, number):
     text = COMMITTED.replace("lr: 0.001", f"lr: {number}", 1)
     assert text != COMMITTED
     assert params.load(write(tmp_path, text)).runs["faces_keras_cnn"].optimizer["lr"] == float(number)
+
+
+def test_a_run_on_a_drawn_corpus_is_cut_down(tmp_path):
+    """Only what the corpus's runs have; on a real corpus nothing."""
+    change = {DRAWN: {"model": {"widths": [4]}, "optimizer": {"lr": 0.5}}, "corpora.faces.synthetic.max_epochs": 3}
+    found = params.load(write(tmp_path, changed(**change)))
+    run, small = found.runs["faces_custom_cnn"], found.trained_run("faces_custom_cnn", synthetic=True)
+    assert (small.model["widths"], small.optimizer["lr"], small.max_epochs) == ([4], 0.5, 3)
+    assert small.model | {"widths": run.model["widths"]} == run.model
+    assert small.optimizer | {"lr": run.optimizer["lr"]} == run.optimizer
+    assert found.trained_run("faces_custom_cnn", synthetic=False) == run
 
 
 def test_params_are_frozen(tmp_path):

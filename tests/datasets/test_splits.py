@@ -140,6 +140,19 @@ def test_one_clip_of_two_speakers_stops_a_split_by_speaker(split_speech: Callabl
     split_speech(twins=True, protocol="group_disjoint", test_groups=[["s0", "s1"]])  # on the same side: no leak
 
 
+def test_fewer_training_samples_leave_judged_ones_alone(split_speech: Callable[..., dict]):
+    listed = {"protocol": "group_disjoint", "folds": 4, "fold": 1}
+    whole, thin = split_speech(**listed), split_speech(**listed, train_samples=40)
+    assert thin["protocol"] == f"{whole['protocol']}; 40 of {whole['counts']['train']} training samples"
+    assert (thin["counts"]["train"], thin["counts"]["unused"]) == (40, whole["counts"]["train"] - 40)
+    assert set(thin["parts"]["train"]) < set(whole["parts"]["train"])
+    assert all(thin["parts"][part] == whole["parts"][part] for part in ("validation", "test"))
+    with pytest.raises(
+        UserError, match=r"^splits\.faces\.train_samples: too few; allowed: enough that .*; received: 1"
+    ):
+        split_speech(**listed, train_samples=1)
+
+
 def write_split(path: Path, **parts: list[str]) -> Path:
     write_json(path, {"parts": {"train": [], "validation": [], "test": [], **parts}})
     return path

@@ -150,11 +150,14 @@ def test_what_the_parts_of_a_model_are_worth():
         {"metrics": whole["metrics"], "lacks": [], "difference": None},
         {"metrics": less["metrics"], "lacks": ["lstm", "ffnn"], "difference": lost},
     ]
-    found = [{"model": "adafnn", "metrics": whole["metrics"], "rows": rows}]
+    step = {"run": "speech_all", "before": "speech_less", "adds": ["lstm", "ffnn"], "gain": 0.2, "mcnemar_p": 0.00012}
+    step |= {"gain_ci95": [0.12, 0.281], "parameters_added": 1200, "flops": 2_500_000, "flops_added": -500_000}
+    found = [{"model": "adafnn", "metrics": whole["metrics"], "rows": rows, "steps": [step]}]
     page = Page(report.render([whole, less], {}, True, found))
     assert "What the parts of adafnn are worth synthetic" in page.text
     assert "nothing 0.900 – –" in page.text
     assert "lstm, ffnn 0.700 −20.0 [−28.1, −12.0] < 0.001" in page.text
+    assert "speech_ less → speech_ all lstm, ffnn +20.0 [+12.0, +28.1] < 0.001 +1,200 2.5 (−0.5)" in page.text
     assert "What the parts" not in Page(report.render([whole, less], {}, True)).text
 
 
