@@ -7,7 +7,7 @@ PIP_ARGS ?=
 BIN = $(abspath $(VENV))/bin
 RUN = PATH="$(BIN):$$PATH"
 
-.PHONY: repro check test lint bench clean help
+.PHONY: repro check test lint bench tensorboard clean help
 
 help:
 	@echo "make repro   set up, then the whole pipeline (synthetic corpora unless params.yaml says otherwise)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test    set up, then all tests"
 	@echo "make lint    ruff: rules and format"
 	@echo "make bench   speed, as ratios to the plainest code that does the same"
+	@echo "make tensorboard   loss, accuracy, learning rate and confusion of every training, live"
 	@echo "make clean   remove caches and what can be made again; data/ and the environment stay"
 
 repro: check
@@ -32,6 +33,9 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(RUN) python -m stages.apps.bench
+
+tensorboard: $(VENV)/.installed
+	$(RUN) tensorboard --logdir data/logs
 
 clean:
 	rm -rf .pytest_cache .ruff_cache .hypothesis data/checkpoints data/logs

@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from lightning.pytorch import Callback
 from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages.apps import memory
+from stages.apps import feeding, memory
 from stages.core import lookup
 from stages.core.checks import exit_with_one_line, warn
 from stages.core.files import read_json
@@ -34,7 +33,6 @@ from stages.datasets.filling import append_all
 from stages.datasets.store import Store, create
 from stages.features import faces, mel
 from stages.training import model_folder
-from stages.training.fit import make_trainer
 from stages.training.learner import Learner
 
 IMAGES = 32_298  # as many as train and PublicTest of FER-2013
@@ -49,6 +47,7 @@ def main() -> None:
     prepare_against_pillow(params.machine.workers)
     prepare_against_librosa(params.machine.workers, params.datasets["speech"].feature)
     memory.growth(params)
+    feeding.pipeline_against_network(params)
     for run in params.runs:
         training_against_bare_loop(run, params)
 
@@ -174,23 +173,11 @@ def training_against_bare_loop(key: str, params: Params) -> None:
     )
 
 
-class Stopwatch(Callback):
-    """Seconds between the end of the first batch and the end of the last: start-up left out."""
-
-    def on_train_batch_end(self, *arguments: object) -> None:
-        index = arguments[-1]
-        self.start = time.perf_counter() if index == 0 else self.start
-        self.seconds = time.perf_counter() - self.start
-
-
 def our_rate(info: dict, run: Run, params: Params, batches: MemoryBatches) -> float:
     """Samples per second of the training loop the pipeline runs, its augmentation included."""
-    watch = Stopwatch()
     augmentation = lookup.build("datasets.augmentation", run.augmentation) if run.augmentation else None
     learner = Learner(model_folder.build(info), augmentation, run, None, 1, params.seed)
-    trainer = make_trainer(run, params.machine.model_copy(update={"accelerator": "cpu"}), 1, [watch], False)
-    trainer.fit(learner, batches)
-    return (len(batches) - 1) * run.batch_size / watch.seconds
+    return (len(batches) - 1) * run.batch_size / feeding.training_s(learner, batches, run, params.machine)
 
 
 def autocast(run: Run) -> torch.autocast:

@@ -19,6 +19,7 @@ from stages.core.checks import UserError
 from stages.core.heap import keep_freed_memory
 from stages.core.schema import Loss, Machine, Run
 from stages.training.callbacks import Progress, ResumePoint, WeightAverage
+from stages.training.confusion_images import ConfusionImages
 from stages.training.learner import Learner
 from stages.training.recogniser import Recogniser
 from stages.training.schedules import MODES
@@ -86,20 +87,20 @@ def fit(
     validation_batches: Iterable,
     run: Run,
     *,
+    classes: list[str],
     weights: torch.Tensor | None,
-    max_epochs: int,
     machine: Machine,
     seed: int,
     resume_folder: Path,
     log_folder: Path,
 ) -> Outcome:
     """Train on one part, choose the epoch by the other; an interrupted call continues from `resume_folder`."""
-    learner = Learner(recogniser, augmentation, run, weights, max_epochs, seed)
+    learner = Learner(recogniser, augmentation, run, weights, run.max_epochs, seed)
     progress = Progress(run.monitor, say=lambda line: print(line, flush=True))
     checkpoint = resume_folder / "last.ckpt"
-    callbacks = [progress, *_early_stopping(run), *_weight_average(run, recogniser), ResumePoint(checkpoint)]
+    callbacks = [progress, ConfusionImages(classes), *_early_stopping(run), *_weight_average(run, recogniser)]
     logger = TensorBoardLogger(log_folder.parent, name=log_folder.name)
-    trainer = make_trainer(run, machine, max_epochs, callbacks, logger)
+    trainer = make_trainer(run, machine, run.max_epochs, [*callbacks, ResumePoint(checkpoint)], logger)
     if checkpoint.exists():
         print(f"continues from {checkpoint}", flush=True)
     else:

@@ -66,7 +66,7 @@ class Learner(lightning.LightningModule):
         x = self.recogniser.unpack(packed)
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             x, length = self.augmentation(x, length) if self.augmentation is not None else (x, length)
-        loss = self._score(x, length, label, "train_") + self.recogniser.penalty()
+        loss = self._score(x, length, label, "train_")[0] + self.recogniser.penalty()
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss is {loss.item()} at step {self.global_step}: lower optimizer.lr or set gradient_clip_norm"
@@ -77,9 +77,10 @@ class Learner(lightning.LightningModule):
         if self.schedule.per == "step":
             self.schedule.scheduler.step()
 
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
+    def validation_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
+        """The predicted classes (B,), for callbacks."""
         packed, length, label = batch
-        self._score(self.recogniser.unpack(packed), length, label, "validation_")
+        return self._score(self.recogniser.unpack(packed), length, label, "validation_")[1]
 
     def on_validation_epoch_end(self) -> None:
         figures = {}
@@ -95,9 +96,9 @@ class Learner(lightning.LightningModule):
         elif self.schedule.per == "monitored":
             self.schedule.scheduler.step(figures[self.run.monitor])
 
-    def _score(self, x: torch.Tensor, length: torch.Tensor, label: torch.Tensor, part: str) -> torch.Tensor:
+    def _score(self, x: torch.Tensor, length: torch.Tensor, label: torch.Tensor, part: str) -> tuple[torch.Tensor, ...]:
         logits = self.recogniser(x, length).float()
-        loss = self.loss(logits, label)
+        loss, predicted = self.loss(logits, label), logits.detach().argmax(1)
         self.mean_loss[part].update(loss.detach(), len(label))
-        self.hits[part].update((logits.detach().argmax(1) == label).float())
-        return loss
+        self.hits[part].update((predicted == label).float())
+        return loss, predicted
