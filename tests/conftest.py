@@ -133,6 +133,17 @@ def add_eeg(params):
         params["runs"][run] = committed["runs"][run]
 
 
+def add_portraits(params):
+    """The committed params' portrait blocks, for few small faces and one epoch: a backbone with and without a part."""
+    committed = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section in ("corpora", "datasets", "splits"):
+        params[section]["portraits"] = committed[section]["portraits"]
+    params["corpora"]["portraits"]["synthetic"].update(size=100, size_px=16, max_epochs=1)
+    params["splits"]["portraits"].update(validation_fraction=0.25)
+    for run in ("portraits_cnn", "portraits_cnn_attention"):
+        params["runs"][run] = committed["runs"][run]
+
+
 def only_speech(params):
     """`add_speech` in the place of whatever there is."""
     for section in ("corpora", "datasets", "splits", "runs"):

@@ -12,7 +12,7 @@ import shutil
 import zipfile
 
 import pytest
-from conftest import RUN, add_eeg, add_speech, as_real_folder
+from conftest import RUN, add_eeg, add_portraits, add_speech, as_real_folder
 
 STAGES = ["download@faces", "prepare@faces", "split@faces", f"train@{RUN}", f"evaluate@{RUN}", "report"]
 # A run as a user adds one: all on one line, in the grammar of `-S`.
@@ -216,3 +216,22 @@ def test_eeg_paddings_are_compared_and_one_option_concerns_one_run(clone):
     clone.edit_params(lambda params: params["runs"]["eeg_lstm_mask"]["model"].update(hidden=8))
     changed = json.loads(clone.run("dvc", "status", "--json"))
     assert set(changed) == {"train@eeg_lstm_mask", "report"}  # the report shows every run's params
+
+
+def test_portraits_are_an_ablation_and_show_where_they_look(clone):
+    """The committed portrait blocks made small: what replaces published settings is replaced, and told."""
+    clone.edit_params(add_portraits)
+    own = ["download@portraits", "prepare@portraits", "split@portraits"]
+    runs = [f"{stage}@{run}" for stage in ("train", "evaluate") for run in ("portraits_cnn", "portraits_cnn_attention")]
+    assert sorted(clone.stages_run("dvc", "repro")) == sorted([*own, *runs, "report"])
+    info = model_info(clone, "portraits_cnn")
+    assert (info["model"]["backbone"], info["model"]["pretrained"]) == ("resnet18", "none")
+    assert info["input"]["shape"] == [3, 16, 16]
+    (step,) = json.loads((clone.root / "metrics/ablation.json").read_text())["steps"]
+    assert (step["before"], step["run"], step["adds"]) == ("portraits_cnn", "portraits_cnn_attention", ["attention"])
+    assert step["synthetic"] is True
+    costs = [read_metrics(clone, step[which])["flops"] for which in ("run", "before")]
+    assert (step["flops"], step["flops_added"]) == (costs[0], costs[0] - costs[1])
+    assert (clone.root / "plots/runs/portraits_cnn_attention/attention.png").exists()
+    page = (clone.root / "plots/report.html").read_text(encoding="utf-8")
+    assert "What the parts of dual_attention are worth" in page

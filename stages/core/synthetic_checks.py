@@ -15,7 +15,7 @@ ROOMS = {"model": "models", "optimizer": "training.optimizers"}  # where each ch
 
 
 def replacement_mistakes(content: dict[str, Any]) -> Iterator[str]:
-    """A line for each option that no run of the corpus has, and for each value that does not suit one that has it."""
+    """A line for each option that nothing in the room has, and for each value that does not suit a run that has it."""
     for key, corpus in section(content, "corpora").items():
         runs = [run for run in section(content, "runs").values() if run.get("corpus") == key]
         for name, values in section(section(corpus, "synthetic"), "run").items():
@@ -25,12 +25,13 @@ def replacement_mistakes(content: dict[str, Any]) -> Iterator[str]:
 
 
 def _choice_mistakes(where: tuple[str, ...], values: dict[str, Any], choices: list[dict[str, Any]]) -> Iterator[str]:
-    owned = sorted({str(option) for choice in choices for option in choice} - {"name"})
-    for option in values:
-        if option not in owned:
-            yield unknown_name(".".join((*where, str(option))), option, owned, "no run of this corpus has it")
+    room = ROOMS[where[-1]]
+    for option in values:  # one that only runs of other corpora have does no harm: runs come and go
+        if not any(option in lookup.options(room, name) for name in lookup.names(room)):
+            owned = sorted({str(option) for choice in choices for option in choice} - {"name"})
+            yield unknown_name(".".join((*where, str(option))), option, owned, f"no choice of {where[-1]} has it")
     for choice in choices:
-        name, room = choice.get("name"), ROOMS[where[-1]]
+        name = choice.get("name")
         types = lookup.options(room, name) if name in lookup.names(room) else {}
         taken = {option: value for option, value in values.items() if option in choice and option in types}
         schema = create_model("replacement", __base__=Section, **{option: types[option] for option in taken})

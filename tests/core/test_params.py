@@ -137,11 +137,11 @@ ONE_LINE = [
         "corpora.faces.synthetic.sise: unknown key; Did you mean 'size'? allowed: seed, size, size_px, max_epochs, run",
     ),
     (
-        {DRAWN: {"model": {"width": [8]}}},
-        f"{DRAWN}.model.width: no run of this corpus has it; Did you mean 'widths'? "
-        "allowed: dropout, residual, widths; received: 'width'",
+        {DRAWN: {"model": {"widhts": [8]}}},
+        f"{DRAWN}.model.widhts: no choice of model has it; Did you mean 'widths'? "
+        "allowed: dropout, residual, widths; received: 'widhts'",
     ),
-    ({DRAWN: {"model": {"name": "keras_cnn"}}}, f"{DRAWN}.model.name: no run of this corpus has it; allowed: {OWNED}"),
+    ({DRAWN: {"model": {"name": "keras_cnn"}}}, f"{DRAWN}.model.name: no choice of model has it; allowed: {OWNED}"),
     ({DRAWN: {"model": {"dropout": "low"}}}, f"{DRAWN}.model.dropout: allowed: a number; received: 'low'"),
     ({DRAWN: {"optimizer": {"lr": -1.0}}}, f"{DRAWN}.optimizer.lr: allowed: more than 0; received: -1.0"),
     ({DRAWN: {"loss": {}}}, f"{DRAWN}.loss: unknown key; allowed: model, optimizer"),
@@ -685,6 +685,10 @@ def test_numbers_as_dvc_writes_them(tmp_path, number):
     text = COMMITTED.replace("lr: 0.001", f"lr: {number}", 1)
     assert text != COMMITTED
     assert params.load(write(tmp_path, text)).runs["faces_keras_cnn"].optimizer["lr"] == float(number)
+
+
+def test_settings_of_runs_that_are_gone_may_stay(tmp_path):
+    params.load(write(tmp_path, changed(**{DRAWN: {"model": {"backbone": "resnet18"}}})))
 
 
 def test_a_run_on_a_drawn_corpus_is_cut_down(tmp_path):
