@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,7 +13,7 @@ from stages.core.cross_checks import source_kind
 from stages.core.params import load
 from stages.core.records import Record
 from stages.core.schema import Corpus, Dataset
-from stages.datasets.decoding import Workers, decode, require_few
+from stages.datasets.decoding import Workers, computing, decode, require_few
 from stages.datasets.filling import append_all, room_for
 from stages.datasets.statistics import normalize_groups
 from stages.datasets.store import Description, create
@@ -27,7 +26,7 @@ def main() -> None:
     corpus = params.corpora[dataset.corpus]
     settings = feature_settings(dataset, corpus)
     feature = lookup.load("features", settings["name"])
-    compute = partial(feature.compute, **{key: value for key, value in settings.items() if key != "name"})
+    compute = computing(feature, {key: value for key, value in settings.items() if key != "name"})
     total = sum(1 for _ in chosen(args.archive, corpus))
     workers = Workers(params.machine.workers, feature.WORKERS, feature.samples_per_chunk(settings))
     decoded = decode(chosen(args.archive, corpus), compute, workers)

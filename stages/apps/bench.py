@@ -28,7 +28,7 @@ from stages.core.schema import Params, Run
 from stages.corpora import fer2013, ravdess
 from stages.corpora.archive.pack import pack
 from stages.datasets.batches import MemoryBatches
-from stages.datasets.decoding import Workers, decode
+from stages.datasets.decoding import Workers, computing, decode
 from stages.datasets.filling import append_all
 from stages.datasets.store import Store, create
 from stages.features import faces, mel
@@ -73,7 +73,7 @@ def prepare_rate(archive: Path, count: int) -> float:
     """Images per second of the stage's own path."""
     start = time.perf_counter()
     settings = {"size_px": 48, "color": "gray"}
-    compute = partial(faces.compute, **settings)
+    compute = computing(faces, settings)
     workers = Workers(count, faces.WORKERS, faces.samples_per_chunk(settings))
     with create(archive.with_suffix(".h5")) as writer:
         written, _ = append_all(writer, decode(fer2013.read(archive), compute, workers), list(fer2013.CODES))
@@ -116,7 +116,7 @@ def speech_rate(archive: Path, count: int, options: dict) -> float:
     start = time.perf_counter()
     workers = Workers(count, mel.WORKERS, mel.samples_per_chunk(options))
     with create(archive.with_suffix(".h5")) as writer:
-        decoded = decode(ravdess.read(archive), partial(mel.compute, **options), workers)
+        decoded = decode(ravdess.read(archive), computing(mel, options), workers)
         written, _ = append_all(writer, decoded, list(ravdess.CODES.values()))
     return written / (time.perf_counter() - start)
 

@@ -8,7 +8,6 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from stages.core.schema import Params
 from stages.corpora import image_folder
 from stages.corpora.archive.pack import pack
 from stages.datasets.batches import StreamBatches
-from stages.datasets.decoding import Workers, decode
+from stages.datasets.decoding import Workers, computing, decode
 from stages.datasets.filling import append_all
 from stages.datasets.statistics import mean_and_sd
 from stages.datasets.store import Description, Store, create
@@ -103,7 +102,7 @@ def write_images(archive: Path, count: int) -> None:
 def prepare(archive: Path, dataset: Path, count: int) -> None:
     """The stage's own path."""
     settings = {"size_px": SIDE_PX, "color": "rgb"}
-    compute = partial(faces.compute, **settings)
+    compute = computing(faces, settings)
     workers = Workers(count, faces.WORKERS, faces.samples_per_chunk(settings))
     with create(dataset) as writer:
         append_all(writer, decode(image_folder.read(archive), compute, workers), list(image_folder.CODES))

@@ -1,13 +1,15 @@
 """Records → feature arrays, chunk by chunk over workers; damaged samples are named, not repaired."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from threading import Event
-from typing import Literal
+from types import ModuleType
+from typing import Any, Literal
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -23,7 +25,10 @@ CHUNKS_MEANWHILE = 16
 # What workers take in one go: joblib gives out all of a call's work, however far behind they are who write it down.
 CHUNKS_PER_ROUND = 32  # of each worker
 
-Compute = Callable[[np.ndarray, float | None], tuple[np.ndarray, int]]
+Features = tuple[np.ndarray, int]
+Compute = Callable[[np.ndarray, float | None], Features]
+# Features of the signals that `Record.load` of several samples give, or why one is damaged.
+ComputeMany = Callable[[Iterable[Callable]], Iterable[Features | DamagedSample]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Chunk:
 Decoded = tuple[np.ndarray | None, list[int], dict[int, str]]
 
 
-def decode(records: Iterable[Record], compute: Compute, workers: Workers) -> Iterator[Chunk]:
+def decode(records: Iterable[Record], compute: ComputeMany, workers: Workers) -> Iterator[Chunk]:
     """Chunks in the order of `records`; a few are in flight at a time, so memory does not grow with the corpus."""
     chunks = _chunks(records, workers.samples_per_chunk)
     wait = CHUNKS_MEANWHILE if workers.kind == "processes" else 0
@@ -69,7 +74,7 @@ def decode(records: Iterable[Record], compute: Compute, workers: Workers) -> Ite
 class _Team:
     """Workers at work on `chunks`. `sent`: the chunks they have, in the order in which the results come."""
 
-    def __init__(self, chunks: Iterator[list[Record]], compute: Compute) -> None:
+    def __init__(self, chunks: Iterator[list[Record]], compute: ComputeMany) -> None:
         self._chunks, self._compute = chunks, compute
         self.sent: deque[list[Record]] = deque()
         self._stopped = Event()
@@ -115,6 +120,22 @@ class _Team:
             yield work(chunk, self._compute)
 
 
+def computing(feature: ModuleType, options: dict[str, Any]) -> ComputeMany:
+    """`compute_many` of a module of `features/`, or its `compute` for one sample after the other."""
+    if hasattr(feature, "compute_many"):
+        return partial(feature.compute_many, **options)
+    return partial(one_by_one, partial(feature.compute, **options))
+
+
+def one_by_one(compute: Compute, loads: Iterable[Callable]) -> Iterator[Features | DamagedSample]:
+    """As `ComputeMany`, for features that are not computed together."""
+    for load in loads:
+        try:
+            yield compute(*load())
+        except DamagedSample as damage:
+            yield damage
+
+
 def require_few(rejected: list[str], total: int, max_fraction: float, where: str) -> None:
     """Stop when more than `max_fraction` of the samples are damaged; the first few are named."""
     if total and len(rejected) > max_fraction * total:
@@ -130,19 +151,18 @@ def _chunks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
         yield chunk
 
 
-def _decode_chunk(records: list[Record], compute: Compute) -> Decoded:
-    features, reasons = [], {}
-    for place, record in enumerate(records):
-        try:
-            features.append(compute(*record.load()))
-        except DamagedSample as damage:
-            reasons[place] = str(damage)
-    x = np.stack([feature for feature, _ in features]) if features else None
+def _decode_chunk(records: list[Record], compute: ComputeMany) -> Decoded:
+    found = list(compute(record.load for record in records))
+    reasons = {place: str(damage) for place, damage in enumerate(found) if isinstance(damage, DamagedSample)}
+    features = [x for place, x in enumerate(found) if place not in reasons]
+    x = np.stack([x for x, _ in features]) if features else None
     return x, [length for _, length in features], reasons
 
 
-def _decode_chunk_alone(records: list[Record], compute: Compute) -> Decoded:
+def _decode_chunk_alone(records: list[Record], compute: ComputeMany) -> Decoded:
     """In one of our threads PyTorch starts none of its own: they would wait for each other, three times as long."""
+    if torch := sys.modules.get("torch"):
+        torch.get_num_threads()  # in a thread's first call it would take its own setting, over the limit
     with _thread_pools().limit(limits=1, user_api="openmp"):
         return _decode_chunk(records, compute)
 

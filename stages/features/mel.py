@@ -3,9 +3,11 @@
 Mel bands and their norm are Slaney's, as librosa has them by default: `compute` equals librosa within 0.01 dB (tested).
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from itertools import islice
+from typing import Any, Literal
 
 import numpy as np
 import soxr
@@ -15,13 +17,17 @@ from torchaudio.transforms import MelScale, Spectrogram
 from stages.core.options import NonNegativeFloat, PositiveFloat, PositiveInt
 from stages.core.records import DamagedSample
 
+Load = Callable[[], tuple[np.ndarray, float]]
+
 LAYOUT = ("time", "mel")
 SIZES = {"time": "duration_s", "mel": "n_mels"}  # which setting tells how long an axis is
 DTYPE = "float32"
 SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0
-# A clip takes some 10 ms in torchaudio and libsndfile, which let go of Python's lock; a process would import torch.
+# Most of a clip's time is in soxr and torch, which let go of Python's lock; a process would have to import torch.
 WORKERS, SAMPLES_PER_CHUNK = "threads", 64
+# Clips that one call of torch transforms: of calls for every clip two threads would spend a third waiting for the lock.
+CLIPS_TOGETHER = 16
 QUIETEST = 1e-4  # -80 dB of full scale
 TOP_DB = 80.0  # what lies further below a clip's loudest band is silence
 TRIM_HOP_S = 0.032  # 512 samples at 16 kHz, as librosa.effects.trim has them; its windows are four times as long
@@ -30,14 +36,29 @@ _LOWEST_POWER = 1e-10
 
 @dataclass(frozen=True)
 class Settings:
-    """Lengths in samples of the resampled signal."""
+    """The options of `compute`, and what follows from them in samples of the resampled signal."""
 
     sample_rate_hz: int
-    window: int
-    hop: int
+    window_ms: float
+    hop_ms: float
     n_mels: int
     f_min_hz: float
     f_max_hz: float
+    duration_s: float
+    trim_db: float | None
+    normalize: str
+
+    @property
+    def window(self) -> int:
+        return round(self.sample_rate_hz * self.window_ms / 1000)
+
+    @property
+    def hop(self) -> int:
+        return round(self.sample_rate_hz * self.hop_ms / 1000)
+
+    @property
+    def samples(self) -> int:
+        return round(self.duration_s * self.sample_rate_hz)
 
 
 def compute(
@@ -60,19 +81,25 @@ def compute(
     to mean 0 (and sd 1) over its true frames, which takes away microphone, distance and some of the speaker. A clip
     shorter than `duration_s` is padded with its own floor, 80 dB below its peak; a longer one loses its end.
     """
-    if not signal.shape[1]:
-        raise DamagedSample("a clip without a sample")
-    hop = round(sample_rate_hz * hop_ms / 1000)
-    settings = Settings(sample_rate_hz, round(sample_rate_hz * window_ms / 1000), hop, n_mels, f_min_hz, f_max_hz)
-    mono = signal[0] if len(signal) == 1 else signal.mean(axis=0)  # (samples,)
-    if len(signal) > 1 and np.abs(mono).max() < QUIETEST:
-        raise DamagedSample("silence once its channels are mixed to one")
-    if trim_db is not None:  # before resampling, which then has half the work: RAVDESS is half silence
-        mono = trimmed(mono, rate_hz, trim_db)
-    mono = soxr.resample(mono, rate_hz, sample_rate_hz)[: round(duration_s * sample_rate_hz)]
-    bands = log_mel(torch.from_numpy(mono), settings)  # (frames, n_mels)
-    padded = _padded(bands, frames(duration_s, sample_rate_hz, hop))
-    return _normalized(padded, len(bands), normalize).numpy(), len(bands)
+    lengths = window_ms, hop_ms, n_mels, f_min_hz, f_max_hz, duration_s
+    settings = Settings(sample_rate_hz, *lengths, trim_db, normalize)
+    return spectrograms([waveform(signal, rate_hz, settings)], settings)[0]
+
+
+def compute_many(loads: Iterable[Load], **options: Any) -> Iterator[tuple[np.ndarray, int] | DamagedSample]:
+    """What `compute` gives for each of `loads`, which give a signal and its rate; where it raises, what it raises."""
+    loads, settings = iter(loads), Settings(**options)
+    while group := list(islice(loads, CLIPS_TOGETHER)):
+        found = [_tried(load, settings) for load in group]
+        whole = iter(spectrograms([mono for mono in found if not isinstance(mono, DamagedSample)], settings))
+        yield from (mono if isinstance(mono, DamagedSample) else next(whole) for mono in found)
+
+
+def _tried(load: Load, settings: Settings) -> np.ndarray | DamagedSample:
+    try:
+        return waveform(*load(), settings)
+    except DamagedSample as damage:
+        return damage
 
 
 def samples_per_chunk(settings: dict) -> int:
@@ -95,13 +122,37 @@ def frames(duration_s: float, sample_rate_hz: int, hop: int) -> int:
     return round(duration_s * sample_rate_hz) // hop + 1
 
 
-def log_mel(mono: torch.Tensor, settings: Settings) -> torch.Tensor:
-    """(samples,) → (frames, n_mels) in dB, none more than `TOP_DB` below the highest."""
+def waveform(signal: np.ndarray, rate_hz: float, settings: Settings) -> np.ndarray:
+    """(channels, samples) → (samples,): mono, resampled, without silence at its ends, `duration_s` long at most."""
+    if not signal.shape[1]:
+        raise DamagedSample("a clip without a sample")
+    mono = signal[0] if len(signal) == 1 else signal.mean(axis=0)  # (samples,)
+    if len(signal) > 1 and np.abs(mono).max() < QUIETEST:
+        raise DamagedSample("silence once its channels are mixed to one")
+    if settings.trim_db is not None:  # before resampling, which then has half the work: RAVDESS is half silence
+        mono = trimmed(mono, rate_hz, settings.trim_db)
+    return soxr.resample(mono, rate_hz, settings.sample_rate_hz)[: settings.samples]
+
+
+def spectrograms(clips: list[np.ndarray], settings: Settings) -> list[tuple[np.ndarray, int]]:
+    """(samples,) of each clip → (time, n_mels), all of one length, and its true frames."""
+    signals = torch.zeros(len(clips), settings.samples)
+    for signal, clip in zip(signals, clips, strict=True):
+        signal[: len(clip)] = torch.from_numpy(clip)
     spectrum, to_bands = _transforms(settings)
-    waves = spectrum(mono)  # (samples,) → (frequencies, frames), complex
-    power = to_bands((waves * waves.conj()).real).T  # (frequencies, frames) → (n_mels, frames) → (frames, n_mels)
+    waves = spectrum(signals)  # (clips, samples) → (clips, frequencies, frames), complex
+    power = to_bands((waves * waves.conj()).real).mT  # → (clips, n_mels, frames) → (clips, frames, n_mels)
     decibels = 10 * power.clamp(min=_LOWEST_POWER).log10()
-    return decibels.clamp(min=float(decibels.max()) - TOP_DB)
+    lengths = [len(clip) // settings.hop + 1 for clip in clips]
+    return [(_finished(bands, n, settings).numpy(), n) for bands, n in zip(decibels, lengths, strict=True)]
+
+
+def _finished(bands: torch.Tensor, length: int, settings: Settings) -> torch.Tensor:
+    """(time, n_mels) in dB: none more than `TOP_DB` below the clip's highest, which its padding is."""
+    floor = float(bands[:length].max()) - TOP_DB
+    bands = bands.clamp(min=floor)
+    bands[length:] = floor
+    return _normalized(bands, length, settings.normalize)
 
 
 def trimmed(mono: np.ndarray, rate_hz: float, trim_db: float) -> np.ndarray:
@@ -124,12 +175,6 @@ def _transforms(settings: Settings) -> tuple[Spectrogram, MelScale]:
     spectrum = Spectrogram(size, settings.window, settings.hop, power=None, pad_mode="constant")
     bands = settings.n_mels, settings.sample_rate_hz, settings.f_min_hz, settings.f_max_hz
     return spectrum, MelScale(*bands, size // 2 + 1, norm="slaney", mel_scale="slaney")
-
-
-def _padded(bands: torch.Tensor, n_frames: int) -> torch.Tensor:
-    """(frames, n_mels) → (n_frames, n_mels)."""
-    floor = float(bands.max()) - TOP_DB
-    return torch.nn.functional.pad(bands, (0, 0, 0, n_frames - len(bands)), value=floor)
 
 
 def _normalized(bands: torch.Tensor, length: int, normalize: str) -> torch.Tensor:

@@ -15,7 +15,7 @@ from stages.core.checks import UserError
 from stages.core.records import DamagedSample, Record
 from stages.corpora import eeg_folder
 from stages.corpora.archive.pack import pack
-from stages.datasets.decoding import Workers, decode
+from stages.datasets.decoding import Workers, decode, one_by_one
 from stages.features import eeg_de
 
 HEADER = "file,subject,session,trial,label,onset_s,duration_s\n"
@@ -155,7 +155,9 @@ def test_each_recording_is_opened_once(tmp_path: Path, workers: int, monkeypatch
     rows = "".join(f"{n:02d}.edf,p{n},1,{t},sad,{2 * t},2\n" for t in range(5) for n in range(12))
     sizes = counted(monkeypatch)
     team = Workers(workers, eeg_de.WORKERS, eeg_de.samples_per_chunk({}))
-    chunks = list(decode(records(tmp_path, rows, files=files), lambda signal, rate: (signal["Cz"], 0), team))
+    chunks = list(
+        decode(records(tmp_path, rows, files=files), partial(one_by_one, lambda signal, rate: (signal["Cz"], 0)), team)
+    )
     assert sorted(sizes) == [100 * (12 + n) for n in range(12)]
     assert np.concatenate([chunk.x for chunk in chunks]).shape == (60, 200)
     assert eeg_folder._opened.cache_info().currsize <= eeg_folder.OPEN_RECORDINGS
@@ -276,6 +278,6 @@ def test_the_flat_and_the_short_stop_at_the_feature(tmp_path: Path):
     )
     rows = "x.edf,x,1,1,sad,0,12\nx.edf,x,1,2,sad,12,1\nx.edf,x,1,3,sad,13,9\n"
     found = records(tmp_path, rows, files={"x.edf": edf(values_uv, rate_hz=100)})
-    (chunk,) = decode(found, compute, Workers(1, "threads", 8))
+    (chunk,) = decode(found, partial(one_by_one, compute), Workers(1, "threads", 8))
     assert [line.split(":")[0] for line in chunk.rejected] == ["x_s1_t1", "x_s1_t2", "x_s1_t3"]
     assert "channel Cz: flat" in chunk.rejected[0]

@@ -11,7 +11,7 @@ import torch
 from stages.core.checks import UserError
 from stages.core.records import DamagedSample, Record
 from stages.datasets import decoding
-from stages.datasets.decoding import CHUNKS_MEANWHILE, Workers, decode, require_few
+from stages.datasets.decoding import CHUNKS_MEANWHILE, Workers, decode, one_by_one, require_few
 
 
 def decode_number(data: bytes) -> tuple[np.ndarray, float]:
@@ -20,8 +20,11 @@ def decode_number(data: bytes) -> tuple[np.ndarray, float]:
     return np.full((2, 2), int(data), dtype=np.int64), 10.0
 
 
-def compute(signal: np.ndarray, rate_hz: float | None) -> tuple[np.ndarray, int]:
+def doubled(signal: np.ndarray, rate_hz: float | None) -> tuple[np.ndarray, int]:
     return signal[None] * 2, int(signal[0, 0]) % 3
+
+
+compute = partial(one_by_one, doubled)
 
 
 def records(count: int, bad: tuple[int, ...] = (), taken: list[int] | None = None) -> Iterator[Record]:
@@ -56,10 +59,14 @@ def threads_of_torch(signal: np.ndarray, rate_hz: float | None) -> tuple[np.ndar
 
 
 def test_threads_do_not_start_threads_of_their_own():
+    """Even where torch was told a number, as training does in the same process."""
     before = torch.get_num_threads()
-    chunks = list(decode(records(60), threads_of_torch, workers(2, "threads")))
+    torch.set_num_threads(2)
+    chunks = list(decode(records(60), partial(one_by_one, threads_of_torch), workers(2, "threads")))
+    told = torch.get_num_threads()
+    torch.set_num_threads(before)
     assert np.unique(np.concatenate([chunk.x for chunk in chunks])).tolist() == [1]
-    assert torch.get_num_threads() == before
+    assert told == 2
 
 
 def test_nothing_to_decode():

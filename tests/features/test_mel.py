@@ -1,5 +1,7 @@
 """Log-mel spectrograms: librosa's, whatever the rate, the channels and the length of the clip."""
 
+from functools import partial
+
 import librosa
 import numpy as np
 import pytest
@@ -273,6 +275,21 @@ def test_threads_give_the_same_bytes():
     mel._transforms.cache_clear()
     together = Parallel(4, prefer="threads")(delayed(compute)(clip, rate_hz, trim_db=30.0) for clip, rate_hz in clips)
     assert [x.tobytes() for x, _ in together] == alone
+
+
+def test_many_clips_give_what_each_gives(monkeypatch: pytest.MonkeyPatch):
+    """Of any lengths and rates, over groups; a damaged one is told in its place and harms no other."""
+    monkeypatch.setattr(mel, "CLIPS_TOGETHER", 3)
+    clips = [(voice(0.3 + 0.2 * n, 16_000 + 8_000 * (n % 3), seed=n)[None], 16_000 + 8_000 * (n % 3)) for n in range(7)]
+    silent = np.array([[0.5, -0.5], [-0.5, 0.5]], dtype=np.float32)  # the channels cancel
+    loads = [partial(tuple, clip) for clip in [*clips[:4], (silent, 16_000), *clips[4:]]]
+    settings = SETTINGS | {"trim_db": 30.0, "normalize": "mean"}
+    found = list(mel.compute_many(loads, **settings))
+    assert str(found.pop(4)) == "silence once its channels are mixed to one"
+    for (x, length), (clip, rate_hz) in zip(found, clips, strict=True):
+        expected, true_length = compute(clip, rate_hz, trim_db=30.0, normalize="mean")
+        assert (x.shape, length) == (expected.shape, true_length)
+        np.testing.assert_allclose(x, expected, atol=1e-3)
 
 
 def test_the_signal_is_left_as_it_was():
