@@ -11,13 +11,14 @@ from stages.core.files import md5, read_json, write_json, written_whole
 from stages.core.params import load
 from stages.core.schema import Params
 from stages.evaluation import ablation, padding, predictions
-from stages.evaluation.report import render
+from stages.evaluation.report import pictures_in, render
 
 COLUMNS = ("accuracy", "balanced_accuracy", "f1_macro", "parameters", "n_test")
 
 
 def main() -> None:
-    args = arguments(__doc__, "metrics", "plots", "predictions", "models", "summary", "ablation", "page", key=None)
+    paths = ("metrics", "plots", "predictions", "models", "studies", "study_plots", "summary", "ablation", "page")
+    args = arguments(__doc__, *paths, key=None)
     params = load(args.params)
     # The runs of params, not the files of the folder: a run taken out of params leaves its metrics behind.
     runs = [collect(key, args, params) for key in params.runs]
@@ -29,7 +30,7 @@ def main() -> None:
     said = {key: predictions.read(args.predictions / f"{key}.h5") for key in params.runs}
     ablations, paddings = (room.tables(runs, said, params.seed) for room in (ablation, padding))
     write_json(args.ablation, {"steps": [step for table in ablations for step in table["steps"]]})
-    page = render(runs, produced, bool(synthetic), ablations, paddings)
+    page = render(runs, produced, bool(synthetic), ablations, paddings, [searched(key, args) for key in params.studies])
     with written_whole(args.page) as temporary:
         temporary.write_text(page, encoding="utf-8")
     for found in metrics:
@@ -47,11 +48,16 @@ def collect(key: str, args: Namespace, params: Params) -> dict:
         "chosen": params.trained_run(key, metrics["synthetic"]).model_dump(),
         "dataset": params.datasets[params.runs[key].dataset].model_dump(),
         "metrics": metrics,
-        "pictures": {path.name: path.read_bytes() for path in sorted((args.plots / key).glob("*.png"))},
+        "pictures": pictures_in(args.plots / key),
         "params": chosen_params(key, params),
         "versions": model["versions"],
         "md5": model["inputs"] | {said.as_posix(): md5(said)},
     }
+
+
+def searched(key: str, args: Namespace) -> dict:
+    """What the page shows of one study."""
+    return {"metrics": read_json(args.studies / f"{key}.json"), "pictures": pictures_in(args.study_plots / key)}
 
 
 def chosen_params(key: str, params: Params) -> str:

@@ -109,7 +109,8 @@ def shrink(params):
     params["runs"] = {RUN: run}
     for section in ("corpora", "datasets", "splits"):
         params[section] = {"faces": params[section]["faces"]}
-    params["corpora"]["faces"]["synthetic"].update(size=SIZE, max_epochs=1)
+    params["corpora"]["faces"]["synthetic"].update(size=SIZE, max_epochs=1, max_trials=2, max_trial_epochs=1)
+    params["studies"] = {RUN: params["studies"][RUN] | {"n_trials": 3}}
     params["machine"].update(accelerator="cpu", devices=1, threads=1, workers=1)
 
 
@@ -146,7 +147,7 @@ def add_portraits(params):
 
 def only_speech(params):
     """`add_speech` in the place of whatever there is."""
-    for section in ("corpora", "datasets", "splits", "runs"):
+    for section in ("corpora", "datasets", "splits", "runs", "studies"):
         params[section].clear()
     add_speech(params)
 

@@ -8,13 +8,15 @@ import io
 import itertools
 import json
 import re
+import shlex
 import shutil
 import zipfile
 
 import pytest
 from conftest import RUN, add_eeg, add_portraits, add_speech, as_real_folder
+from ruamel.yaml import YAML
 
-STAGES = ["download@faces", "prepare@faces", "split@faces", f"train@{RUN}", f"evaluate@{RUN}", "report"]
+STAGES = ["download@faces", "prepare@faces", "split@faces", f"train@{RUN}", f"evaluate@{RUN}", f"tune@{RUN}", "report"]
 # A run as a user adds one: all on one line, in the grammar of `-S`.
 EXTRA = (
     "{corpus:faces,dataset:faces,model:{name:custom_cnn,widths:[4],hidden:4},"
@@ -90,7 +92,8 @@ def test_a_run_is_added_by_one_block(clone):
 def test_one_number_re_runs_what_depends_on_it(clone):
     """With the run of the test above beside it, which stays as it is."""
     ran = clone.stages_run("dvc", "exp", "run", "-n", "hot", "-S", f"runs.{RUN}.optimizer.lr=3e-3")
-    assert ran == [f"train@{RUN}", f"evaluate@{RUN}", "report"]
+    assert sorted(ran[:-1]) == [f"evaluate@{RUN}", f"train@{RUN}", f"tune@{RUN}"]
+    assert ran[-1] == "report"
     changed = json.loads(clone.run("dvc", "params", "diff", "HEAD", "--json"))["params.yaml"]
     assert list(changed) == [f"runs.{RUN}.optimizer.lr"]
     assert changed[f"runs.{RUN}.optimizer.lr"]["new"] == 3e-3
@@ -114,6 +117,24 @@ def test_experiments_are_compared(clone):
         assert re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.?https?:[^>]*>", page) == []
 
 
+def test_from_a_study_to_a_run(clone):
+    """`best --apply` trains with the values the search found best, and comes to what that trial came to."""
+    study = clone.root / f"metrics/tune/{RUN}.json"
+    before, found = study.read_bytes(), json.loads(study.read_text())
+    assert (found["n_trials"], found["synthetic"]) == (2, True)  # max_trials, while the corpus is drawn
+    line = clone.run("python", "-m", "stages.apps.best", RUN)
+    assert shlex.split(line)[:4] == ["dvc", "exp", "run", "-S"]
+    ran = clone.stages_run("python", "-m", "stages.apps.best", RUN, "--apply")
+    assert sorted(ran) == sorted([f"train@{RUN}", f"evaluate@{RUN}", f"tune@{RUN}", "report"])
+    run = YAML(typ="safe").load((clone.root / "params.yaml").read_text())["runs"][RUN]
+    for path, value in found["best_params"].items():
+        *folders, last = path.split(".")
+        assert (run[folders[0]] if folders else run)[last] == value
+    history = list(csv.DictReader((clone.root / f"plots/runs/{RUN}/history.csv").read_text().splitlines()))
+    assert float(history[0]["validation_accuracy"]) == pytest.approx(found["best_value"], abs=1e-6)
+    assert study.read_bytes() == before  # the search is the same, so no trial was repeated
+
+
 def test_the_graph_is_shown(clone):
     listed = clone.run("dvc", "stage", "list", "--name-only").split()
     assert set(listed) == {*STAGES, "train@extra", "evaluate@extra"}
@@ -133,6 +154,8 @@ def test_real_data_by_one_setting_brings_the_published_settings_back(clone, tmp_
     assert (metrics["source"], metrics["name"], metrics["synthetic"]) == ("zip", "FER-2013", False)
     assert "not comparable" in metrics["protocol"]  # there is no PrivateTest
     assert (info["max_epochs"], info["epochs"]) == (2, 2)
+    study = json.loads((clone.root / f"metrics/tune/{RUN}.json").read_text())
+    assert (study["n_trials"], study["synthetic"], study["name"]) == (3, False, "FER-2013")
     # of a run that is no longer among the params, the report says nothing
     summary = json.loads((clone.root / "metrics/summary.json").read_text())
     assert (list(summary["runs"]), summary["synthetic"]) == ([RUN], [])

@@ -24,7 +24,7 @@ from stages.core.schema import Params, Section
 
 ROOT = Path(__file__).parents[1]
 STAGES = ROOT / "stages"
-ROOMS = ("core", "corpora", "features", "datasets", "models", "training", "evaluation", "apps")
+ROOMS = ("core", "corpora", "features", "datasets", "models", "training", "tuning", "evaluation", "apps")
 SCRIPTS = sorted(path.stem for path in STAGES.glob("[a-z]*.py"))
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in STAGES.rglob("*.py"))
 
@@ -142,6 +142,7 @@ def choices(section, key):
     """{room: name} of what params choose for one item, following run → dataset → corpus."""
     found = {}
     if section == "studies":
+        found |= {"tuning.samplers": None, "tuning.pruners": None}
         section, key = "runs", PARAMS.studies[key].run
     if section == "runs":
         run = PARAMS.runs[key]
@@ -324,7 +325,7 @@ def _run_stages(clone, found, patch):
     from dvc.repo import Repo
 
     stages = {stage.addressing: stage for stage in Repo(str(clone.root)).index.stages}
-    for script in ("download", "prepare", "split", "train", "evaluate", "report"):
+    for script in ("download", "prepare", "split", "train", "evaluate", "tune", "report"):
         for name, stage in stages.items():
             if name.split("@")[0] == script:
                 reads, _ = found.setdefault(name, (Reads(), stage))
@@ -408,8 +409,7 @@ def _sections_in(annotation, is_item=False):
 def test_every_param_is_read_by_a_stage(reads):
     """Writing a section out whole does not count: a setting must do something."""
     read = set().union(*(found.read for found, _ in reads.values()))
-    unread = set(leaves(Params)) - set(map(starred, read))
-    assert {path for path in unread if not path.startswith("studies.")} == set()
+    assert set(leaves(Params)) - set(map(starred, read)) == set()
 
 
 # ---- outputs ---------------------------------------------------------------------------------------------------------
@@ -455,6 +455,7 @@ HEAVY = {
     "split": ("torch", "lightning", "matplotlib", "cv2"),
     "prepare": ("torch", "lightning", "matplotlib"),
     "evaluate": ("lightning", "kornia", "cv2"),
+    "tune": ("tensorboard", "cv2", "pandas", "plotly"),
     "report": ("torch", "lightning", "cv2"),
 }
 
@@ -471,6 +472,7 @@ def test_start_up_brings_in_no_more_than_it_uses(script):
 # Pinned though nothing imports them, and why.
 TOOLS = {
     "dvc": "the command that runs the pipeline",
+    "psycopg": "speaks to the PostgreSQL database that machine.storage_url names",
     "tensorboard": "written through lightning's logger, and the command that shows it",
 }
 # Among the development requirements, since only `make bench` imports it.

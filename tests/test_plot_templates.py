@@ -15,6 +15,7 @@ from dvc_render.vega import VegaRenderer
 from ruamel.yaml import YAML
 
 from stages.evaluation import rows
+from stages.tuning import results
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = ROOT / ".dvc" / "plots"
@@ -40,6 +41,8 @@ def tables(tmp_path_factory):
     figures = {f"{name}_macro": value for name, value in scores.items()} | {"accuracy": 0.667, "f1_weighted": 0.667}
     figures["per_class"] = [{"class": "angry", **scores, "support": 1}, {"class": "sad", **scores, "support": 2}]
     rows.write_all(folder, labels, probabilities, ["angry", "sad"], figures, "synthetic")
+    tried = {"trial": 1, "end": "done", "value": 0.5, "epochs": 2, "values": {"optimizer.lr": 0.1}}
+    results.write_tables(folder, [tried], {"optimizer.lr": 1.0}, "validation_accuracy", "synthetic")
     found = {
         path.name: list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) for path in folder.iterdir()
     }

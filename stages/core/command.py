@@ -9,13 +9,20 @@ from stages.core.checks import UserError, did_you_mean
 Item = TypeVar("Item")
 
 
-def arguments(description: str | None, *paths: str, key: str | None = "key") -> argparse.Namespace:
-    """Parse `<key> --params PATH --<path> PATH …`; every named path is required. `key=None`: a stage without items."""
+def arguments(
+    description: str | None, *paths: str, key: str | None = "key", switches: tuple[str, ...] = ()
+) -> argparse.Namespace:
+    """Parse `<key> --params PATH --<path> PATH …`; every named path is required. `key=None`: a stage without items.
+
+    `switches` may be given as `--<switch>`.
+    """
     parser = argparse.ArgumentParser(description=description)
     if key:
         parser.add_argument(key)
     for path in ("params", *paths):
         parser.add_argument(f"--{path.replace('_', '-')}", type=Path, required=True)
+    for switch in switches:
+        parser.add_argument(f"--{switch}", action="store_true")
     return parser.parse_args()
 
 

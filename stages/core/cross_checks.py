@@ -11,12 +11,15 @@ from stages.core.feature_checks import feature_mistakes
 
 SOURCES = "synthetic, an absolute path, https://…, kaggle:<owner>/<slug>"
 CHECKSUM = re.compile(r"(sha256:)?[0-9a-f]{64}|md5:[0-9a-f]{32}", re.IGNORECASE)
+STORAGE_URL = re.compile(r"\w+(\+\w+)?://.+")
+STORAGES = "sqlite:////<path>.db, postgresql://<user>@<host>/<database>, or null (a file, for one worker)"
 TAR_SUFFIXES = ("tar", "tgz", "gz", "tbz2", "bz2", "txz", "xz")
 
 
 def contradictions(content: dict[str, Any]) -> Iterator[str]:
     """One line per contradiction; tolerant of whatever else is wrong, so that all mistakes are told at once."""
     corpora, datasets = section(content, "corpora"), section(content, "datasets")
+    yield from _storage_mistakes(content.get("machine"))
     for key, corpus in corpora.items():
         yield from _source_mistakes(f"corpora.{key}", corpus)
         yield from duplicate_names(f"corpora.{key}.classes", corpus.get("classes"), "class")
@@ -61,6 +64,13 @@ def section(content: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
     """The well-formed items of a section; malformed ones are the schema's to report."""
     found = content.get(name)
     return {str(key): item for key, item in found.items() if isinstance(item, dict)} if isinstance(found, dict) else {}
+
+
+def _storage_mistakes(machine: Any) -> Iterator[str]:
+    """Without what was received, which may hold a password."""
+    url = machine.get("storage_url") if isinstance(machine, dict) else None
+    if isinstance(url, str) and not STORAGE_URL.fullmatch(url):
+        yield f"machine.storage_url: not the address of a database; allowed: {STORAGES}"
 
 
 def _source_mistakes(where: str, corpus: dict[str, Any]) -> Iterator[str]:

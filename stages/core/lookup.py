@@ -21,7 +21,7 @@ STAGES = Path(__file__).resolve().parents[1]
 # Rooms where one file is one choice, and the function that makes it one.
 ENTRY = {"corpora": "read", "features": "compute", "models": "build", "datasets.augmentation": "build"}
 # Modules where one public function is one choice.
-FUNCTIONS = ("training.optimizers", "training.schedules", "datasets.protocols")
+FUNCTIONS = ("training.optimizers", "training.schedules", "datasets.protocols", "tuning.samplers", "tuning.pruners")
 
 
 @cache

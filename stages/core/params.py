@@ -16,6 +16,7 @@ from stages.core.cross_checks import contradictions, section
 from stages.core.misfits import misfits
 from stages.core.schema import Params, Section
 from stages.core.schema_checks import schema_mistakes
+from stages.core.study_checks import study_mistakes
 from stages.core.synthetic_checks import replacement_mistakes
 
 # Where a choice by name may stand: section, key under each of its items, room it is looked up in.
@@ -25,6 +26,8 @@ CHOICES = (
     ("runs", "optimizer", "training.optimizers"),
     ("runs", "schedule", "training.schedules"),
     ("runs", "augmentation", "datasets.augmentation"),
+    ("studies", "sampler", "tuning.samplers"),
+    ("studies", "pruner", "tuning.pruners"),
 )
 NAMES = (("corpora", "reader", "corpora"), ("splits", "protocol", "datasets.protocols"))
 
@@ -32,11 +35,20 @@ NAMES = (("corpora", "reader", "corpora"), ("splits", "protocol", "datasets.prot
 def load(path: Path) -> Params:
     """The checked params. Raises `UserError` with one line per mistake."""
     content = _parse(path)
-    found = (schema_mistakes(Params, content), _choice_mistakes(content), replacement_mistakes(content))
-    mistakes = list(dict.fromkeys(chain(*found, misfits(content), contradictions(content))))
+    found = (schema_mistakes(Params, content), _mistakes(content), replacement_mistakes(content))
+    mistakes = list(dict.fromkeys(chain(*found, study_mistakes(content, _mistakes_of_run))))
     if mistakes:
         raise UserError("\n".join(f"{path}: {printable(mistake)}" for mistake in mistakes))
     return Params.model_validate(content)
+
+
+def _mistakes(content: dict[str, Any]) -> Iterator[str]:
+    return chain(_choice_mistakes(content), misfits(content), contradictions(content))
+
+
+def _mistakes_of_run(content: dict[str, Any]) -> Iterator[str]:
+    """Of params without studies."""
+    return chain(schema_mistakes(Params, content | {"studies": {}}), _mistakes(content))
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -86,7 +98,7 @@ def _option_mistakes(where: tuple[str, ...], room: str, choice: dict[str, Any]) 
 def main() -> None:
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "params.yaml")
     params = load(path)
-    counts = {"corpora": params.corpora, "datasets": params.datasets, "runs": params.runs}
+    counts = {name: getattr(params, name) for name in ("corpora", "datasets", "runs", "studies")}
     print(f"{path}: in order ({', '.join(f'{len(found)} {name}' for name, found in counts.items())})")
 
 

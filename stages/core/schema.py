@@ -29,6 +29,7 @@ class Machine(Section):
     devices: PositiveInt | Literal["auto"]
     strategy: Literal["auto", "ddp"]
     nodes: PositiveInt
+    storage_url: str | None = None
 
 
 class Prepare(Section):
@@ -48,6 +49,9 @@ class Synthetic(Section):
     size_px: PositiveInt | None
     max_epochs: PositiveInt
     run: SyntheticRun = SyntheticRun()
+    # Of studies, which not every corpus has.
+    max_trials: PositiveInt | None = None
+    max_trial_epochs: PositiveInt | None = None
 
 
 class Corpus(Section):
@@ -104,6 +108,20 @@ class Run(Section):
     weight_average_decay: Fraction | None = None
 
 
+class Study(Section):
+    run: str
+    corpus: str
+    dataset: str
+    model: str
+    space: Annotated[dict[str, object], Field(min_length=1)]  # see core.space
+    objective: Literal["validation_accuracy", "validation_loss"]
+    n_trials: PositiveInt
+    train_samples: PositiveInt | None
+    sampler: Choice
+    pruner: Choice
+    timeout_s: PositiveFloat | None
+
+
 class Params(Section):
     """The whole file."""
 
@@ -114,6 +132,7 @@ class Params(Section):
     datasets: Annotated[dict[Key, Dataset], Field(min_length=1)]
     splits: dict[Key, Split]
     runs: Annotated[dict[Key, Run], Field(min_length=1)]
+    studies: dict[Key, Study]
 
     def trained_run(self, key: str, synthetic: bool) -> Run:
         """`runs.<key>` as it is trained: on a `synthetic` corpus cut down as the corpus says."""

@@ -4,8 +4,10 @@ A batch is (x (B, …) as stored, length (B,), label (B,)). The device scales an
 are the stored ones. Iterating is a pure function of (seed, epoch): a resumed run sees the batches it would have seen.
 """
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -35,6 +37,12 @@ class Batches:
     def set_epoch(self, epoch: int) -> None:
         """Which of the seeded orders the next iteration takes."""
         self.epoch = epoch
+
+    def rebatched(self, batch_size: int) -> Self:
+        """The same samples in batches of another size, from the first epoch on; what is in memory is shared."""
+        other = copy.copy(self)
+        other.batch_size, other.epoch, other.sampler = batch_size, 0, other
+        return other
 
     def __len__(self) -> int:
         return -(-self._samples_per_device() // self.batch_size)
@@ -93,8 +101,12 @@ class StreamBatches(Batches):
         super().__init__(store_path, indices, batch_size, **shuffle)
         with Store(store_path) as store:
             self._chunk = indices // store.samples_per_chunk
-            window = CHUNKS_PER_WINDOW * min(store.samples_per_chunk, len(indices))
-        self._window = max(1, window // self.batch_size) * self.batch_size
+            self._samples_per_window = CHUNKS_PER_WINDOW * min(store.samples_per_chunk, len(indices))
+
+    @property
+    def _window(self) -> int:
+        """In samples, a whole number of batches."""
+        return max(1, self._samples_per_window // self.batch_size) * self.batch_size
 
     def _shuffled(self) -> np.ndarray:
         random = generator(self.shuffle_seed, "shuffle", self.epoch)

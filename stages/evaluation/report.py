@@ -1,7 +1,7 @@
 """All runs on one self-contained page: no script, no font, no address from outside, pictures inside the file.
 
-`report.html.j2` holds one macro per section; `render` hands it plain values. A later section (ablation, tuning) is a
-macro there, a line in the page's body, and one more value here.
+`report.html.j2` holds one macro per section; `render` hands it plain values. A later section is a macro there, a line
+in the page's body, and one more value here.
 """
 
 import base64
@@ -23,6 +23,11 @@ _PICTURES = {  # file name: (heading, what to see); the first is shown open, the
     "bases.png": ("Learnt basis functions", "Where in time the adaptive bases look, each scaled to norm 1."),
 }
 _SUMMARY = "confusion_normalized.png"
+_STUDY_PICTURES = {
+    "history.png": ("The search", "Each trial's figure, and the best so far."),
+    "importance.png": ("What mattered", "How much each value decided over getting among the best tenth of trials."),
+    "parallel.png": ("The trials' values", "A line per trial through its values, coloured by its figure."),
+}
 
 
 def render(
@@ -31,11 +36,13 @@ def render(
     synthetic: bool,
     ablations: Sequence[dict] = (),
     paddings: Sequence[dict] = (),
+    studies: Sequence[dict] = (),
 ) -> str:
     """The page as text. A run holds `metrics`, `pictures` {file name: PNG bytes}, `params` (YAML), `versions`, `md5`.
 
     `produced` {what: value} says how the page as a whole came about. The banner stands whenever `synthetic` is true or
     any run's metrics say so. `ablations` are what `ablation.tables` gives, `paddings` what `padding.tables` gives.
+    A study holds `metrics` and `pictures`.
     """
     views = [_run_view(run, f"run-{number}") for number, run in enumerate(runs, start=1)]
     drawn = sorted({f"{view['metrics']['corpus']} ({view['metrics']['name']})" for view in views if _is_drawn(view)})
@@ -49,11 +56,17 @@ def render(
             runs=views,
             ablations=ablations,
             paddings=paddings,
+            studies=[_study_view(study) for study in studies],
             produced=produced,
             synthetic=synthetic or bool(drawn),
             drawn=drawn,
         )
     )
+
+
+def pictures_in(folder: Path) -> dict[str, bytes]:
+    """{file name: PNG bytes} of a run's or study's plots."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
 
 
 def _environment() -> jinja2.Environment:
@@ -101,8 +114,7 @@ def _is_drawn(view: dict) -> bool:
 
 def _run_view(run: dict, anchor: str) -> dict:
     """One run as its section needs it: pictures as data addresses, known ones first and in reading order."""
-    order = [*_PICTURES, *sorted(set(run["pictures"]) - set(_PICTURES))]
-    pictures = [_picture_view(name, run["pictures"][name]) for name in order if name in run["pictures"]]
+    pictures = _picture_views(run["pictures"], _PICTURES)
     return run | {
         "anchor": anchor,
         "summary": next((picture for picture in pictures if picture["name"] == _SUMMARY), None),
@@ -110,9 +122,17 @@ def _run_view(run: dict, anchor: str) -> dict:
     }
 
 
-def _picture_view(name: str, content: bytes) -> dict:
+def _study_view(study: dict) -> dict:
+    return study | {"pictures": _picture_views(study["pictures"], _STUDY_PICTURES)}
+
+
+def _picture_views(pictures: dict[str, bytes], known: dict[str, tuple[str, str]]) -> list[dict]:
+    order = [*known, *sorted(set(pictures) - set(known))]
+    return [_picture_view(name, pictures[name], *known.get(name, (name, ""))) for name in order if name in pictures]
+
+
+def _picture_view(name: str, content: bytes, title: str, hint: str) -> dict:
     """Width and height (PNG's first chunk, bytes 16 to 24) let the page reserve the space before it decodes."""
-    title, hint = _PICTURES.get(name, (name, ""))
     width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
     address = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
     return {"name": name, "title": title, "hint": hint, "width": width, "height": height, "address": address}

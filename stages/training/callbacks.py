@@ -108,6 +108,16 @@ def _moved(decay: float, averaged: torch.Tensor, current: torch.Tensor, count: t
     return averaged.lerp(current, 1 - ((1 + count) / (10 + count)).clamp(max=decay))
 
 
+class Watch(Callback):
+    """Tells every new history row of `progress`, behind which it must stand; what is raised there ends the training."""
+
+    def __init__(self, progress: Progress, tell: Callable[[dict[str, float]], None]) -> None:
+        self.progress, self.tell = progress, tell
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.tell(self.progress.history[-1])
+
+
 class ResumePoint(Callback):
     """The whole state after every epoch, in one file that is whole or the one before.
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import lightning.pytorch as lightning
 import numpy as np
@@ -46,7 +47,7 @@ def class_weights(loss: Loss, classes: list[str], counts: np.ndarray) -> torch.T
 
 
 def make_trainer(
-    run: Run, machine: Machine, max_epochs: int, callbacks: list, logger: TensorBoardLogger
+    run: Run, machine: Machine, max_epochs: int, callbacks: list, logger: TensorBoardLogger | Literal[False]
 ) -> lightning.Trainer:
     """Lightning's trainer with its own progress bar, checkpoints, summaries and sampler left out: those are ours."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -98,7 +99,7 @@ def fit(
     learner = Learner(recogniser, augmentation, run, weights, run.max_epochs, seed)
     progress = Progress(run.monitor, say=lambda line: print(line, flush=True))
     checkpoint = resume_folder / "last.ckpt"
-    callbacks = [progress, ConfusionImages(classes), *_early_stopping(run), *_weight_average(run, recogniser)]
+    callbacks = [progress, ConfusionImages(classes), *early_stopping(run), *weight_average(run, recogniser)]
     logger = TensorBoardLogger(log_folder.parent, name=log_folder.name)
     trainer = make_trainer(run, machine, run.max_epochs, [*callbacks, ResumePoint(checkpoint)], logger)
     if checkpoint.exists():
@@ -124,13 +125,15 @@ def resume_folder(folder: Path, digest: str) -> Path:
     return folder / digest
 
 
-def _early_stopping(run: Run) -> list[EarlyStopping]:
+def early_stopping(run: Run) -> list[EarlyStopping]:
+    """The callback that ends a training which no longer improves, or none."""
     if run.early_stopping is None:
         return []
     mode = MODES[run.monitor]
     return [EarlyStopping(run.monitor, patience=run.early_stopping, mode=mode, check_on_train_epoch_end=False)]
 
 
-def _weight_average(run: Run, recogniser: Recogniser) -> list[WeightAverage]:
+def weight_average(run: Run, recogniser: Recogniser) -> list[WeightAverage]:
+    """The callback that validates and keeps averaged weights, or none."""
     decay = run.weight_average_decay
     return [] if decay is None else [WeightAverage(decay, recogniser.architecture)]

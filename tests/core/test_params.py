@@ -48,6 +48,7 @@ runs:
     augmentation: {name: faces, horizontal_flip: 0.5}
     precision: 32-true
     loading: memory
+studies: {}
 """)
 MISSING = object()
 
@@ -124,17 +125,19 @@ ONE_LINE = [
     # unknown keys
     (
         {"sead": 7},
-        "sead: unknown key; Did you mean 'seed'? allowed: seed, machine, prepare, corpora, datasets, splits, runs",
+        "sead: unknown key; Did you mean 'seed'? allowed: seed, machine, prepare, corpora, datasets, splits, runs, "
+        "studies",
     ),
     (
         {"machine.treads": 2},
         "machine.treads: unknown key; Did you mean 'threads'? "
-        "allowed: workers, threads, accelerator, devices, strategy, nodes",
+        "allowed: workers, threads, accelerator, devices, strategy, nodes, storage_url",
     ),
     ({f"{RUN}.wibble": 2}, f"{RUN}.wibble: unknown key; allowed: {RUN_KEYS}"),
     (
         {"corpora.faces.synthetic.sise": 2},
-        "corpora.faces.synthetic.sise: unknown key; Did you mean 'size'? allowed: seed, size, size_px, max_epochs, run",
+        "corpora.faces.synthetic.sise: unknown key; Did you mean 'size'? allowed: seed, size, size_px, max_epochs, "
+        "run, max_trials, max_trial_epochs",
     ),
     (
         {DRAWN: {"model": {"widhts": [8]}}},
@@ -650,7 +653,7 @@ def test_real_sources(tmp_path, source):
     ],
 )
 def test_what_is_no_mapping(tmp_path, text, line):
-    sections = "seed, machine, prepare, corpora, datasets, splits, runs"
+    sections = "seed, machine, prepare, corpora, datasets, splits, runs, studies"
     assert mistakes(tmp_path, text) == [line.replace("SECTIONS", sections)]
 
 
@@ -716,7 +719,7 @@ def test_command_says_in_order_or_each_mistake(tmp_path):
         for path in (good, bad)
     ]
     assert (results[0].returncode, results[0].stderr) == (0, "")
-    assert results[0].stdout == f"{good}: in order (1 corpora, 1 datasets, 1 runs)\n"
+    assert results[0].stdout == f"{good}: in order (1 corpora, 1 datasets, 1 runs, 0 studies)\n"
     assert (results[1].returncode, results[1].stdout) == (1, "")
     assert [line.split(": ")[:3] for line in results[1].stderr.splitlines()] == [
         ["error", str(bad), "seed"],

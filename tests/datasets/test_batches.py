@@ -110,6 +110,22 @@ def test_fewer_samples_than_a_batch(make: Make):
     assert len(made) == 1
 
 
+def test_rebatched_is_as_if_made_with_that_size(make: Make):
+    """And the batches it came from go on as they were."""
+    made = make(32)
+    made.set_epoch(5)
+    other = made.rebatched(50)
+    assert [x.tolist() for x, _, _ in other] == [x.tolist() for x, _, _ in epoch(make(50))]
+    assert [x.tolist() for x, _, _ in made] == [x.tolist() for x, _, _ in epoch(make(32), 5)]
+    other.sampler.set_epoch(2)  # as Lightning does
+    assert (other.epoch, made.epoch) == (2, 5)
+
+
+def test_what_is_in_memory_is_shared(path: Path):
+    made = batches.MemoryBatches(path, CHOSEN, 32)
+    assert made.rebatched(16)._x.data_ptr() == made._x.data_ptr()
+
+
 def test_devices_share_an_epoch(make: Make, monkeypatch: pytest.MonkeyPatch):
     """Three devices: equal shares, together every sample, at most two twice."""
     made, found = make(), []

@@ -142,6 +142,35 @@ def test_undefined_figures_missing_pictures_and_no_runs_at_all():
     assert page.text.startswith("Emotion recognisers compared")
 
 
+def study(key, **metrics):
+    told = {"study": key, "run": "one", "model": "cnn", "corpus": "faces", "name": "synthetic", "synthetic": True}
+    told |= {"protocol": "official", "n_train": 1120, "n_validation": 140, "objective": "validation_accuracy"}
+    told |= {"best_value": 0.61251, "best_trial": 7, "best_params": {"optimizer.lr": 0.00030431, "batch_size": 64}}
+    told |= {"n_trials": 12, "n_done": 8, "n_pruned": 3, "n_failed": 1}
+    return {"metrics": told | metrics, "pictures": {"parallel.png": png(), "history.png": png(7, 5), HOSTILE: png()}}
+
+
+def test_a_search_tells_its_best_values_and_how_its_trials_ended():
+    source = report.render([run("one", 90)], {}, True, studies=[study("faces_search")])
+    page = Page(source)
+    assert (
+        "Search faces_search synthetic 12 trials of one on faces: synthetic (8 done, 3 pruned, 1 failed)" in page.text
+    )
+    assert "1,120 training samples, judged on the 140 of the validation part" in page.text
+    assert "the test part was not looked at" in page.text
+    assert "trial 7 best of 12" in page.text
+    assert "optimizer.lr 0.0003043 batch_size 64" in page.text.replace("batch_ size", "batch_size")
+    assert "python -m stages.apps.best faces_search" in page.text
+    assert source.index("The search</summary>") < source.index("The trials&#39; values</summary>")
+    assert "Search" not in Page(report.render([run("one", 90)], {}, True)).text
+
+
+def test_hostile_text_of_a_search_is_escaped():
+    told = {"name": HOSTILE, "protocol": HOSTILE, "best_params": {HOSTILE: HOSTILE}}
+    page = Page(report.render([run("one", 90)], {}, True, studies=[study(HOSTILE, **told)]))
+    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe")]
+
+
 def test_what_the_parts_of_a_model_are_worth():
     """Each run of an ablation with what it lacks, its paired difference in points, and McNemar's p."""
     whole, less = run("speech_all", 90, corpus="speech"), run("speech_less", 70, corpus="speech")

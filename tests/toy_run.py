@@ -9,9 +9,10 @@ from small_store import write_store
 
 from stages.core.files import write_json
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[1]
 CLASSES = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 RUN = "faces_custom_cnn"
+MAX_EPOCHS = 12
 SIGNAL = 100  # of the hint, beside a noise of 40
 SIZES = {"train": 84, "validation": 21, "test": 15}
 
@@ -36,9 +37,10 @@ def write_inputs(folder: Path) -> None:
 def _write_params(path: Path) -> None:
     yaml = YAML()
     params = yaml.load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    params["studies"] = {}  # of runs that are others here
     params["machine"].update(threads=1, accelerator="cpu", devices=1)
     params["corpora"]["faces"].update(source="synthetic", classes=CLASSES)
-    params["corpora"]["faces"]["synthetic"]["max_epochs"] = 12
+    params["corpora"]["faces"]["synthetic"]["max_epochs"] = MAX_EPOCHS
     params["runs"][RUN].update(
         model={"name": "custom_cnn", "widths": [4, 8], "hidden": 16, "dropout": 0.1, "hidden_dropout": 0.2},
         optimizer={"name": "adam", "lr": 0.01},
@@ -46,7 +48,7 @@ def _write_params(path: Path) -> None:
         early_stopping=3,
         monitor="validation_accuracy",
         batch_size=16,
-        max_epochs=12,
+        max_epochs=MAX_EPOCHS,
         augmentation={"name": "faces", "horizontal_flip": 0.1, "rotation_deg": 2.0, "shift": 0.02},
         precision="32-true",
         loading="memory",

@@ -1,0 +1,61 @@
+"""The space a study searches: it mirrors its run, with a range or choices in the place of each value that is varied."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from stages.core.schema import Section
+
+Tree = dict[str, Any]
+
+
+class FloatRange(Section):
+    type: Literal["float", "log_float"]
+    low: float
+    high: float
+
+
+class IntRange(Section):
+    type: Literal["int"]
+    low: int
+    high: int
+
+
+class Choices(Section):
+    type: Literal["categorical"]
+    choices: Annotated[list[Any], Field(min_length=2)]
+
+
+TYPES: dict[str, type[Section]] = {
+    "float": FloatRange,
+    "log_float": FloatRange,
+    "int": IntRange,
+    "categorical": Choices,
+}
+
+
+def dimensions(space: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted path, what stands there) of each value that is varied: a mapping with `type`, or what is no mapping."""
+    for key, value in space.items():
+        if isinstance(value, dict) and value and not isinstance(value.get("type"), str):
+            yield from dimensions(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def replaced(run: Tree, values: Tree) -> Tree:
+    """`run` with the values {dotted path: value} in their places; `run` itself stays as it is."""
+    for path, value in values.items():
+        key, _, rest = path.partition(".")
+        inner = run.get(key)
+        below = replaced(inner if isinstance(inner, dict) else {}, {rest: value}) if rest else value
+        run = run | {key: below}
+    return run
+
+
+def at(tree: Tree, path: str) -> Any:
+    """What stands at a dotted path, or `...` where there is nothing."""
+    for key in path.split("."):
+        tree = tree.get(key, ...) if isinstance(tree, dict) else ...
+    return tree
