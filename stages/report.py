@@ -35,8 +35,8 @@ def main() -> None:
         temporary.write_text(page, encoding="utf-8")
     for found in metrics:
         low, high = found["accuracy_ci95"]
-        interval = f"[{low:.4f}, {high:.4f}]"
-        print(f"{found['run']:<28} {found['name']:<12} {found['accuracy']:.4f} {interval}  {found['protocol']}")
+        figures = f"{found['accuracy']:.4f} [{low:.4f}, {high:.4f}]"
+        print(f"{found['run']:<28} {found['name']:<12} {figures}  {found['protocol']}")
     print(f"{args.page}: {len(runs)} runs")
 
 

@@ -61,7 +61,7 @@ def shared(args, params: Params) -> tuple[Trials, dict]:
     batches = LOADING[run.loading](args.dataset, train, run.batch_size, shuffle_seed=params.seed)
     judged = LOADING[run.loading](args.dataset, parts["validation"], run.batch_size)
     trials = Trials(study.run, dataset, counts, batches, judged, cap, params.machine, params.seed)
-    origin = {"study": args.key, "run": study.run, "model": study.model}
+    origin = {"study": args.key, "run": study.run, "model": study.model, "dataset": study.dataset}
     origin |= {name: dataset[name] for name in ("corpus", "name", "source", "synthetic")}
     origin |= {"protocol": protocol_of(args.split, of), "n_train": len(train)}
     return trials, origin | {"n_validation": len(parts["validation"])}

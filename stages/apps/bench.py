@@ -19,7 +19,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages.apps import feeding, memory
+from stages.apps import bench_trials, feeding, memory
 from stages.core import lookup
 from stages.core.checks import exit_with_one_line, warn
 from stages.core.files import read_json
@@ -50,6 +50,7 @@ def main() -> None:
     feeding.pipeline_against_network(params)
     for run in params.runs:
         training_against_bare_loop(run, params)
+    bench_trials.against_their_epochs(params)
 
 
 def ratio(ours: Callable[[], float], plain: Callable[[], float]) -> tuple[float, float, float]:

@@ -126,13 +126,13 @@ def load(run: str, name: str, revision: str) -> Experiment:
         metrics = json.loads(show(revision, f"metrics/runs/{run}.json"))
         metrics = {name: metrics[name] for name in _FIGURES}
         params = parse(show(revision, "params.yaml"))
-        locked = list(_locked(show(revision, "dvc.lock"), run, params))
-        _require_up_to_date(name, run, params, locked)
-        made_of = dict(_made_of(params, run)) | _archive(locked)
+        entries = list(locked(show(revision, "dvc.lock"), _stages_of(run, params)))
+        require_up_to_date(name, run, params, entries)
+        made_of = dict(_made_of(params, run)) | _archive(entries)
     except (KeyError, TypeError, ValueError, YAMLError) as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{name}: metrics, params.yaml or dvc.lock are not what this version writes ({why})") from None
-    code = {dep["path"]: dep["md5"] for entry in locked for dep in entry.get("deps", ()) if _is_code(dep["path"])}
+    code = {dep["path"]: dep["md5"] for entry in entries for dep in entry.get("deps", ()) if _is_code(dep["path"])}
     return Experiment(name, revision, run, metrics, params, made_of, code)
 
 
@@ -149,15 +149,20 @@ def _made_of(params: dict[str, Any], run: str) -> Iterator[tuple[str, Any]]:
                 yield name, value
 
 
-def _archive(locked: list[dict]) -> dict[str, str]:
+def _archive(entries: list[dict]) -> dict[str, str]:
     """{path: md5} of the packed corpus, so that other bytes under the same name are not taken for the same."""
-    return {out["path"]: out["md5"] for entry in locked for out in entry["outs"] if out["path"].startswith("data/raw/")}
+    return {
+        out["path"]: out["md5"] for entry in entries for out in entry["outs"] if out["path"].startswith("data/raw/")
+    }
 
 
-def _locked(text: str, run: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Entries of dvc.lock that lead to the run. Cut out first: parsing the whole file takes as long as all the rest."""
+def _stages_of(run: str, params: dict[str, Any]) -> tuple[str, ...]:
     corpus, dataset = params["runs"][run]["corpus"], params["runs"][run]["dataset"]
-    stages = (f"download@{corpus}", f"split@{corpus}", f"prepare@{dataset}", f"train@{run}", f"evaluate@{run}")
+    return f"download@{corpus}", f"split@{corpus}", f"prepare@{dataset}", f"train@{run}", f"evaluate@{run}"
+
+
+def locked(text: str, stages: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Their entries of dvc.lock. Cut out first: parsing the whole file takes as long as all the rest."""
     for stage in stages:
         found = re.search(rf"^  {re.escape(stage)}:\n((?:    .*(?:\n|$))+)", text, re.MULTILINE)
         if not found:
@@ -165,10 +170,10 @@ def _locked(text: str, run: str, params: dict[str, Any]) -> Iterator[dict[str, A
         yield parse(found[1])
 
 
-def _require_up_to_date(name: str, run: str, params: dict[str, Any], locked: list[dict]) -> None:
+def require_up_to_date(name: str, run: str, params: dict[str, Any], entries: list[dict]) -> None:
     """`dvc exp run <stage>`, or an edited workspace, leaves figures that are not of the params beside them."""
-    made = {out["path"]: out["md5"] for entry in locked for out in entry["outs"]}
-    for entry in locked:
+    made = {out["path"]: out["md5"] for entry in entries for out in entry["outs"]}
+    for entry in entries:
         used = entry.get("params", {}).get("params.yaml", {})
         changed = [key for key, value in used.items() if value != _at(params, key)]
         changed += [dep["path"] for dep in entry.get("deps", ()) if made.get(dep["path"], dep["md5"]) != dep["md5"]]

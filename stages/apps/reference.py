@@ -2,6 +2,7 @@
 
     python -m stages.apps.reference add faces_keras_cnn --name fer2013_keras_cnn --experiments my-exp
     python -m stages.apps.reference add speech_adafnn --name ravdess_adafnn --experiments 'fold-*'
+    python -m stages.apps.reference study faces_custom_cnn --name fer2013_search --experiment search
     python -m stages.apps.reference table
 
 `add` types no figure: it reads metrics, params and dvc.lock of each experiment (or of the workspace) out of git. Run it
@@ -23,15 +24,18 @@ from stages.apps.finished import (
     WORKSPACE,
     Experiment,
     baseline_of,
+    experiments,
     finished_s,
     git,
     leaves,
     parse,
+    resolve,
     select,
     show,
     shown,
     source_name,
 )
+from stages.apps.finished_studies import load_study
 from stages.core.checks import UserError, exit_with_one_line
 from stages.core.files import read_json, write_json, written_whole
 
@@ -45,15 +49,24 @@ def main() -> None:
     commands = parser.add_subparsers(dest="action", required=True)
     add = commands.add_parser("add", help="write a record from finished experiments")
     add.add_argument("run")
-    add.add_argument("--name", required=True, help="of the record: metrics/reference/<name>.json")
     add.add_argument("--experiments", nargs="+", default=[WORKSPACE], metavar="NAME",
                      help="names, globs ('fold-*') or revisions; default: the workspace")  # fmt: skip
-    add.add_argument("--note", default="", help="what a reader must know beside the figures")
+    study = commands.add_parser("study", help="write a record of a search for hyperparameters")
+    study.add_argument("study")
+    study.add_argument(
+        "--experiment", default=WORKSPACE, metavar="NAME", help="name or revision; default: the workspace"
+    )
+    for command in (add, study):
+        command.add_argument("--name", required=True, help="of the record: metrics/reference/<name>.json")
+        command.add_argument("--note", default="", help="what a reader must know beside the figures")
     commands.add_parser("table", help="render README's table anew from all records")
     args = parser.parse_args()
-    if args.action == "add":
+    if args.action != "table":
         path = FOLDER / f"{args.name}.json"
-        write_json(path, record(args.run, args.experiments, args.note))
+        if args.action == "add":
+            write_json(path, record(args.run, args.experiments, args.note))
+        else:
+            write_json(path, record_of_study(args.study, args.experiment, args.note))
         print(f"{path}: written")
     render_readme()
 
@@ -80,6 +93,29 @@ def record(run: str, words: list[str], note: str) -> dict[str, Any]:
         "commit": git("rev-parse", baseline),
         "hardware": hardware(first.params["machine"]),
         "date": date_of(group),
+        "note": note,
+    }
+
+
+def record_of_study(key: str, word: str, note: str) -> dict[str, Any]:
+    """What a search on a real corpus found, its space, and how to search again."""
+    known = experiments()
+    revision = dict(known).get(word) or resolve(word, known)
+    found, params = load_study(key, word, revision)
+    corpus, baseline = found["corpus"], baseline_of(revision)
+    if found["synthetic"]:
+        raise UserError(f"{key}: a synthetic corpus gives no reference; set corpora.{corpus}.source to a real one")
+    own = {"studies": key, "runs": found["run"], "corpora": corpus, "splits": corpus, "datasets": found["dataset"]}
+    settings = changes(concerning(parse(show(baseline, "params.yaml")), own), concerning(params, own), {})
+    return {
+        **found,
+        "data": source_name(params["corpora"][corpus]["source"]),
+        "seed": params["seed"],
+        "space": params["studies"][key]["space"],
+        "command": " ".join(["dvc exp run", *settings, f"tune@{key}"]),
+        "commit": git("rev-parse", baseline),
+        "hardware": hardware(params["machine"]),
+        "date": day(finished_s(revision)),
         "note": note,
     }
 
@@ -117,26 +153,30 @@ def command(before: dict, group: list[Experiment]) -> str:
     Of other runs, corpora and datasets nothing is told: no figure of this run depends on them.
     """
     first = group[0]
-    before, after = (concerning(params, first) for params in (before, first.params))
-    old, new = dict(leaves(before)), dict(leaves(after))
+    own = {"runs": first.run, "corpora": first.corpus, "splits": first.corpus}
+    own |= {"datasets": first.params["runs"][first.run]["dataset"], "studies": None}
     seeds_and_folds = {"seed": [found.seed for found in group], f"splits.{first.corpus}.fold": [f.fold for f in group]}
     several = {key: sorted(set(values)) for key, values in seeds_and_folds.items() if len(set(values)) > 1}
-    values = {key: shown(value) for key, value in new.items()}
-    values |= {key: ",".join(map(str, found)) for key, found in several.items()}
+    listed = {key: ",".join(map(str, found)) for key, found in several.items()}
+    settings = changes(concerning(before, own), concerning(first.params, own), listed)
+    return " ".join(["dvc exp run --queue" if several else "dvc exp run", *settings])
+
+
+def changes(before: dict, after: dict, several: dict[str, str]) -> list[str]:
+    """The `-S` settings that turn the params `before` into those `after`, or into `several` values of some keys."""
+    old, new = dict(leaves(before)), dict(leaves(after))
+    values = {key: shown(value) for key, value in new.items()} | several
     blocks = {block: value for block, value in second_level(after) if block not in dict(second_level(before))}
     inside = tuple(f"{block}." for block in blocks)
     changed = [f"-S {key}={values[key]}" for key in new if key in old and (key in several or new[key] != old[key])]
     added = [f"-S '+{block}={shown(value)}'" for block, value in blocks.items()]
     added += [f"-S {key}={values[key]}" for key in several if key.startswith(inside)]
     added += [f"-S '+{key}={values[key]}'" for key in new if key not in old and not key.startswith(inside)]
-    removed = [f"-S '~{key}'" for key in old if key not in new]
-    return " ".join(["dvc exp run --queue" if several else "dvc exp run", *changed, *added, *removed])
+    return [*changed, *added, *(f"-S '~{key}'" for key in old if key not in new)]
 
 
-def concerning(params: dict, experiment: Experiment) -> dict:
-    """`params` without what no figure of the experiment's run depends on."""
-    corpus, run = experiment.corpus, experiment.run
-    own = {"runs": run, "corpora": corpus, "splits": corpus, "datasets": experiment.params["runs"][run]["dataset"]}
+def concerning(params: dict, own: dict[str, str | None]) -> dict:
+    """`params` without the items that no figure depends on: of a section in `own` its key there alone is kept."""
     kept = {
         section: {key: block for key, block in value.items() if key == own[section]} if section in own else value
         for section, value in params.items()
@@ -154,8 +194,12 @@ def second_level(params: dict) -> Iterator[tuple[str, dict]]:
 
 def date_of(group: list[Experiment]) -> str:
     """The day the last of the experiments was finished."""
-    newest = max(finished_s(found.revision) for found in group)
-    return datetime.datetime.fromtimestamp(newest, datetime.UTC).date().isoformat()
+    return day(max(finished_s(found.revision) for found in group))
+
+
+def day(time_s: int) -> str:
+    """Of seconds since 1970, in UTC."""
+    return datetime.datetime.fromtimestamp(time_s, datetime.UTC).date().isoformat()
 
 
 def hardware(machine: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ from stages.evaluation.canvas import (
 Row = dict[str, Any]  # of a trial: trial, end, value, epochs, values {dotted path: value}
 
 _NAMES = {"validation_accuracy": "validation accuracy", "validation_loss": "validation loss"}
+_SHADES = 9
 _MARKS = {"done": ("o", BLUE), "pruned": ("x", QUIET)}
 
 
@@ -84,17 +85,17 @@ def draw_importance(path: Path, caption: Caption, shares: dict[str, float], n_do
 
 
 def draw_parallel(path: Path, caption: Caption, rows: Sequence[Row], objective: str, space: dict[str, dict]) -> None:
-    """A line per trial through its values, coloured by its figure; pruned trials are dotted."""
-    figure = titled_figure(caption, "the trials' values", 1.15 * (len(space) + 1) + 1.4, 3.6)
+    """A line per trial through its values, coloured by its figure; pruned and failed ones are grey and dotted."""
+    figure = titled_figure(caption, "the trials' values", 1.0 * (len(space) + 1) + 1.4, 3.3)
     axes = figure.add_subplot(xlim=(-0.1, len(space) - 0.9), ylim=(-0.04, 1.04))
-    shown = [row for row in rows if row["value"] is not None and math.isfinite(row["value"])]
-    scale = Normalize(*_ends([row["value"] for row in shown]))
-    falls = objective == "validation_loss"
-    colours = colormaps["viridis" if falls else "viridis_r"]  # the best is dark, and drawn on top
-    for row in sorted(shown, key=lambda row: row["value"], reverse=falls):
-        heights = [_height(space[name], row["values"][name]) for name in space]
-        style = {"linestyle": ":", "linewidth": 1.0} if row["end"] == "pruned" else {"linewidth": 1.6}
-        axes.plot(range(len(space)), heights, color=colours(scale(row["value"])), alpha=0.85, **style)
+    done = [row for row in rows if row["end"] == "done"]
+    scale, falls = Normalize(*_ends([row["value"] for row in done])), objective == "validation_loss"
+    # The best is dark, and drawn on top; few shades, which a palette PNG keeps.
+    colours = colormaps["viridis" if falls else "viridis_r"].resampled(_SHADES)
+    for row in (row for row in rows if row["end"] != "done" and row["values"].keys() >= space.keys()):
+        axes.plot(_heights(row, space), color="#9aa5b1", linestyle=":", linewidth=0.9)
+    for row in sorted(done, key=lambda row: row["value"], reverse=falls):
+        axes.plot(_heights(row, space), color=colours(scale(row["value"])), linewidth=1.6)
     for place, dimension in enumerate(space.values()):
         _draw_scale(axes, place, dimension)
     axes.set_xticks(range(len(space)), [_broken(name) for name in space], fontsize=8)
@@ -109,6 +110,10 @@ def draw_parallel(path: Path, caption: Caption, rows: Sequence[Row], objective: 
 
 def _ends(values: list[float]) -> tuple[float, float]:
     return (min(values), max(values)) if min(values) < max(values) else (values[0] - 0.5, values[0] + 0.5)
+
+
+def _heights(row: Row, space: dict[str, dict]) -> list[float]:
+    return [_height(dimension, row["values"][name]) for name, dimension in space.items()]
 
 
 def _height(dimension: dict[str, Any], value: Any) -> float:
@@ -126,7 +131,7 @@ def _draw_scale(axes: Axes, place: int, dimension: dict[str, Any]) -> None:
     axes.axvline(place, color=GRID, linewidth=1, zorder=0)
     for value in dimension.get("choices") or (dimension["low"], dimension["high"]):
         text = f"{value:.3g}" if isinstance(value, float) else short(str(value), 12)
-        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
         axes.text(place + 0.03, _height(dimension, value), text, fontsize=7.5, color=INK, va="center", bbox=box)
 
 

@@ -29,6 +29,15 @@ PARAMS = {
         }
         for run in ("a", "b")
     },
+    "studies": {
+        "s": {
+            "run": "a",
+            "corpus": "faces",
+            "dataset": "faces",
+            "space": {"batch_size": {"type": "int"}},
+            "n_trials": 100,
+        }
+    },
 }
 STAGES = """  {stage}:
     cmd: python
@@ -53,6 +62,7 @@ OUTS = {
     "prepare@faces": "data/prepared/faces.h5",
     **{f"train@{run}": f"data/models/{run}" for run in "ab"},
     **{f"evaluate@{run}": f"data/predictions/{run}.h5" for run in "ab"},
+    "tune@s": "metrics/tune/s.json",
 }
 CONFUSION = [[30, 10], [20, 40]]
 MD5 = "0123456789abcdef0123456789abcdef"
@@ -106,11 +116,13 @@ class Project:
         self.git("reset", "-q", "--hard", "main")
         self.baseline = self.git("rev-parse", "main")
 
-    def experiment(self, name, figures, locked=None, **values):
-        """A finished experiment that changed dotted params; `figures` of run a, or {run: figures}."""
+    def experiment(self, name, figures, locked=None, study=None, **values):
+        """A finished experiment that changed dotted params; `figures` of run a, or {run: figures}; `study`: of s."""
         of_runs = {"a": figures} if "accuracy" in figures else figures
         ref = f"refs/exps/{self.baseline[:2]}/{self.baseline[2:]}/{name}"
-        self._commit(ref, self._files(changed(**values), of_runs, locked or {}), self.baseline)
+        files = self._files(changed(**values), of_runs, locked or {})
+        files |= {"metrics/tune/s.json": json.dumps(study)} if study else {}
+        self._commit(ref, files, self.baseline)
 
     def git(self, *arguments, text=None):
         done = subprocess.run(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_store import DESCRIPTION, pictures, write_store
 
-from stages.apps import bench
+from stages.apps import bench, bench_trials
 from stages.core.params import load
 from stages.datasets.batches import MemoryBatches
 from stages.training import model_folder
@@ -81,3 +81,15 @@ def test_rates_of_preparing(tmp_path, monkeypatch):
 
 def test_rate_of_a_matrix_product():
     assert bench.matrix_flops_per_s(PARAMS.runs["faces_custom_cnn"], side=64) > 0
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_seconds_of_a_trial_beyond_its_epochs(tmp_path, monkeypatch):
+    """Two trials of two epochs."""
+    monkeypatch.setattr(bench_trials, "TRIALS", 2)
+    monkeypatch.setattr(bench_trials, "EPOCHS", 2)
+    run = PARAMS.runs["faces_custom_cnn"]
+    run = run.model_copy(update={"model": {"name": "custom_cnn", "widths": [4], "hidden": 8}})
+    path = write_store(tmp_path / "faces.h5", pictures(SAMPLES, 1, SIDE, SIDE))
+    params = PARAMS.model_copy(update={"runs": {"faces_custom_cnn": run}})
+    assert 0 < bench_trials.seconds_beyond_epochs("faces_custom_cnn", params, path) < 10

@@ -164,3 +164,44 @@ def test_readme_shows_the_records_that_are_there():
     """The committed table is the one the committed records give."""
     text = reference.README.read_text(encoding="utf-8")
     assert text.split(reference.BEGIN)[1].split(reference.END)[0].strip() == reference.table()
+
+
+# ---- searches --------------------------------------------------------------------------------------------------------
+
+FOUND = {
+    "study": "s",
+    "run": "a",
+    "corpus": "faces",
+    "dataset": "faces",
+    "name": "FER-2013",
+    "synthetic": False,
+    "protocol": OFFICIAL,
+}
+FOUND |= {"objective": "validation_accuracy", "best_value": 0.6, "best_params": {"batch_size": 32}, "n_trials": 15}
+
+
+def test_a_search(project, monkeypatch, tmp_path):
+    project.experiment("search", {}, study=FOUND, **REAL, **{"studies.s.n_trials": 15})
+    called(reference, monkeypatch, "study", "s", "--name", "x", "--note", "a note", "--experiment", "search")
+    found = json.loads((tmp_path / "metrics/reference/x.json").read_text())
+    assert {key: found[key] for key in FOUND} == FOUND
+    assert found["command"] == (
+        "dvc exp run -S corpora.faces.name=FER-2013 -S corpora.faces.source=…/fer2013.zip "
+        "-S studies.s.n_trials=15 tune@s"
+    )
+    assert (found["commit"], found["note"], found["date"]) == (project.baseline, "a note", "2023-11-14")
+    assert (found["data"], found["seed"], found["space"]) == ("fer2013.zip", 7, {"batch_size": {"type": "int"}})
+    assert "FER-2013" not in (tmp_path / "README.md").read_text()  # the table is of runs
+
+
+def test_a_search_that_is_no_reference(project, monkeypatch):
+    project.experiment("drawn", {}, study=FOUND | {"synthetic": True})
+    project.experiment("older", {}, study=FOUND, locked={"seed": 8})
+    project.experiment("without", {})
+    said = {
+        name: refused(reference, monkeypatch, "study", "s", "--name", "x", "--experiment", name)
+        for name in ("drawn", "older", "without")
+    }
+    assert said["drawn"] == "s: a synthetic corpus gives no reference; set corpora.faces.source to a real one"
+    assert said["older"] == "older: the figures of studies.s are older than its seed; `dvc repro` renews them"
+    assert "metrics/tune/s.json" in said["without"]

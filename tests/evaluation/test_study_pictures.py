@@ -76,7 +76,9 @@ def test_of_losses_the_lowest_is_the_best(tmp_path, figures):
     draw(tmp_path, [row(1, value=2.0), row(2, value=3.0), row(3, value=1.0)], "validation_loss")
     assert list(figures["history.png"].axes[0].lines[0].get_ydata()) == [2.0, 2.0, 1.0]
     colours = [tuple(line.get_color()) for line in figures["parallel.png"].axes[0].lines[:3]]
-    assert colours == [tuple(colormaps["viridis"](share)) for share in (1.0, 0.5, 0.0)]  # the best dark, and on top
+    assert colours == [
+        tuple(colormaps["viridis"].resampled(9)(share)) for share in (1.0, 0.5, 0.0)
+    ]  # the best dark, and on top
 
 
 def test_a_line_stands_at_its_values(tmp_path, figures):
