@@ -61,9 +61,9 @@ def draw_history(path: Path, caption: Caption, rows: Sequence[Row], objective: s
     if failed:
         marks = {"marker": "|", "color": ORANGE, "s": 60, "clip_on": False, "transform": axes.get_xaxis_transform()}
         axes.scatter(failed, [0] * len(failed), label=f"failed ({len(failed)})", **marks)
-    done = [row for row in rows if row["end"] == "done"]
-    best = (np.maximum if objective == "validation_accuracy" else np.minimum).accumulate([row["value"] for row in done])
-    axes.step([row["trial"] for row in done], best, where="post", color=SKY, label="best so far", zorder=1)
+    values = [row["value"] if row["end"] == "done" else math.nan for row in rows]
+    best = (np.fmax if objective == "validation_accuracy" else np.fmin).accumulate(values)  # nan until one is done
+    axes.step([row["trial"] for row in rows], best, where="post", color=SKY, label="best so far", zorder=1)
     axes.set(xlabel="trial", ylabel=_NAMES[objective])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)

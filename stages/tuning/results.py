@@ -53,7 +53,7 @@ def summary(objective: str, found: Sequence[Row]) -> dict[str, Any]:
     counts = Counter(row["end"] for row in found)
     return {
         "objective": objective,
-        "best_value": best["value"],
+        "best_value": round(best["value"], 6),
         "best_trial": best["trial"],
         "best_params": best["values"],
         "n_trials": len(found),

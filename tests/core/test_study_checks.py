@@ -103,7 +103,7 @@ ONE_LINE = [
     ({"space.optimizer": {"name": NAMES, "beta_1": {"type": "float", "low": 0.5, "high": 0.9}}},
      f"{STUDY}.space.optimizer.beta_1: unknown key; allowed: lr, momentum, weight_decay"),
     ({"space.augmentation.horizontal_flip": {"type": "float", "low": 0.0, "high": 0.5}, f"{RUN}.augmentation": None},
-     f"{STUDY}.space: {RUN}.augmentation.name: missing; allowed: eeg, faces, speech"),
+     f"{STUDY}.space: {RUN}.augmentation.name: missing; allowed: eeg, faces, portraits, speech"),
     # what trials share
     ({"space.model.name": {"type": "categorical", "choices": ["custom_cnn", "keras_cnn"]}},
      f"{STUDY}.space.model.name: all trials share it; allowed: any key of the run but corpus, dataset, "
