@@ -86,7 +86,8 @@ def draw_importance(path: Path, caption: Caption, shares: dict[str, float], n_do
 
 def draw_parallel(path: Path, caption: Caption, rows: Sequence[Row], objective: str, space: dict[str, dict]) -> None:
     """A line per trial through its values, coloured by its figure; pruned and failed ones are grey and dotted."""
-    figure = titled_figure(caption, "the trials' values", 1.0 * (len(space) + 1) + 1.4, 3.3)
+    dotted = ", dotted: not finished" if any(row["end"] != "done" for row in rows) else ""
+    figure = titled_figure(caption, f"the trials' values{dotted}", 1.0 * (len(space) + 1) + 1.4, 3.3)
     axes = figure.add_subplot(xlim=(-0.1, len(space) - 0.9), ylim=(-0.04, 1.04))
     done = [row for row in rows if row["end"] == "done"]
     scale, falls = Normalize(*_ends([row["value"] for row in done])), objective == "validation_loss"

@@ -161,7 +161,10 @@ def test_a_search_tells_its_best_values_and_how_its_trials_ended():
     assert "trial 7 best of 12" in page.text
     assert "optimizer.lr 0.0003043 batch_size 64" in page.text.replace("batch_ size", "batch_size")
     assert "python -m stages.apps.best faces_search" in page.text
-    assert source.index("The search</summary>") < source.index("The trials&#39; values</summary>")
+    assert "So few trials hardly tell which values mattered." in page.text
+    assert source.index('alt="The search"') < source.index("<summary>The trials&#39; values</summary>")
+    many = report.render([run("one", 90)], {}, True, studies=[study("faces_search", n_trials=24, n_done=20)])
+    assert "So few trials" not in Page(many).text
     assert "Search" not in Page(report.render([run("one", 90)], {}, True)).text
 
 

@@ -1,5 +1,7 @@
 """The pictures of a search: that they are drawn whatever its trials came to, and say what they must."""
 
+import math
+
 import pytest
 from matplotlib import colormaps
 from matplotlib.figure import Figure
@@ -65,11 +67,17 @@ def test_a_real_corpus_is_not_called_synthetic(tmp_path, figures):
 
 
 def test_history_shows_each_end_and_the_best_so_far(tmp_path, figures):
-    draw(tmp_path, ROWS)
-    assert all(word in texts(figures["history.png"]) for word in ("done (2)", "pruned (1)", "failed (1)"))
+    draw(tmp_path, [*ROWS, row(5, "pruned", 0.9)])
+    assert all(word in texts(figures["history.png"]) for word in ("done (2)", "pruned (2)", "failed (1)"))
     [axes] = figures["history.png"].axes
     [best] = axes.lines
-    assert (list(best.get_xdata()), list(best.get_ydata())) == ([1, 4], [0.5, 0.75])
+    assert (list(best.get_xdata()), list(best.get_ydata())) == ([1, 2, 3, 4, 5], [0.5, 0.5, 0.5, 0.75, 0.75])
+
+
+def test_before_a_trial_is_done_there_is_no_best(tmp_path, figures):
+    draw(tmp_path, [row(1, "failed", None), row(2, "pruned", 0.9), row(3, value=0.5)])
+    [best] = figures["history.png"].axes[0].lines
+    assert list(best.get_ydata()) == pytest.approx([math.nan, math.nan, 0.5], nan_ok=True)
 
 
 def test_of_losses_the_lowest_is_the_best(tmp_path, figures):
