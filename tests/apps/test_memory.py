@@ -19,9 +19,9 @@ def hold(size_bytes: int) -> None:
     held = np.ones(size_bytes, np.uint8)
     if os.fork() == 0:  # a child that shares it all, which counts once
         assert held[-1]
-        memory.time.sleep(0.6)
+        memory.time.sleep(2.0)
         os._exit(0)
-    memory.time.sleep(0.6)
+    memory.time.sleep(2.0)
     os.wait()
 
 
