@@ -25,7 +25,7 @@ def choose(labels: np.ndarray, probabilities: np.ndarray, seed: int) -> np.ndarr
 
 
 def maps(architecture: Any, x: torch.Tensor, target: torch.Tensor) -> dict[str, np.ndarray]:
-    """{what: (n, height, width)} for images `x` (n, 3, height, width), standardised: where `target` (n,) shows.
+    """{what: (n, height, width)} for images `x` (n, channels, height, width), standardised: where `target` (n,) shows.
 
     Spatial attention, where there is any, is in 0..1; Grad-CAM, which explains the class `target`, is 0 or more.
     """
@@ -33,7 +33,7 @@ def maps(architecture: Any, x: torch.Tensor, target: torch.Tensor) -> dict[str, 
 
     cam = LayerGradCam(architecture, architecture.feature_map_layer())
     found = {"Grad-CAM": cam.attribute(x, target=target, relu_attributions=True).detach()}  # (n, 1, H, W)
-    attention = architecture.spatial_attention(x)  # (n, H, W)
+    attention = architecture.spatial_attention(x) if hasattr(architecture, "spatial_attention") else None  # (n, H, W)
     if attention is not None:
         found = {"spatial attention": attention[:, None]} | found
     size = tuple(x.shape[2:])
@@ -49,7 +49,7 @@ def draw_attention(
     probabilities: np.ndarray,
     classes: list[str],
 ) -> None:
-    """Draw the faces `x` (n, 3, height, width) in 0..1 with their maps; of a network that has none, remove the file.
+    """Draw faces `x` (n, 1 or 3, height, width) in 0..1 with their maps; of a network that has none, remove the file.
 
     `labels` (n,) and `probabilities` (n, C) say what each is and was taken for. The file is no output in dvc.yaml,
     since only some runs have it. It shows faces: where the corpus may not be passed on, neither may it.
@@ -59,7 +59,8 @@ def draw_attention(
         path.unlink(missing_ok=True)
         return
     found = maps(architecture, recogniser.standardise(x), torch.from_numpy(probabilities.argmax(axis=1)))
-    faces = x.permute(0, 2, 3, 1).numpy().clip(0, 1)  # (n, 3, height, width) → (n, height, width, 3)
+    colored = x.expand(-1, 3, -1, -1)  # (n, 1 or 3, height, width) → (n, 3, height, width)
+    faces = colored.permute(0, 2, 3, 1).numpy().clip(0, 1)  # → (n, height, width, 3)
     body_in = (1 + len(found)) * TILE_IN + BELOW_IN
     told = replace(caption, n=len(x))
     figure = titled_figure(told, "where it looks, some test faces", max(5.0, len(x) * TILE_IN + 0.4), body_in)

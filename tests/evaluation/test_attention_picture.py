@@ -10,7 +10,9 @@ from torch import nn
 
 from stages.evaluation.attention_picture import FACES, choose, covered, draw_attention, maps
 from stages.evaluation.canvas import Caption
+from stages.models import compact_resnet
 from stages.models.dual_attention import build
+from stages.training.recogniser import Recogniser
 
 CAPTION = Caption("portraits_cnn_attention", "synthetic", "official (test = test)", 40, True)
 CLASSES = ["angry", "happy", "sad"]
@@ -78,6 +80,15 @@ def test_spatial_attention_comes_at_the_size_of_the_image_or_not_at_all():
     assert found["spatial attention"][:, :, 0].max() == pytest.approx(0.25)
     assert found["spatial attention"][:, :, -1].min() == pytest.approx(0.75)
     assert list(maps(Network(attends=False), faces(2), torch.tensor([0, 0]))) == ["Grad-CAM"]
+
+
+def test_gray_faces_of_a_network_that_attends_to_nothing(tmp_path: Path):
+    """Such as compact_resnet: it tells its feature map alone."""
+    architecture = compact_resnet.build((1, 16, 16), 3, widths=[4], blocks=1, stem=4).eval()
+    recogniser = Recogniser(architecture, torch.zeros(1, 1, 1), torch.ones(1, 1, 1), 1 / 255, 0.0)
+    draw_attention(tmp_path / "attention.png", CAPTION, recogniser, faces(4, 16)[:, :1], *said(4), CLASSES)
+    picture = np.asarray(Image.open(tmp_path / "attention.png").convert("RGB"))
+    assert picture.std() > 10
 
 
 def test_faces_named_right_come_before_those_named_wrong():
