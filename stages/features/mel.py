@@ -136,6 +136,8 @@ def waveform(signal: np.ndarray, rate_hz: float, settings: Settings) -> np.ndarr
 
 def spectrograms(clips: list[np.ndarray], settings: Settings) -> list[tuple[np.ndarray, int]]:
     """(samples,) of each clip → (time, n_mels), all of one length, and its true frames."""
+    if not clips:  # all of a group were damaged
+        return []
     signals = torch.zeros(len(clips), settings.samples)
     for signal, clip in zip(signals, clips, strict=True):
         signal[: len(clip)] = torch.from_numpy(clip)
