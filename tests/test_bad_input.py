@@ -362,13 +362,12 @@ MISTAKES = {
     "unknown key": ({f"{RUN}.wibble": 1}, [f"{RUN}.wibble: unknown key"]),
     "wrong type": ({f"{RUN}.max_epochs": "ten"}, [f"{RUN}.max_epochs: allowed: a whole number"]),
     "lr -1": ({f"{RUN}.optimizer.lr": -1}, [f"{RUN}.optimizer.lr: allowed: more than 0; received: -1"]),
-    "unknown model": (  # without the study of the run, which repeats its model
-        {f"{RUN}.model.name": "custom_cn", "studies": {}},
+    "unknown model": (
+        {f"{RUN}.model.name": "custom_cn"},
         [f"{RUN}.model.name: unknown name; Did you mean 'custom_cnn'?"],
     ),
     "several": (
-        {"sead": 1, f"{RUN}.optimizer.lr": -1, f"{RUN}.model.name": "cnn", "corpora.faces.source": "faces.zip"}
-        | {"studies": {}},
+        {"sead": 1, f"{RUN}.optimizer.lr": -1, f"{RUN}.model.name": "cnn", "corpora.faces.source": "faces.zip"},
         ["sead: unknown key", f"{RUN}.model.name: unknown", f"{RUN}.optimizer.lr: allowed", "corpora.faces.source: "],
     ),
     "batch of one": ({f"{RUN}.batch_size": 1}, [f"{RUN}.batch_size: allowed: 2 or more; received: 1"]),

@@ -472,6 +472,7 @@ def test_start_up_brings_in_no_more_than_it_uses(script):
 # Pinned though nothing imports them, and why.
 TOOLS = {
     "dvc": "the command that runs the pipeline",
+    "ruamel.yaml.clib": "what ruamel.yaml scans with, where it is installed",
     "psycopg": "speaks to the PostgreSQL database that machine.storage_url names",
     "tensorboard": "written through lightning's logger, and the command that shows it",
 }

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
+from stages.core import lookup
 from stages.core.checks import shorten, unknown_name
 from stages.core.cross_checks import section
 from stages.core.schema_checks import schema_mistakes
@@ -42,7 +43,8 @@ def study_mistakes(content: Item, check: Check) -> Iterator[str]:
 
 def _repetition_mistakes(where: str, study: Item, run: Item) -> Iterator[str]:
     model = run.get("model")
-    expected = run | {"model": model.get("name") if isinstance(model, dict) else None}
+    name = model.get("name") if isinstance(model, dict) else None
+    expected = run | {"model": name if name in lookup.names("models") else None}  # else the run's mistake is told
     for field in REPEATED:
         value = study.get(field)
         if isinstance(value, str) and isinstance(expected.get(field), str) and value != expected[field]:

@@ -1,7 +1,6 @@
 """A part of the training part: what less data costs, or for a search that need not see all of it."""
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from stages.core.checks import refuse
 from stages.core.seeding import derive
@@ -15,6 +14,8 @@ def stratified(indices: np.ndarray, label: np.ndarray, count: int | None, seed: 
     """
     if count is None or count >= len(indices):
         return indices
+    from sklearn.model_selection import train_test_split  # a second to load, for the few that thin their data
+
     try:
         chosen, _ = train_test_split(
             indices, train_size=count, stratify=label[indices], random_state=derive(seed, "training subset") % 2**32

@@ -143,8 +143,9 @@ def spectrograms(clips: list[np.ndarray], settings: Settings) -> list[tuple[np.n
         signal[: len(clip)] = torch.from_numpy(clip)
     spectrum, to_bands = _transforms(settings)
     waves = spectrum(signals)  # (clips, samples) → (clips, frequencies, frames), complex
-    power = to_bands((waves * waves.conj()).real).mT  # → (clips, n_mels, frames) → (clips, frames, n_mels)
-    decibels = 10 * power.clamp(min=_LOWEST_POWER).log10()
+    power = waves.real.square().addcmul_(waves.imag, waves.imag)
+    bands = to_bands(power).mT  # → (clips, n_mels, frames) → (clips, frames, n_mels)
+    decibels = 10 * bands.clamp(min=_LOWEST_POWER).log10()
     lengths = [len(clip) // settings.hop + 1 for clip in clips]
     return [(_finished(bands, n, settings).numpy(), n) for bands, n in zip(decibels, lengths, strict=True)]
 

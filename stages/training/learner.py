@@ -42,6 +42,9 @@ class Learner(lightning.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser; the schedule steps in our own hooks: Lightning saves ReduceLROnPlateau before its step."""
         optimizer = lookup.build("training.optimizers", self.run.optimizer, self.recogniser.parameters())
+        if "fused" in optimizer.defaults:  # one call for all weights; told as an argument, it would forbid clipping
+            for group in optimizer.param_groups:
+                group["fused"] = True
         total_steps = int(self.trainer.estimated_stepping_batches)
         horizon = Horizon(self.max_epochs, total_steps, MODES.get(self.run.monitor, "min"))
         self.schedule = lookup.build("training.schedules", self.run.schedule, optimizer, horizon)

@@ -194,6 +194,7 @@ def test_one_cycle_steps_with_every_batch(tmp_path: Path):
         {"loss": {"class_weights": "none", "label_smoothing": 0.1}},
         {"precision": "bf16-mixed"},
         {"gradient_clip_norm": 1.0},
+        {"gradient_clip_norm": 1.0, "precision": "bf16-mixed"},
         {"optimizer": {"name": "sgd_nesterov", "lr": 0.05}},
         {"schedule": {"name": "plateau", "patience_epochs": 1}},
         {"schedule": {"name": "cosine"}},
