@@ -55,7 +55,7 @@ def main() -> None:
         write_csv(args.history, (*HISTORY_COLUMNS, "corpus"), history)
         info |= {"best_epoch": outcome.best_epoch, "epochs": len(outcome.history)}
         model_folder.save(args.model, info, {"best": outcome.best_weights, "final": outcome.final_weights})
-        shutil.rmtree(args.checkpoints)
+        shutil.rmtree(args.checkpoints, ignore_errors=True)  # a short training left none
 
 
 def describe(args, params: Params, run: Run, store: Store, train: np.ndarray) -> dict:

@@ -38,7 +38,7 @@ def _write_params(path: Path) -> None:
     yaml = YAML()
     params = yaml.load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     params["studies"] = {}  # of runs that are others here
-    params["machine"].update(threads=1, accelerator="cpu", devices=1)
+    params["machine"].update(threads=1, accelerator="cpu", devices=1, checkpoint_every_s=0)
     params["corpora"]["faces"].update(source="synthetic", classes=CLASSES)
     params["corpora"]["faces"]["synthetic"]["max_epochs"] = MAX_EPOCHS
     params["runs"][RUN].update(

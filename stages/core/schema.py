@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from stages.core.labels import CLASSES
-from stages.core.options import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
+from stages.core.options import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 # DVC's template keys: a key forms stage names and paths.
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -29,6 +29,7 @@ class Machine(Section):
     devices: PositiveInt | Literal["auto"]
     strategy: Literal["auto", "ddp"]
     nodes: PositiveInt
+    checkpoint_every_s: NonNegativeFloat = 0.0
     storage_url: str | None = None
 
 

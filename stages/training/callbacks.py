@@ -1,5 +1,6 @@
 """What happens at the end of an epoch: a line and a history row, the best weights kept, a checkpoint to resume from."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -119,14 +120,15 @@ class Watch(Callback):
 
 
 class ResumePoint(Callback):
-    """The whole state after every epoch, in one file that is whole or the one before.
+    """The whole state after an epoch, `every_s` seconds from the last at the earliest; the file is whole or the former.
 
     Not Lightning's `save_last`: with a monitor, that is written on a new best only. Must stand last among the
     callbacks, so that it saves what the others know of this epoch.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, every_s: float) -> None:
+        self.path, self.every_s = path, every_s
+        self._saved_s = time.monotonic()
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         # Killed after the epoch that ended training: Lightning forgets that it was to stop.
@@ -134,12 +136,16 @@ class ResumePoint(Callback):
             trainer.should_stop |= _has_stopped(stopping)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        due = time.monotonic() - self._saved_s >= self.every_s
+        if not trainer.strategy.broadcast(due):  # saving is for all devices or none: their clocks may differ
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(".part")
         trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
             temporary.replace(self.path)
         trainer.strategy.barrier()
+        self._saved_s = time.monotonic()
 
 
 def _has_stopped(stopping: EarlyStopping) -> bool:

@@ -101,7 +101,8 @@ def fit(
     checkpoint = resume_folder / "last.ckpt"
     callbacks = [progress, ConfusionImages(classes), *early_stopping(run), *weight_average(run, recogniser)]
     logger = TensorBoardLogger(log_folder.parent, name=log_folder.name)
-    trainer = make_trainer(run, machine, run.max_epochs, [*callbacks, ResumePoint(checkpoint)], logger)
+    resume_point = ResumePoint(checkpoint, machine.checkpoint_every_s)
+    trainer = make_trainer(run, machine, run.max_epochs, [*callbacks, resume_point], logger)
     if checkpoint.exists():
         print(f"continues from {checkpoint}", flush=True)
     else:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
@@ -379,6 +380,34 @@ def test_every_schedule_continues_where_it_broke(tmp_path: Path, schedule: dict[
     resumed = trained(tmp_path / "parts", run, augmentation=Bomb(0))
     assert resumed.history == whole.history
     assert all(torch.equal(whole.final_weights[key], resumed.final_weights[key]) for key in whole.final_weights)
+
+
+@pytest.mark.parametrize(("every_s", "saved"), [(0.0, [1, 2, 3, 4, 5]), (1.5, [2, 4]), (100.0, [])])
+def test_checkpoints_are_as_far_apart_as_they_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, saved: list[int]
+):
+    """An epoch takes a second here."""
+    epochs, original = [], Trainer.save_checkpoint
+
+    def save(self: Trainer, path: Path) -> None:
+        epochs.append(self.current_epoch + 1)
+        original(self, path)
+
+    class Clock:
+        seconds = 0.0
+
+        def monotonic(self) -> float:
+            return self.seconds
+
+        def tick(self, *_: object) -> None:
+            self.seconds += 1
+
+    clock = Clock()
+    monkeypatch.setattr(Trainer, "save_checkpoint", save)
+    monkeypatch.setattr("stages.training.callbacks.time", clock)
+    monkeypatch.setattr(Learner, "on_train_epoch_start", clock.tick)
+    trained(tmp_path, machine=Machine(**MACHINE.model_dump() | {"checkpoint_every_s": every_s}))
+    assert epochs == saved
 
 
 def test_resume_folder_removes_what_nothing_can_continue(tmp_path: Path):
