@@ -5,11 +5,12 @@ whichever worker notices first enqueues its values again. The journal knows no s
 alone with it, so what is still running there was left by a kill.
 """
 
+import copy
 import fcntl
 import json
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import optuna
 import sqlalchemy
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from stages.core.checks import UserError, shorten, warn
 
@@ -43,9 +44,20 @@ def opened(journal: Path, url: str | None) -> Iterator[BaseStorage]:
             yield _read(journal)
 
 
-def retry() -> RetryHeartbeatStaleTrialCallback:
-    """Enqueues the values of a lost trial again."""
-    return RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
+def retry() -> Callable[[optuna.Study, FrozenTrial], None]:
+    """Enqueues the values of a lost trial again, and nothing else of it: not how far Hyperband had let it go."""
+    enqueue = RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
+
+    def callback(study: optuna.Study, trial: FrozenTrial) -> None:
+        lost = copy.copy(trial)
+        lost.system_attrs = {"failed_trial": trial.number, "retry_history": []} | {
+            name: copy.copy(trial.system_attrs[name])
+            for name in ("failed_trial", "retry_history")
+            if name in trial.system_attrs
+        }
+        enqueue(study, lost)
+
+    return callback
 
 
 def enqueue_lost(study: optuna.Study) -> None:

@@ -65,8 +65,8 @@ def test_the_estimator_finds_what_chance_does_not(tmp_path):
     assert sorted(values[20:])[10] > sorted(values[:10])[5]
 
 
-@pytest.mark.parametrize("pruner", ["none", "median"])
-@pytest.mark.parametrize("kill", [(0, 1), (5, 3), (11, EPOCHS)])
+@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+@pytest.mark.parametrize("kill", [(0, 1), (1, 3), (5, 1), (11, EPOCHS)])
 def test_killed_and_resumed_is_as_if_nothing_had_happened(tmp_path, pruner, kill):
     chosen = study(pruner={"name": pruner})
     unbroken = searched(tmp_path / "unbroken", chosen)
