@@ -55,7 +55,7 @@ def require_of(study: Study, found: dict[str, Any], key: str) -> None:
 
 def command(found: dict[str, Any], params: Params) -> list[str]:
     """The words of the line; a key that the run leaves to its default is added with `+`."""
-    run = params.runs[found["run"]].model_dump()
+    run = params.runs[found["run"]].model_dump(exclude_unset=True)
     settings = [
         f"{'+' if at(run, path) is ... else ''}runs.{found['run']}.{path}={shown(value)}"
         for path, value in found["best_params"].items()
