@@ -126,12 +126,18 @@ def _value_mistakes(content: Item, where: str, space: Item, name: str, check: Ch
 def candidates(space: dict[str, Item]) -> Iterator[Item]:
     """{path: value} of trials in which every end of a range and every choice occurs, with every combination of names.
 
-    What a name stands for decides which options there are; other values are checked one by one.
+    What a name stands for decides which options there are; other values are checked one by one. The ends of a range
+    of floats are floats, as what is drawn from it is, however the file writes them.
     """
-    values = {path: found.get("choices") or [found["low"], found["high"]] for path, found in space.items()}
+    values = {path: found.get("choices") or _ends(found) for path, found in space.items()}
     names = [path for path in values if path.endswith(".name")]
     others = [path for path in values if path not in names]
     for chosen in product(*(values[path] for path in names)):
         for number in range(max((len(values[path]) for path in others), default=1)):
             rest = {path: values[path][min(number, len(values[path]) - 1)] for path in others}
             yield dict(zip(names, chosen, strict=True)) | rest
+
+
+def _ends(found: Item) -> list[float]:
+    ends = [found["low"], found["high"]]
+    return ends if found["type"] == "int" else list(map(float, ends))

@@ -91,6 +91,8 @@ ONE_LINE = [
      f"{STUDY}.space.batch_size.high: allowed: a whole number; received: 32.5"),
     # what its run could not have
     ({"space.batch_size.choices": [1, 16]}, f"{STUDY}.space.batch_size: allowed: 2 or more; received: 1"),
+    ({"space.batch_size": {"type": "float", "low": 16, "high": 32}},
+     f"{STUDY}.space.batch_size: allowed: a whole number; received: 16.0"),
     ({"space.optimizer.lr": {"type": "float", "low": -0.1, "high": 0.1}},
      f"{STUDY}.space.optimizer.lr: allowed: more than 0; received: -0.1"),
     ({"space.model.activation": {"type": "categorical", "choices": ["relu", "gelu"]}},
