@@ -116,9 +116,21 @@ def _database(url: str) -> RDBStorage:
     beats = {"heartbeat_interval": HEARTBEAT_S, "grace_period": GRACE_S, "heartbeat_stale_trial_callback": retry()}
     for _ in range(ATTEMPTS - 1):
         with suppress(sqlalchemy.exc.DBAPIError):
-            return RDBStorage(url, options, **beats)
+            return _one_at_a_time(RDBStorage(url, options, **beats))
         time.sleep(PAUSE_S)
-    return RDBStorage(url, options, **beats)
+    return _one_at_a_time(RDBStorage(url, options, **beats))
+
+
+def _one_at_a_time(storage: RDBStorage) -> RDBStorage:
+    """Let SQLite lock when a transaction begins, as others lock the rows that Optuna reads to change them.
+
+    Else two workers that look in one moment would both enqueue a lost trial, or both take up a waiting one.
+    """
+    if storage.engine.dialect.name == "sqlite":
+        sqlalchemy.event.listen(storage.engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
+        sqlalchemy.event.listen(storage.engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN IMMEDIATE"))
+        storage.engine.dispose()  # connections from before
+    return storage
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Where trials are kept: a journal that was cut, broken or is in use; a database that is not there."""
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -7,6 +8,7 @@ import socket
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.trial import TrialState
 from small_search import formula, searched, study, tried
 
@@ -114,6 +116,27 @@ def test_a_database_keeps_the_same_trials_as_a_journal(journal, tmp_path):
         found = search.open_study(kept, "faces/0", FEW, 6, 7)
         search.run(found, FEW, 3, formula, alone=False)
         assert tried(found, 3) == tried(searched(journal, FEW), 3)
+
+
+@pytest.mark.parametrize("state", [TrialState.RUNNING, TrialState.FAIL])
+def test_two_workers_that_look_in_one_moment_do_not_both_change_a_trial(tmp_path, monkeypatch, state):
+    """Both take up a waiting trial, or give up a lost one: between reading and writing of one, the other comes."""
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    monkeypatch.setattr(storage, "SQLITE_WAIT_S", 0.1)
+    with storage.opened(tmp_path / "j", url) as one, storage.opened(tmp_path / "j", url) as other:
+        found = search.open_study(one, "faces/0", FEW, 6, 7)
+        found.add_trial(optuna.create_trial(state=TrialState.WAITING, params={}, distributions={}))
+        number = found.trials[0]._trial_id
+        original, overtaken = one.check_trial_is_updatable, []
+
+        def check(*given):
+            with contextlib.suppress(optuna.exceptions.StorageInternalError, sqlalchemy.exc.OperationalError):
+                overtaken.append(other.set_trial_state_values(number, state))  # waits in vain
+            return original(*given)
+
+        one.check_trial_is_updatable = check
+        assert one.set_trial_state_values(number, state)
+        assert overtaken == []
 
 
 def test_killed_between_enqueueing_and_giving_up(copied):
