@@ -67,6 +67,9 @@ def enqueue_lost(study: optuna.Study) -> None:
     for trial in trials:
         if trial.state == TrialState.RUNNING:
             if trial.number not in repeated:  # else killed between the two lines below
+                if len(trial.system_attrs.get("retry_history", ())) >= RETRIES:
+                    key = study.study_name.partition("/")[0]
+                    warn(f"{key}: a trial was lost {RETRIES + 1} times and is given up, as failed: {trial.params}")
                 retry()(study, trial)
             study.tell(trial.number, state=TrialState.FAIL)
 

@@ -80,11 +80,13 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(tmp_path, pruner, kill
     assert intermediate == [trial.intermediate_values for trial in unbroken.get_trials()]
 
 
-def test_a_trial_that_kills_its_process_each_time_is_given_up(tmp_path):
+def test_a_trial_that_kills_its_process_each_time_is_given_up(tmp_path, capsys):
     for _ in range(4):
         with pytest.raises(Killed):
             searched(tmp_path / "j", None, killed_at(0, 1))
+    assert capsys.readouterr().err == ""
     found = searched(tmp_path / "j")
+    assert "faces: a trial was lost 4 times and is given up, as failed: {'optimizer.lr'" in capsys.readouterr().err
     trials = search.by_place(found.get_trials(), 12)
     assert [trial.state.name for trial in trials.values()] == ["FAIL"] + ["COMPLETE"] * 11
     assert search.reason(trials[0]) == "the process that ran it was lost"
