@@ -10,7 +10,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from stages.core.checks import UserError
+from stages.core.checks import UserError, warn
 from stages.core.files import write_csv
 from stages.tuning.search import DIRECTIONS, by_place, reason
 
@@ -28,6 +28,11 @@ def rows(found: optuna.Study, n_trials: int, kept_in: str) -> list[Row]:
     trials = by_place(found.get_trials(deepcopy=False), n_trials)
     if not any(trial.state == TrialState.COMPLETE for trial in trials.values()):
         raise UserError(f"studies.{found.study_name.partition('/')[0]}: {_why_none(list(trials.values()), kept_in)}")
+    finished = sum(trial.state in ENDS for trial in trials.values())
+    if finished < n_trials:
+        key = found.study_name.partition("/")[0]
+        again = f"`dvc repro --force --single-item tune@{key}` goes on"
+        warn(f"studies.{key}: {finished} of {n_trials} trials were finished within timeout_s; {again}")
     return [
         {"trial": place + 1, "end": ENDS[trial.state], "value": trial.value, "epochs": trial.last_step or 0}
         | {"values": trial.params}

@@ -66,6 +66,16 @@ def test_the_best_is_done_and_of_equals_the_first():
     assert (lowest["best_value"], lowest["best_trial"]) == (0.25, 6)
 
 
+def test_a_search_that_ran_out_of_time_says_how_to_go_on(capsys):
+    results.rows(made(*TRIALS), 6, "j")
+    assert capsys.readouterr().err == ""
+    results.rows(made(*TRIALS), 9, "j")
+    assert capsys.readouterr().err == (
+        "warning: studies.faces: 6 of 9 trials were finished within timeout_s; "
+        "`dvc repro --force --single-item tune@faces` goes on\n"
+    )
+
+
 def test_the_best_so_far():
     found = results.rows(made(*TRIALS), 6, "j")
     assert results.so_far(found, "validation_accuracy") == [0.5, 0.5, 0.75, 0.75, 0.75, 0.75]
