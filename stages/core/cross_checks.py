@@ -11,7 +11,8 @@ from stages.core.feature_checks import feature_mistakes
 
 SOURCES = "synthetic, an absolute path, https://…, kaggle:<owner>/<slug>"
 CHECKSUM = re.compile(r"(sha256:)?[0-9a-f]{64}|md5:[0-9a-f]{32}", re.IGNORECASE)
-STORAGE_URL = re.compile(r"\w+(\+\w+)?://.+")
+# Not SQLite in memory, which no two workers share: without a path, or called so.
+STORAGE_URL = re.compile(r"(?!sqlite(\+\w+)?:///?($|:memory:|\?))\w+(\+\w+)?://.+")
 STORAGES = "sqlite:////<path>.db, postgresql://<user>@<host>/<database>, or null (a file, for one worker)"
 TAR_SUFFIXES = ("tar", "tgz", "gz", "tbz2", "bz2", "txz", "xz")
 

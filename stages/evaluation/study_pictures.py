@@ -31,6 +31,7 @@ Row = dict[str, Any]  # of a trial: trial, end, value, epochs, values {dotted pa
 
 _NAMES = {"validation_accuracy": "validation accuracy", "validation_loss": "validation loss"}
 _SHADES = 9
+_FEW = 20  # finished trials of which an importance says little, as the report says
 _MARKS = {"done": ("o", BLUE), "pruned": ("x", QUIET)}
 
 
@@ -72,7 +73,8 @@ def draw_history(path: Path, caption: Caption, rows: Sequence[Row], objective: s
 
 def draw_importance(path: Path, caption: Caption, shares: dict[str, float], n_done: int) -> None:
     """A bar per varied value, the most important on top."""
-    figure = titled_figure(caption, f"what mattered in {n_done} finished trials", 6.4, 0.32 * len(shares) + 0.8)
+    few = ", too few to tell" if n_done < _FEW else ""
+    figure = titled_figure(caption, f"what mattered in {n_done} finished trials{few}", 6.4, 0.32 * len(shares) + 0.8)
     axes = figure.add_subplot()
     quiet_axes(axes)
     axes.grid(axis="y", visible=False)

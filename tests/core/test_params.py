@@ -131,7 +131,7 @@ ONE_LINE = [
     (
         {"machine.treads": 2},
         "machine.treads: unknown key; Did you mean 'threads'? "
-        "allowed: workers, threads, accelerator, devices, strategy, nodes, storage_url",
+        "allowed: workers, threads, accelerator, devices, strategy, nodes, checkpoint_every_s, storage_url",
     ),
     ({f"{RUN}.wibble": 2}, f"{RUN}.wibble: unknown key; allowed: {RUN_KEYS}"),
     (

@@ -117,6 +117,9 @@ ONE_LINE = [
      f"corpora.faces.synthetic.max_trial_epochs: missing; {STUDY} searches on this corpus"),
     ({"machine.storage_url": "studies.db"}, "machine.storage_url: not the address of a database; allowed: "
      "sqlite:////<path>.db, postgresql://<user>@<host>/<database>, or null (a file, for one worker)"),
+    *(({"machine.storage_url": url}, "machine.storage_url: not the address of a database; allowed: "
+       "sqlite:////<path>.db, postgresql://<user>@<host>/<database>, or null (a file, for one worker)")
+      for url in ("sqlite:///", "sqlite://", "sqlite:///:memory:", "sqlite+pysqlite:///?timeout=3")),
 ]  # fmt: skip
 
 

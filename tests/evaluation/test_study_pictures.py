@@ -102,3 +102,9 @@ def test_drawn_of_few_trials_too(tmp_path, rows):
     for path in tmp_path.iterdir():
         with Image.open(path) as image:
             assert min(image.size) > 150
+
+
+@pytest.mark.parametrize(("done", "warned"), [(19, True), (20, False)])
+def test_importance_of_few_trials_says_so(tmp_path, figures, done, warned):
+    draw(tmp_path, ROWS, n_done=done)
+    assert ("too few to tell" in texts(figures["importance.png"])) == warned
