@@ -20,7 +20,7 @@ from stages.core.files import written_whole
 
 DPI = 110
 SIZE_LIMIT_BYTES = 45_000
-PHOTO_COLOURS = 128
+PHOTO_COLOURS = 256
 INK, QUIET, GRID = "#1b1f24", "#59636e", "#d8dee4"
 BLUE, SKY, ORANGE = "#0072b2", "#56b4e9", "#d55e00"
 # Paul Tol's "muted" scheme (safe for all common colour blindness), strong colours first, and one more for a tenth class
@@ -77,7 +77,7 @@ def save_photos(figure: Figure, path: Path) -> None:
     figure.canvas.draw()
     image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     content = io.BytesIO()
-    mixed = image.quantize(PHOTO_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    mixed = image.quantize(PHOTO_COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
     mixed.save(content, "PNG", optimize=True)
     with written_whole(path) as temporary:
         temporary.write_bytes(content.getvalue())
