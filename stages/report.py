@@ -30,12 +30,12 @@ def main() -> None:
     said = {key: predictions.read(args.predictions / f"{key}.h5") for key in params.runs}
     ablations, paddings = (room.tables(runs, said, params.seed) for room in (ablation, padding))
     write_json(args.ablation, {"steps": [step for table in ablations for step in table["steps"]]})
-    page = render(runs, produced, bool(synthetic), ablations, paddings, [searched(key, args) for key in params.studies])
+    studies = [searched(key, args) for key in params.studies]
+    page = render(runs, produced, bool(synthetic), ablations, paddings, studies, said, params.seed)
     with written_whole(args.page) as temporary:
         temporary.write_text(page, encoding="utf-8")
     for found in metrics:
-        low, high = found["accuracy_ci95"]
-        figures = f"{found['accuracy']:.4f} [{low:.4f}, {high:.4f}]"
+        figures = "{:.4f} [{:.4f}, {:.4f}]".format(found["accuracy"], *found["accuracy_ci95"])
         print(f"{found['run']:<28} {found['name']:<12} {figures}  {found['protocol']}")
     print(f"{args.page}: {len(runs)} runs")
 

@@ -6,11 +6,14 @@ in the page's body, and one more value here.
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
+
+from stages.evaluation.paired import difference
+from stages.evaluation.predictions import Predictions
 
 _PICTURES = {  # file name: (heading, what to see); the first is shown open, the others on demand
     "confusion_normalized.png": ("Confusion, share of each true class", "Rows sum to one; the diagonal is recall."),
@@ -37,12 +40,14 @@ def render(
     ablations: Sequence[dict] = (),
     paddings: Sequence[dict] = (),
     studies: Sequence[dict] = (),
+    predictions: Mapping[str, Predictions] | None = None,
+    seed: int = 0,
 ) -> str:
     """The page as text. A run holds `metrics`, `pictures` {file name: PNG bytes}, `params` (YAML), `versions`, `md5`.
 
     `produced` {what: value} says how the page as a whole came about. The banner stands whenever `synthetic` is true or
     any run's metrics say so. `ablations` are what `ablation.tables` gives, `paddings` what `padding.tables` gives.
-    A study holds `metrics` and `pictures`.
+    A study holds `metrics` and `pictures`. `predictions` {run: what it said} pair each run with the best of its corpus.
     """
     views = [_run_view(run, f"run-{number}") for number, run in enumerate(runs, start=1)]
     drawn = sorted({f"{view['metrics']['corpus']} ({view['metrics']['name']})" for view in views if _is_drawn(view)})
@@ -51,7 +56,8 @@ def render(
         .get_template("report.html.j2")
         .render(
             corpora=[
-                _corpus_table(corpus, views) for corpus in dict.fromkeys(view["metrics"]["corpus"] for view in views)
+                _corpus_table(corpus, views, predictions or {}, seed)
+                for corpus in dict.fromkeys(view["metrics"]["corpus"] for view in views)
             ],
             runs=views,
             ablations=ablations,
@@ -138,7 +144,7 @@ def _picture_view(name: str, content: bytes, title: str, hint: str) -> dict:
     return {"name": name, "title": title, "hint": hint, "width": width, "height": height, "address": address}
 
 
-def _corpus_table(corpus: str, views: list[dict]) -> dict:
+def _corpus_table(corpus: str, views: list[dict], predictions: Mapping[str, Predictions], seed: int) -> dict:
     """The runs of one corpus by falling accuracy, with the interval bars on one common scale."""
     rows = sorted((view for view in views if view["metrics"]["corpus"] == corpus), key=_rank)
     low, high = _scale([bound for view in rows for bound in view["metrics"]["accuracy_ci95"]])
@@ -153,7 +159,7 @@ def _corpus_table(corpus: str, views: list[dict]) -> dict:
         "protocol": best["protocol"] if len(protocols) == 1 else None,  # said once, or row by row
         "rows": [
             row
-            | {"best": first, "perhaps_chance": not first and len(rows) > 1 and _overlap(row["metrics"], best)}
+            | {"best": first, "perhaps_chance": not first and _perhaps_chance(row["metrics"], best, predictions, seed)}
             | {"bar": _bar(row["metrics"], low, high)}
             for row, first in zip(rows, top, strict=True)
         ],
@@ -162,6 +168,13 @@ def _corpus_table(corpus: str, views: list[dict]) -> dict:
 
 def _rank(view: dict) -> tuple:
     return -view["metrics"]["accuracy"], view["metrics"]["run"]
+
+
+def _perhaps_chance(one: dict, best: dict, predictions: Mapping[str, Predictions], seed: int) -> bool:
+    """Paired where both were tested on the same samples: single intervals overlap long before chance can explain it."""
+    said = [predictions.get(metrics["run"]) for metrics in (one, best)]
+    found = difference(*said, seed) if all(said) else None
+    return found.ci95[0] <= 0 <= found.ci95[1] if found else _overlap(one, best)
 
 
 def _overlap(one: dict, other: dict) -> bool:

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from PIL import Image
+from small_predictions import said
 
 from stages.evaluation import figures, report
 from stages.evaluation.paired import Difference
@@ -77,6 +78,16 @@ def test_best_is_marked_and_chance_is_named():
     rows = rows_of(report.render([run("far", 20), run("near", 88), run("top", 90)], {}, True), ["far", "near", "top"])
     assert ['class="tag best"' in rows[name] for name in ("top", "near", "far")] == [True, False, False]
     assert ["may be chance" in rows[name] for name in ("top", "near", "far")] == [False, True, False]
+
+
+def test_chance_is_judged_sample_by_sample_where_samples_are_the_same():
+    # 80 and 90 of 100: the intervals overlap, yet one run never names what the other misses.
+    runs = [run("less", 80), run("top", 90)]
+    told = {"less": said(100, right=range(80), run="less"), "top": said(100, right=range(90), run="top")}
+    assert "may be chance" in rows_of(report.render(runs, {}, True), ["less"])["less"]
+    assert "may be chance" not in rows_of(report.render(runs, {}, True, predictions=told), ["less"])["less"]
+    told["less"] = said(100, right=range(15, 100), run="less")  # 85, of which 10 are others
+    assert "may be chance" in rows_of(report.render(runs, {}, True, predictions=told), ["less"])["less"]
 
 
 def test_a_protocol_in_common_is_said_once_above_the_table():
