@@ -45,7 +45,8 @@ class Metadata:
 def official(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
     """The corpus's own parts; a missing validation part is drawn, stratified, from train."""
     part = metadata.role()
-    _require(set(part) <= {"train", "validation", "test"}, "official", "every sample in an official part", part)
+    everywhere = "every sample in an official part (none has one? protocol stratified draws them)"
+    _require(set(part) <= {"train", "validation", "test"}, "official", everywhere, part)
     _require("train" in part and len(set(part)) > 1, "official", "a train part and one to test on", part)
     if "test" not in part:  # FER-2013 is in circulation without PrivateTest
         part[part == "validation"] = "test"

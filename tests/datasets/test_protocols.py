@@ -160,7 +160,7 @@ OFFICIAL = {"Training": CLASSES, "PublicTest": HALF, "PrivateTest": HALF}
         ("test_halves", OFFICIAL, {"fold": 2}, ["fold 2 does not exist", "0 to 1"]),
         ("stratified", {None: {"happy": 50, "sad": 9}}, {}, ["class 'sad' has 9 samples", "at least 10"]),
         ("test_halves", {"train": CLASSES, "test": {"happy": 9, "sad": 1}}, {}, ["class 'sad' has 1", "at least 2"]),
-        ("official", {None: CLASSES}, {}, ["protocol official cannot be used here"]),
+        ("official", {None: CLASSES}, {}, ["protocol official cannot be used here", "protocol stratified draws"]),
         ("official", {"Training": CLASSES, None: HALF}, {}, ["every sample in an official part"]),
         ("official", {"Training": CLASSES}, {}, ["a train part and one to test on", "received parts: train"]),
         ("official", {"test": CLASSES, "validation": HALF}, {}, ["a train part", "received parts: test, validation"]),
