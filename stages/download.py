@@ -40,7 +40,8 @@ def check(archive: Path, reader: ModuleType, corpus: Corpus) -> None:
         parts[record.partition] += 1
     for name in corpus.classes:
         if not labels[name]:
-            raise UserError(f"{archive}: class {name!r} has no samples; found: {', '.join(sorted(labels))}")
+            found = ", ".join(sorted(labels))
+            raise UserError(f"{archive}: class {name!r} has no samples; found: {found}; leave it out of classes")
     lacks = reader.missing(parts) if corpus.source != "synthetic" else ""
     if lacks:
         warn(f"{archive}: {lacks}; it is used as it is")

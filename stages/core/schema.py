@@ -14,6 +14,7 @@ Choice = dict[str, Any]
 
 
 Groups = Annotated[list[str], Field(min_length=1)]
+BatchSize = Annotated[int, Field(ge=2)]  # batch normalisation knows no variance of one sample
 
 
 class Section(BaseModel):
@@ -42,6 +43,7 @@ class SyntheticRun(Section):
 
     model: dict[str, Any] = {}
     optimizer: dict[str, Any] = {}
+    batch_size: BatchSize | None = None
 
 
 class Synthetic(Section):
@@ -99,7 +101,7 @@ class Run(Section):
     optimizer: Choice
     gradient_clip_norm: PositiveFloat | None
     schedule: Choice
-    batch_size: Annotated[int, Field(ge=2)]  # batch normalisation knows no variance of one sample
+    batch_size: BatchSize
     max_epochs: PositiveInt
     early_stopping: PositiveInt | None
     monitor: Literal["validation_accuracy", "validation_loss", "last_epoch"]
@@ -142,8 +144,9 @@ class Params(Section):
             return run
         corpus = self.corpora[run.corpus]
         small, epochs = corpus.synthetic.run, min(run.max_epochs, corpus.synthetic.max_epochs)
-        model, optimizer = _replaced(run.model, small.model), _replaced(run.optimizer, small.optimizer)
-        return run.model_copy(update={"model": model, "optimizer": optimizer, "max_epochs": epochs})
+        choices = {"model": _replaced(run.model, small.model), "optimizer": _replaced(run.optimizer, small.optimizer)}
+        batch_size = small.batch_size or run.batch_size
+        return run.model_copy(update={**choices, "batch_size": batch_size, "max_epochs": epochs})
 
 
 def _replaced(choice: Choice, values: dict[str, Any]) -> Choice:

@@ -62,7 +62,7 @@ def _cap_mistakes(content: Item, where: str, study: Item) -> Iterator[str]:
 def _replacement_mistakes(content: Item, where: str, study: Item) -> Iterator[str]:
     """What a drawn corpus puts in the place of its runs' settings would take the place of the best values, too."""
     corpus = section(content, "corpora").get(str(study.get("corpus")), {})
-    replaced_by = section(section(corpus, "synthetic"), "run") if corpus.get("source") == "synthetic" else {}
+    replaced_by = section(corpus, "synthetic").get("run", {}) if corpus.get("source") == "synthetic" else {}
     for path, _ in dimensions(study["space"]) if isinstance(study.get("space"), dict) else ():
         if at(replaced_by, path) is not ...:
             yield f"{where}.space.{path}: corpora.{study['corpus']}.synthetic.run sets it while the corpus is drawn"

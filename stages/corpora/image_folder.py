@@ -92,11 +92,18 @@ def _counts(size: int) -> dict[str, int]:
 def _read_listed(archive: Path, listed: str, images: list[str]) -> Iterator[Record]:
     """RAF-DB's official layout: the list and the aligned images must name each other."""
     aligned = [name for name in images if PurePosixPath(name).parent.name.lower() == "aligned"]
-    named = {PurePosixPath(name).stem.removesuffix("_aligned"): name for name in aligned}
+    named = {_stem(name): name for name in aligned}
+    if len(named) < len(aligned):
+        [(stem, count)] = Counter(map(_stem, aligned)).most_common(1)
+        refuse("images of one name", where=str(archive), allowed="one folder 'aligned'", received=f"{count} of {stem}")
     labels = dict(_lines(archive, listed))
     _refuse_some(archive, listed, "names images that are not there", labels.keys() - named.keys())
     _refuse_some(archive, listed, "lacks images that are there", named.keys() - labels.keys())
     return (_record(archive, named[stem], labels[stem], stem.partition("_")[0]) for stem in sorted(labels))
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem.removesuffix("_aligned")
 
 
 def _lines(archive: Path, listed: str) -> Iterator[tuple[str, str]]:

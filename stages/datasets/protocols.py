@@ -199,7 +199,8 @@ def _folds(label: np.ndarray, count: int, split: Split) -> np.ndarray:
     if counts.min() < count:
         rare = str(values[counts.argmin()])
         raise UserError(
-            f"splits: class {rare!r} has {counts.min()} samples; allowed: at least {count}, one for each fold"
+            f"splits: class {rare!r} has {counts.min()} samples; allowed: at least {count}, one for each fold; "
+            "or leave it out of its corpus's classes"
         )
     seed = derive(split.seed, "split") % 2**32
     folds = np.empty(len(label), dtype=int)

@@ -147,7 +147,7 @@ ONE_LINE = [
     ({DRAWN: {"model": {"name": "keras_cnn"}}}, f"{DRAWN}.model.name: no choice of model has it; allowed: {OWNED}"),
     ({DRAWN: {"model": {"dropout": "low"}}}, f"{DRAWN}.model.dropout: allowed: a number; received: 'low'"),
     ({DRAWN: {"optimizer": {"lr": -1.0}}}, f"{DRAWN}.optimizer.lr: allowed: more than 0; received: -1.0"),
-    ({DRAWN: {"loss": {}}}, f"{DRAWN}.loss: unknown key; allowed: model, optimizer"),
+    ({DRAWN: {"loss": {}}}, f"{DRAWN}.loss: unknown key; allowed: model, optimizer, batch_size"),
     (
         {f"{RUN}.schedule.gama": 0.5},
         f"{RUN}.schedule.gama: unknown key; Did you mean 'gamma'? allowed: step_epochs, gamma",
@@ -696,10 +696,12 @@ def test_settings_of_runs_that_are_gone_may_stay(tmp_path):
 
 def test_a_run_on_a_drawn_corpus_is_cut_down(tmp_path):
     """Only what the corpus's runs have; on a real corpus nothing."""
-    change = {DRAWN: {"model": {"widths": [4]}, "optimizer": {"lr": 0.5}}, "corpora.faces.synthetic.max_epochs": 3}
+    replaced = {"model": {"widths": [4]}, "optimizer": {"lr": 0.5}, "batch_size": 8}
+    change = {DRAWN: replaced, "corpora.faces.synthetic.max_epochs": 3}
     found = params.load(write(tmp_path, changed(**change)))
     run, small = found.runs["faces_custom_cnn"], found.trained_run("faces_custom_cnn", synthetic=True)
     assert (small.model["widths"], small.optimizer["lr"], small.max_epochs) == ([4], 0.5, 3)
+    assert (run.batch_size, small.batch_size) == (16, 8)
     assert small.model | {"widths": run.model["widths"]} == run.model
     assert small.optimizer | {"lr": run.optimizer["lr"]} == run.optimizer
     assert found.trained_run("faces_custom_cnn", synthetic=False) == run

@@ -113,6 +113,8 @@ ONE_LINE = [
     # elsewhere
     ({"corpora.faces.synthetic.run": {"optimizer": {"lr": 0.01}}},
      f"{STUDY}.space.optimizer.lr: corpora.faces.synthetic.run sets it while the corpus is drawn"),
+    ({"corpora.faces.synthetic.run": {"batch_size": 16}},
+     f"{STUDY}.space.batch_size: corpora.faces.synthetic.run sets it while the corpus is drawn"),
     ({"corpora.faces.synthetic": SMALL["corpora"]["faces"]["synthetic"] | {"max_trials": 3}},
      f"corpora.faces.synthetic.max_trial_epochs: missing; {STUDY} searches on this corpus"),
     ({"machine.storage_url": "studies.db"}, "machine.storage_url: not the address of a database; allowed: "

@@ -95,6 +95,13 @@ def test_official_list_that_does_not_fit_its_images(tmp_path: Path, lines, stems
     assert len(line) < 400
 
 
+def test_official_images_in_two_folders(tmp_path: Path):
+    """By their names alone nobody could tell which is meant."""
+    inside = ["basic/Image/aligned/train_00001_aligned.jpg", "old/aligned/train_00001_aligned.jpg"]
+    archive = corpus(tmp_path, *inside, **{LIST: b"train_00001.jpg 1\n"})
+    one_line(lambda: list(read(archive)), str(archive), "images of one name", "2 of train_00001")
+
+
 # Folders
 
 
