@@ -1,0 +1,103 @@
+"""A trained run at work: raw signal → the run's own feature → probabilities, exactly as `evaluate` had them.
+
+    run = serve("faces_compact")            # or a folder, or a packed zip, or None for the one that ships
+    run.probabilities([run.prepare(image)])     # (1, n_classes)
+
+Nothing but the run is read: feature settings, layout, scale, normaliser and classes stand in its model.json.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from stages.apps.run_files import load_run
+from stages.core import lookup
+from stages.core.checks import UserError
+from stages.core.records import DamagedSample
+from stages.training.model_folder import TrainedModel
+from stages.training.recogniser import Recogniser
+
+# What a run takes, by its feature.
+KINDS = {"faces": "image", "mel": "audio", "eeg": "windows", "eeg_de": "recording"}
+VALUES_AT_ONCE = 8_000_000  # of a batch, as `evaluate` has them
+
+Prepared = tuple[np.ndarray, int]
+
+
+@dataclass(frozen=True)
+class ServedRun:
+    """A recogniser with all that stands before it. `kind`: image | audio | windows (of EEG) | recording (of EEG)."""
+
+    model: TrainedModel
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """model.json: run, classes in order, feature, corpus, name, synthetic, protocol, …"""
+        return self.model.info
+
+    @property
+    def classes(self) -> list[str]:
+        return self.info["classes"]
+
+    @property
+    def kind(self) -> str:
+        return KINDS[self.info["feature"]["name"]]
+
+    @property
+    def recogniser(self) -> Recogniser:
+        """Asks with gradients where one wants them (Grad-CAM)."""
+        return self.model.recogniser
+
+    @cached_property
+    def batch_size(self) -> int:
+        """Samples that are asked at once: up to 64, fewer of large ones."""
+        return max(1, min(64, VALUES_AT_ONCE // int(np.prod(self.info["input"]["shape"]))))
+
+    def prepare(self, signal: np.ndarray, rate_hz: float | None = None) -> Prepared:
+        """A decoded signal (see `core.records.Record`) → (…) as the prepared dataset stores it, and its true steps.
+
+        Raises `DamagedSample` for a signal that the feature refuses or that has other features than the run's.
+        """
+        settings = {key: value for key, value in self.info["feature"].items() if key != "name"}
+        x, length = self._feature.compute(signal, rate_hz, **settings)
+        expected = tuple(self.info["input"]["shape"])
+        if x.shape != expected:
+            raise DamagedSample(f"gives {self._named(x.shape)}; run {self.info['run']} takes {self._named(expected)}")
+        return x, length
+
+    def probabilities(self, prepared: Sequence[Prepared]) -> np.ndarray:
+        """What `prepare` gave, of any number of samples → (n, n_classes) float32, in batches."""
+        found = [np.empty((0, len(self.classes)), np.float32)]
+        for start in range(0, len(prepared), self.batch_size):
+            x, length = self.batch(prepared[start : start + self.batch_size])
+            found.append(self.model.probabilities(x, length).numpy())
+        return np.concatenate(found)
+
+    @staticmethod
+    def batch(prepared: Sequence[Prepared]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, …) as stored, (B,) true steps."""
+        return torch.from_numpy(np.stack([x for x, _ in prepared])), torch.tensor([length for _, length in prepared])
+
+    @property
+    def _feature(self) -> ModuleType:
+        return lookup.load("features", self.info["feature"]["name"])
+
+    def _named(self, shape: tuple[int, ...]) -> str:
+        return " x ".join(f"{axis} {size}" for axis, size in zip(self.info["input"]["layout"], shape, strict=False))
+
+
+def serve(run: str | None) -> ServedRun:
+    """See `run_files.load_run`. Raises `UserError`, also for a feature that is not the one its layout tells of."""
+    model = load_run(run)
+    feature = lookup.load("features", model.info["feature"]["name"])
+    told = model.info["input"]
+    stored = list(feature.LAYOUT), feature.SCALE_FACTOR, feature.ADD_OFFSET
+    if (told["layout"], told["scale_factor"], told["add_offset"]) != stored:
+        name = model.info["feature"]["name"]
+        raise UserError(f"{model.info['run']}: model.json: input: not what feature {name!r} gives: {stored}")
+    return ServedRun(model)

@@ -1,0 +1,74 @@
+"""Small corpora drawn, prepared, and run folders over them whose networks are as good as untrained."""
+
+import atexit
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+from conftest import ROOT, add_eeg, add_speech, shrink
+from ruamel.yaml import YAML
+
+from stages import download, prepare
+from stages.core.params import load
+from stages.datasets.statistics import mean_and_sd
+from stages.datasets.store import Store
+from stages.training import model_folder
+
+RUNS = {"faces": "faces_custom_cnn", "speech": "speech_adafnn", "eeg": "eeg_lstm_mask"}
+DATASETS = {"faces": "faces", "speech": "speech", "eeg": "eeg_zero"}
+READERS = {"faces": "fer2013", "speech": "ravdess", "eeg": "seed_v"}
+
+
+@dataclass(frozen=True)
+class SmallRun:
+    """A run's folder, and what it was made from: the drawn archive, its reader, and the prepared dataset."""
+
+    folder: Path
+    archive: Path
+    reader: str
+    dataset: Path
+
+
+@cache
+def small_run(corpus: str) -> SmallRun:
+    """Made once in a session; the folder goes when it ends."""
+    root = Path(tempfile.mkdtemp(prefix="small_run"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    yaml = YAML()
+    params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for change in (shrink, add_speech, add_eeg):
+        change(params)
+    yaml.dump(params, root / "params.yaml")
+    found = SmallRun(root / RUNS[corpus], root / f"{corpus}.zip", READERS[corpus], root / f"{corpus}.h5")
+    stage(download, corpus, "--params", root / "params.yaml", "--archive", found.archive)
+    where = ("--params", root / "params.yaml", "--archive", found.archive, "--output", found.dataset)
+    stage(prepare, DATASETS[corpus], *where)
+    save_untrained(found, root / "params.yaml", RUNS[corpus])
+    return found
+
+
+def stage(script, *arguments) -> None:
+    with patch.object(sys, "argv", [script.__name__, *map(str, arguments)]):
+        script.main()
+
+
+def save_untrained(run: SmallRun, params: Path, key: str) -> None:
+    """As `train` saves, but that batch normalisation has seen some samples and no weight was updated."""
+    torch.manual_seed(0)
+    with Store(run.dataset) as store:
+        indices = torch.arange(len(store.label)).numpy()
+        mean, sd = mean_and_sd(store, indices)
+        described = {**asdict(store.description), "shape": list(store.sample_shape)}
+        normaliser = {"mean": mean.tolist(), "sd": sd.tolist()}
+        info = model_folder.describe(key, load(params).runs[key], described, normaliser, protocol="all samples")
+        recogniser = model_folder.build(info).train()
+        packed, length = torch.from_numpy(store.read_packed(indices[:32])), torch.from_numpy(store.length[:32])
+        with torch.no_grad():
+            recogniser(recogniser.unpack(packed), length)
+    info |= {"best_epoch": 1, "epochs": 1}
+    model_folder.save(run.folder, info, {name: recogniser.architecture.state_dict() for name in ("best", "final")})
