@@ -1,0 +1,154 @@
+"""Where the faces of a picture are: OpenCV's Haar cascade, which it carries, or YuNet, whose file the user brings.
+
+find = HaarFinder(FinderSettings())
+for box in find(image): crop(image, box)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stages.core.checks import UserError, refuse
+
+CASCADE = "haarcascade_frontalface_default.xml"
+# Larger pictures are shrunk to this before faces are looked for: nothing is lost on faces that a network sees at 48 px.
+SEARCHED_PX = 1920
+BORDER = 0.12  # of the shorter side, by which a picture is continued so that faces cut off at its edge are found
+CUT_OFF = 0.02  # of its side that a face may lie outside the picture before it is called cut off
+SCORE, OVERLAP = 0.6, 0.3  # YuNet's: at least as sure, and boxes that share more than this are one face
+MAX_YUNET_BYTES = 16 << 20  # the released file has 0.23 MB
+
+
+@dataclass(frozen=True)
+class Box:
+    """A face in pixels of the picture, all of it inside. `cut_off`: part of the face lies outside."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    cut_off: bool = False
+
+
+@dataclass(frozen=True)
+class FinderSettings:
+    """`min_neighbors`: how many of Haar's hits make a face; `scale_factor`: from one size it looks at to the next."""
+
+    min_neighbors: int = 5
+    scale_factor: float = 1.1
+    min_face_px: int = 40
+
+    def __post_init__(self) -> None:
+        if self.min_neighbors < 0:
+            refuse("too few", where="--min-neighbors", allowed="0 or more", received=self.min_neighbors)
+        if not 1.01 <= self.scale_factor <= 4:
+            refuse("out of range", where="--scale-factor", allowed="1.01 to 4", received=self.scale_factor)
+        if self.min_face_px < 8:
+            refuse("too small", where="--min-face-px", allowed="8 or more", received=self.min_face_px)
+
+
+Finder = Callable[[np.ndarray], list[Box]]
+
+
+class HaarFinder:
+    """Viola & Jones (2001, CVPR), with OpenCV's cascade of frontal faces."""
+
+    def __init__(self, settings: FinderSettings, border: float = BORDER) -> None:
+        self._settings, self._border = settings, border
+        self._cascade = cv2.CascadeClassifier(cv2.data.haarcascades + CASCADE)
+
+    def __call__(self, image: np.ndarray) -> list[Box]:
+        """(height, width[, 3]) uint8 → boxes from left to right."""
+        gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        small, factor = _shrunk(gray)
+        edge = round(self._border * min(small.shape))
+        small = cv2.equalizeHist(cv2.copyMakeBorder(small, edge, edge, edge, edge, cv2.BORDER_REPLICATE))
+        least = max(round(self._settings.min_face_px / factor), 1)
+        found = self._cascade.detectMultiScale(
+            small, self._settings.scale_factor, self._settings.min_neighbors, minSize=(least, least)
+        )
+        return _inside(
+            [((x - edge) * factor, (y - edge) * factor, w * factor, h * factor) for x, y, w, h in found], image
+        )
+
+
+class YunetFinder:
+    """YuNet (Wu, Peng & Yu 2023, Machine Intelligence Research 20): finds turned and partly covered faces, too."""
+
+    def __init__(self, settings: FinderSettings, model: Path) -> None:
+        if not model.is_file():
+            allowed = "face_detection_yunet_2023mar.onnx of OpenCV's model zoo"
+            refuse("no such file", where="--detector-model", allowed=allowed, received=str(model))
+        if model.stat().st_size > MAX_YUNET_BYTES:
+            allowed, received = f"at most {MAX_YUNET_BYTES} bytes", f"{model.stat().st_size} bytes"
+            refuse("not YuNet's file", where="--detector-model", allowed=allowed, received=received)
+        self._settings = settings
+        try:
+            self._network = cv2.FaceDetectorYN.create(str(model), "", (320, 320), SCORE, OVERLAP)
+        except cv2.error as error:
+            said = " ".join(str(error.err).split())[:120]
+            raise UserError(f"--detector-model: {model}: not a network that OpenCV reads ({said})") from None
+
+    def __call__(self, image: np.ndarray) -> list[Box]:
+        """(height, width[, 3]) uint8 → square boxes round the faces, from left to right."""
+        color = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR)
+        small, factor = _shrunk(color)
+        self._network.setInputSize(small.shape[1::-1])  # width, height
+        try:
+            _, found = self._network.detect(small)
+        except cv2.error:
+            raise UserError("--detector-model: not YuNet: it does not answer as YuNet does") from None
+        boxes = [_squared(*(factor * face[:4])) for face in (found if found is not None else [])]
+        return _inside([box for box in boxes if box[2] >= self._settings.min_face_px], image)
+
+
+def whole(image: np.ndarray) -> list[Box]:
+    """A picture that is a face."""
+    return [Box(0, 0, image.shape[1], image.shape[0])]
+
+
+def make_finder(detector: str, model: Path | None, settings: FinderSettings) -> Finder:
+    """`detector`: haar | yunet | none (the picture is the face)."""
+    if detector == "none":
+        return whole
+    if detector == "haar":
+        return HaarFinder(settings)
+    if model is None:
+        raise UserError("--detector-model: missing; --detector yunet needs the path of its .onnx file")
+    return YunetFinder(settings, model)
+
+
+def crop(image: np.ndarray, box: Box) -> np.ndarray:
+    """(height, width[, 3]) → the face alone, as a view."""
+    return image[box.top : box.top + box.height, box.left : box.left + box.width]
+
+
+def _shrunk(image: np.ndarray) -> tuple[np.ndarray, float]:
+    """The picture to look at, and how much larger the real one is."""
+    factor = max(1.0, max(image.shape[:2]) / SEARCHED_PX)
+    if factor == 1:
+        return image, 1.0
+    size = max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), factor
+
+
+def _squared(left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
+    """A square of the longer side round the same centre: the networks saw square faces."""
+    side = max(width, height)
+    return left + (width - side) / 2, top + (height - side) / 2, side, side
+
+
+def _inside(found: list[tuple[float, float, float, float]], image: np.ndarray) -> list[Box]:
+    """Whole pixels within the picture; what lies outside for the most part is no face of it."""
+    height, width = image.shape[:2]
+    boxes = []
+    for left, top, w, h in sorted(found):
+        x0, y0 = max(round(left), 0), max(round(top), 0)
+        x1, y1 = min(round(left + w), width), min(round(top + h), height)
+        if x1 - x0 >= w / 2 and y1 - y0 >= h / 2:
+            cut_off = bool(min(x1 - x0 + 1, y1 - y0 + 1) < (1 - CUT_OFF) * w)
+            boxes.append(Box(x0, y0, x1 - x0, y1 - y0, cut_off))
+    return boxes

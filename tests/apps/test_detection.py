@@ -1,0 +1,129 @@
+"""Faces are found where they are; none, several, tiny and cut off ones come out as what they are."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from stages.apps import detection
+from stages.apps.detection import Box, FinderSettings, HaarFinder, crop, make_finder
+from stages.core.checks import UserError
+
+PORTRAIT = ROOT.parent / "shared/media/astronaut.png"
+# Of the eyes and the chin in the portrait, read off it by eye.
+EYES_AND_MOUTH = ((205, 110), (245, 110), (224, 140))
+
+needs_portrait = pytest.mark.skipif(not PORTRAIT.exists(), reason="no picture of a person comes with the project")
+
+
+@pytest.fixture(scope="module")
+def portrait() -> np.ndarray:
+    return np.asarray(Image.open(PORTRAIT).convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def find() -> HaarFinder:
+    return HaarFinder(FinderSettings())
+
+
+def holds(box: Box, x: float, y: float) -> bool:
+    return box.left <= x < box.left + box.width and box.top <= y < box.top + box.height
+
+
+@needs_portrait
+def test_a_face_in_colour_and_gray(portrait, find):
+    [box] = find(portrait)
+    assert all(holds(box, x, y) for x, y in EYES_AND_MOUTH)
+    assert 70 < box.width < 160
+    assert not box.cut_off
+    [gray] = find(cv2.cvtColor(portrait, cv2.COLOR_RGB2GRAY))
+    assert gray == box
+    assert crop(portrait, box).shape == (box.height, box.width, 3)
+
+
+@needs_portrait
+def test_large_pictures_are_searched_small_and_boxes_fit_the_large_one(portrait, find):
+    [small] = find(portrait)
+    [large] = find(cv2.resize(portrait, None, fx=8, fy=8, interpolation=cv2.INTER_LINEAR))
+    assert np.abs(np.array([large.left, large.top, large.width]) / 8 - [small.left, small.top, small.width]).max() < 12
+
+
+@needs_portrait
+def test_a_face_cut_off_at_the_edge_is_found_and_said(portrait, find):
+    [box] = find(portrait)
+    [cut] = find(portrait[:, box.left + round(0.12 * box.width) :])
+    assert cut.cut_off
+    assert cut.left == 0
+
+
+@needs_portrait
+def test_many_faces(portrait, find):
+    tile = cv2.resize(portrait[20:210, 130:320], (90, 90), interpolation=cv2.INTER_AREA)
+    boxes = find(np.tile(tile, (10, 20, 1)))
+    assert 190 <= len(boxes) <= 210
+    assert [box.left for box in boxes] == sorted(box.left for box in boxes)
+
+
+@needs_portrait
+def test_faces_smaller_than_asked_for_are_left_out(portrait):
+    assert HaarFinder(FinderSettings(min_face_px=200))(portrait) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (1, 3000), (300, 2, 3), (60, 60)])
+def test_pictures_without_a_face(find, shape: tuple[int, ...]):
+    assert find(np.full(shape, 90, np.uint8)) == []
+
+
+def test_boxes_lie_inside_and_tell_what_is_cut():
+    image = np.zeros((100, 80), np.uint8)
+    found = detection._inside([(-10, 5, 40, 40), (50, 70, 30, 30), (-30, 0, 40, 40), (10, 10, 20, 20)], image)
+    assert found == [Box(0, 5, 30, 40, True), Box(10, 10, 20, 20, False), Box(50, 70, 30, 30, False)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"min_neighbors": -1}, "--min-neighbors: too few; allowed: 0 or more"),
+        ({"scale_factor": 1.0}, "--scale-factor: out of range; allowed: 1.01 to 4"),
+        ({"scale_factor": float("nan")}, "--scale-factor"),
+        ({"min_face_px": 0}, "--min-face-px: too small"),
+    ],
+)
+def test_settings_out_of_range(settings: dict, words: str):
+    with pytest.raises(UserError, match=words):
+        FinderSettings(**settings)
+
+
+def test_no_detection_takes_the_whole_picture():
+    image = np.zeros((30, 20, 3), np.uint8)
+    assert make_finder("none", None, FinderSettings())(image) == [Box(0, 0, 20, 30)]
+
+
+def test_yunet_needs_its_file(tmp_path: Path):
+    with pytest.raises(UserError, match="--detector-model: missing"):
+        make_finder("yunet", None, FinderSettings())
+    with pytest.raises(UserError, match="--detector-model: no such file"):
+        make_finder("yunet", tmp_path / "no.onnx", FinderSettings())
+    (tmp_path / "text.onnx").write_text("no network")
+    with pytest.raises(UserError, match="not a network that OpenCV reads"):
+        make_finder("yunet", tmp_path / "text.onnx", FinderSettings())
+
+
+def test_yunet_answers_become_square_boxes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """A network that answers with known rows in the place of YuNet's, whose file does not come with the project."""
+
+    class Fixed:
+        def setInputSize(self, size):
+            assert size == (200, 100)
+
+        def detect(self, image):
+            assert image.shape == (100, 200, 3)
+            return 1, np.array([[40, 10, 30, 40, *[0] * 10, 0.9], [190, 50, 40, 40, *[0] * 10, 0.9]], np.float32)
+
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *arguments: Fixed())
+    (tmp_path / "yunet.onnx").write_bytes(b"x")
+    find = make_finder("yunet", tmp_path / "yunet.onnx", FinderSettings(min_face_px=20))
+    assert find(np.zeros((100, 200), np.uint8)) == [Box(35, 10, 40, 40)]  # the other lies outside for the most part
