@@ -1,0 +1,164 @@
+"""Samples beside bars of their probabilities: photos with boxes, mel-spectrograms, EEG over channels and bands."""
+
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from matplotlib.patches import Rectangle
+
+from stages.apps.answers import Answer
+from stages.apps.electrodes import BANDS, channel_names, over_bands
+from stages.apps.inputs import read_signals
+from stages.apps.serving import ServedRun
+from stages.core.checks import printable
+from stages.evaluation.canvas import (
+    BLUE,
+    INK,
+    ORANGE,
+    QUIET,
+    SKY,
+    Caption,
+    quiet_axes,
+    save_photos,
+    short,
+    titled_figure,
+)
+
+ROWS = 8  # of a picture; how many were left out is said
+FACES = 6  # of one photo that get bars
+PHOTO_PX = 900
+WIDTH_IN, ROW_IN, BAR_IN = 8.6, 2.9, 0.21
+
+
+def draw_answers(path: Path, run: ServedRun, answers: list[Answer]) -> None:
+    """One row for each photo, clip or trial; `answers` are those that hold what was asked."""
+    by_file = [list(group) for _, group in groupby(answers, lambda answer: answer.asked.file)]
+    rows = by_file if run.kind == "image" else [[answer] for answer in answers]
+    what = "answers" if len(rows) <= ROWS else f"answers, the first {ROWS} of {len(rows)}"
+    heights = [row_height_in(row, run) for row in rows[:ROWS]]
+    figure = titled_figure(caption(run, sum(map(len, rows[:ROWS]))), what, WIDTH_IN, sum(heights))
+    grid = figure.add_gridspec(len(heights), 2, width_ratios=(1.15, 1), height_ratios=heights)
+    for number, row in enumerate(rows[:ROWS]):
+        left = figure.add_subplot(grid[number, 0])
+        if run.kind == "image":
+            photo(left, row)
+        else:
+            draw_prepared(left, run, row[0])
+        left.set_title(title(row[0], run.kind), fontsize=8.5, color=INK, loc="left")
+        _bars_beside(figure, grid[number, 1], row, run.classes)
+    save_photos(figure, path)
+
+
+def caption(run: ServedRun, count: int) -> Caption:
+    """Whose answers these are."""
+    info = run.info
+    return Caption(info["run"], f"trained on {info['name']}; samples here", info["protocol"], count, info["synthetic"])
+
+
+def row_height_in(row: list[Answer], run: ServedRun) -> float:
+    """Room for a group of bars for each face."""
+    bars = min(len(row), FACES)
+    lines = -(-bars // 2) if bars > 1 else 1
+    return max(ROW_IN, lines * (0.75 + BAR_IN * len(run.classes)))
+
+
+def title(answer: Answer, kind: str) -> str:
+    """File and part; a photo's faces are told beside it."""
+    part = f", {answer.asked.part}" if answer.asked.part and kind != "image" else ""
+    return short(f"{printable(answer.asked.file.name)}{part}", 56)
+
+
+def photo(axes: Axes, row: list[Answer]) -> None:
+    """The picture with a box round each face, numbered as beside it."""
+    [signal] = read_signals(row[0].asked.file, "image")
+    image = signal.values
+    factor = min(1.0, PHOTO_PX / max(image.shape[:2]))
+    size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
+    shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1 else image
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, extent=(0, image.shape[1], image.shape[0], 0))
+    axes.set_axis_off()
+    for number, answer in enumerate(row, start=1):
+        box = answer.asked.box
+        axes.add_patch(Rectangle((box.left, box.top), box.width, box.height, fill=False, color="white", linewidth=2.6))
+        axes.add_patch(Rectangle((box.left, box.top), box.width, box.height, fill=False, color=ORANGE, linewidth=1.4))
+        if 1 < len(row) <= 40:
+            label = {"color": "white", "backgroundcolor": ORANGE, "fontsize": 7, "va": "top", "clip_on": True}
+            axes.text(box.left, box.top, str(number), **label)
+
+
+def draw_prepared(axes: Axes, run: ServedRun, answer: Answer) -> None:
+    """What the network was given: a spectrogram over its true time, or a trial's channels and bands."""
+    x, length = answer.asked.prepared
+    if run.kind == "audio":
+        spectrogram(axes, run, x[:length])
+    else:
+        channel_map(axes, channel_names(run.info), standardised(run, x, length).mean(axis=0), "standard deviations")
+
+
+def spectrogram(axes: Axes, run: ServedRun, bands: np.ndarray) -> None:
+    """(frames, n_mels) in dB."""
+    seconds = len(bands) / run.info["input"]["rate_hz"]
+    axes.imshow(bands.T, origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, bands.shape[1]))
+    axes.set_xlabel("time in s", fontsize=8, color=INK)
+    axes.set_ylabel("mel band", fontsize=8, color=INK)
+    axes.tick_params(labelsize=7.5, colors=QUIET)
+
+
+def standardised(run: ServedRun, x: np.ndarray, length: int) -> np.ndarray:
+    """(steps, features) as stored → (true steps, features) in standard deviations of the training part."""
+    recogniser = run.recogniser
+    values = recogniser.standardise(recogniser.unpack(run.batch([(x, length)])[0]))[0]
+    return values[:length].numpy()
+
+
+def channel_map(axes: Axes, names: list[str], values: np.ndarray, unit: str) -> None:
+    """(features,): bands upward, channels to the right, blue below 0 and red above."""
+    shown = over_bands(values).T  # (bands, channels)
+    limit = max(float(np.abs(shown).max()), 1e-9)
+    drawn = axes.imshow(shown, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit)
+    axes.set_yticks(range(len(BANDS)), BANDS)
+    step = max(1, -(-len(names) // 16))
+    axes.set_xticks(range(0, len(names), step), [short(name, 8) for name in names[::step]], rotation=90)
+    axes.tick_params(labelsize=7.5, colors=QUIET, labelcolor=INK)
+    bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02)
+    bar.set_label(unit, fontsize=7.5, color=INK)
+    bar.ax.tick_params(labelsize=7, colors=QUIET)
+
+
+def _bars_beside(figure: Figure, place: SubplotSpec, row: list[Answer], classes: list[str]) -> None:
+    shown = row[:FACES]
+    columns = 2 if len(shown) > 1 else 1
+    grid = place.subgridspec(-(-len(shown) // columns), columns)
+    for number, answer in enumerate(shown):
+        axes = figure.add_subplot(grid[divmod(number, columns)])
+        bars(axes, answer.probabilities, classes)
+        axes.set_title(_said(number, row), fontsize=8, color=INK, loc="left")
+
+
+def _said(number: int, row: list[Answer]) -> str:
+    """The number in the photo, what is odd about the face, and of the last how many more there are."""
+    more = f" (+ {len(row) - FACES} without bars)" if number == FACES - 1 and len(row) > FACES else ""
+    note = row[number].asked.note.split(";")[0]
+    named = f"{number + 1}" if len(row) > 1 else ""
+    return short(": ".join(filter(None, (named, note))) + more, 44)
+
+
+def bars(axes: Axes, probabilities: Iterable[float], classes: list[str]) -> None:
+    """One for each class, in the run's order from above; the most probable one is dark."""
+    values = np.asarray(probabilities)
+    places, best = np.arange(len(classes))[::-1], int(values.argmax())
+    colours = [BLUE if index == best else SKY for index in range(len(classes))]
+    quiet_axes(axes)
+    axes.grid(axis="y", visible=False)
+    axes.barh(places, values, color=colours, height=0.72)
+    for place, value, index in zip(places, values, range(len(values)), strict=True):
+        weight = "bold" if index == best else "normal"
+        axes.text(value + 0.02, place, f"{value:.2f}", va="center", fontsize=7.5, color=INK, weight=weight)
+    axes.set_yticks(places, [short(name) for name in classes], fontsize=8)
+    axes.set_xlim(0, 1.16)
+    axes.set_xticks((0, 0.5, 1))

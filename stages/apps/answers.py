@@ -1,0 +1,175 @@
+"""What a run says of the samples in a user's files, and how that is written: terminal, JSON, CSV."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.apps.detection import Box, Finder, crop
+from stages.apps.inputs import read_signals
+from stages.apps.serving import Prepared, ServedRun
+from stages.core.checks import UserError, printable
+from stages.core.files import write_csv, write_json
+from stages.core.records import DamagedSample
+
+WIDEST = 44  # letters of a file's name in the table
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A sample and what is to be said of it: `part` of the file, `note` on what a reader should know.
+
+    `prepared` is None where there is nothing to ask: no face in a picture, or `error`, why a file cannot be read.
+    """
+
+    file: Path
+    part: str = ""
+    box: Box | None = None
+    prepared: Prepared | None = None
+    note: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`probabilities` (n_classes,) in the run's order of classes, None where nothing was asked."""
+
+    asked: Asked
+    probabilities: np.ndarray | None
+
+
+def ask(run: ServedRun, files: Iterable[Path], find: Finder) -> Iterator[Answer]:
+    """An answer for every sample of every file, in order, asked in batches; of what is decoded, features alone stay."""
+    waiting: list[Asked] = []
+    for file in files:
+        waiting += samples(run, file, find)
+        if len(waiting) >= run.batch_size:
+            yield from _answered(run, waiting)
+            waiting = []
+    yield from _answered(run, waiting)
+
+
+def samples(run: ServedRun, file: Path, find: Finder) -> list[Asked]:
+    """One of each face, clip or trial in a file; a damaged one is told of, and does not stop the others."""
+    feature = run.info["feature"]
+    longest_s = feature["max_windows"] * feature["window_s"] if run.kind == "recording" else None
+    found: list[Asked] = []
+    try:
+        for signal in read_signals(file, run.kind, longest_s):
+            if run.kind == "image":
+                found += _faces(run, file, signal.values, find)
+            else:
+                note = _length_note(run, signal.values, signal.rate_hz)
+                found.append(Asked(file, signal.part, None, run.prepare(signal.values, signal.rate_hz), note))
+    except (DamagedSample, UserError) as error:
+        found.append(Asked(file, error=_without(file, str(error))))
+    except OSError as error:
+        found.append(Asked(file, error=f"cannot be read: {error.strerror or error}"))
+    return found
+
+
+def _faces(run: ServedRun, file: Path, image: np.ndarray, find: Finder) -> Iterator[Asked]:
+    boxes = find(image)
+    if not boxes:
+        yield Asked(file, note="no face found (--min-face-px 20 looks for smaller ones, --no-detect takes it whole)")
+    for number, box in enumerate(boxes, start=1):
+        part = f"face {number}" if len(boxes) > 1 else ""
+        yield Asked(file, part, box, run.prepare(crop(image, box)), _face_note(box, run.info["feature"]["size_px"]))
+
+
+def _face_note(box: Box, size_px: int) -> str:
+    tiny = f"tiny: {box.width} px, enlarged to {size_px}" if 2 * max(box.width, box.height) <= size_px else ""
+    return "; ".join(filter(None, ["cut off at the picture's edge" if box.cut_off else "", tiny]))
+
+
+def _length_note(run: ServedRun, values: np.ndarray, rate_hz: float | None) -> str:
+    """What a feature leaves unheard of a long clip."""
+    longest_s = run.info["feature"].get("duration_s")
+    if longest_s is None or rate_hz is None or values.shape[-1] <= longest_s * rate_hz:
+        return ""
+    trimmed = " after silence is cut off" if run.info["feature"].get("trim_db") else ""
+    return f"{values.shape[-1] / rate_hz:.1f} s long: its first {longest_s:g} s{trimmed}"
+
+
+def _without(file: Path, error: str) -> str:
+    """What is wrong, without the name that stands beside it."""
+    return " ".join(error.replace(f"{file}: ", "", 1).split())
+
+
+def _answered(run: ServedRun, waiting: list[Asked]) -> Iterator[Answer]:
+    found = iter(run.probabilities([asked.prepared for asked in waiting if asked.prepared is not None]))
+    return (Answer(asked, None if asked.prepared is None else next(found)) for asked in waiting)
+
+
+# ---- how it is told ----
+
+
+def table(answers: list[Answer], classes: list[str]) -> str:
+    """A line for each answer: file, part, class and its probability, the two next ones, note."""
+    rows = [("file", "", "class", "p", "then", "")]
+    rows += [_table_row(answer, classes) for answer in answers if not answer.asked.error]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = ("  ".join([*map(str.ljust, row[:5], widths), row[5]]).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def _table_row(answer: Answer, classes: list[str]) -> tuple[str, ...]:
+    name = printable(str(answer.asked.file))
+    name = name if len(name) <= WIDEST else f"…{name[1 - WIDEST :]}"
+    if answer.probabilities is None:
+        return name, answer.asked.part, "–", "", "", answer.asked.note
+    first, *rest = np.argsort(-answer.probabilities, kind="stable")[:3]
+    then = ", ".join(f"{classes[index]} {answer.probabilities[index]:.2f}" for index in rest)
+    return (
+        name,
+        printable(answer.asked.part),
+        classes[first],
+        f"{answer.probabilities[first]:.2f}",
+        then,
+        answer.asked.note,
+    )
+
+
+def write_answers_json(path: Path, answers: list[Answer], info: dict[str, Any]) -> None:
+    """Which run, trained on what, and every answer."""
+    told = {name: info[name] for name in ("run", "name", "synthetic", "protocol", "classes")}
+    write_json(path, told | {"answers": [_json_row(answer, info["classes"]) for answer in answers]})
+
+
+def _json_row(answer: Answer, classes: list[str]) -> dict[str, Any]:
+    asked, p = answer.asked, answer.probabilities
+    row: dict[str, Any] = {"file": str(asked.file)}
+    if asked.error:
+        return row | {"error": asked.error}
+    row |= {"part": asked.part, "box": vars(asked.box) if asked.box else None, "note": asked.note}
+    if p is None:
+        return row | {"class": None, "probability": None, "probabilities": None}
+    named = {name: float(value) for name, value in zip(classes, p, strict=True)}
+    return row | {"class": classes[int(p.argmax())], "probability": float(p.max()), "probabilities": named}
+
+
+def write_answers_csv(path: Path, answers: list[Answer], classes: list[str]) -> None:
+    """A row for each answer, a column for each class."""
+    columns = ("file", "part", "left", "top", "width", "height", "class", "probability", *classes, "note", "error")
+    write_csv(path, columns, (_csv_row(answer, classes) for answer in answers))
+
+
+def _csv_row(answer: Answer, classes: list[str]) -> list[Any]:
+    asked, p = answer.asked, answer.probabilities
+    box = [asked.box.left, asked.box.top, asked.box.width, asked.box.height] if asked.box else [None] * 4
+    said = [None] * (2 + len(classes)) if p is None else [classes[int(p.argmax())], float(p.max()), *map(float, p)]
+    return [str(asked.file), asked.part, *box, *said, asked.note, asked.error]
+
+
+def error_lines(answers: list[Answer]) -> str:
+    """One for each file that could not be read; '' if all could."""
+    wrong = (answer.asked for answer in answers if answer.asked.error)
+    return "\n".join(f"{printable(str(asked.file))}: {shorten_line(asked.error)}" for asked in wrong)
+
+
+def shorten_line(text: str, limit: int = 300) -> str:
+    """One printable line of a message that may quote what is in a file."""
+    text = printable(text)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

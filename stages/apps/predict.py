@@ -1,0 +1,89 @@
+"""What a trained run says of your files: `python -m stages.apps.predict FILE… --run data/models/<run>`.
+
+Images and folders of them, audio, EEG features (npz) or recordings (EDF, …), by what the run was trained on.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stages.apps import answers as told
+from stages.apps.answers import Answer
+from stages.apps.detection import FinderSettings, make_finder
+from stages.apps.inputs import find_files, require_writable
+from stages.apps.serving import ServedRun, serve
+from stages.core.checks import UserError, exit_with_one_line, warn
+
+DRAWN = 24  # samples whose features are kept for pictures
+
+
+def main() -> None:
+    args = parser().parse_args()
+    outputs = {f"--{name}": getattr(args, name) for name in ("json", "csv", "visualize", "explain")}
+    for option, path in outputs.items():
+        require_writable(path, option)
+    settings = FinderSettings(args.min_neighbors, args.scale_factor, args.min_face_px)
+    find = make_finder("none" if args.no_detect else args.detector, args.detector_model, settings)
+    run = serve(args.run)
+    files = find_files(args.files, run.kind)
+    shown = tqdm(files, run.info["run"], unit=" files", disable=None, leave=False)
+    found = [_light(answer, number) for number, answer in enumerate(told.ask(run, shown, find))]
+    if any(not answer.asked.error for answer in found):
+        print(told.table(found, run.classes))
+    _warn(run)
+    _write(args, run, found)
+    if wrong := told.error_lines(found):
+        raise UserError(wrong)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Also what tells a reader of `--help` all there is."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files, or folders of them")
+    made.add_argument("--run", help="a run's folder, its packed zip, or its name in data/models; default: what ships")
+    made.add_argument("--json", type=Path, help="write all probabilities there")
+    made.add_argument("--csv", type=Path, help="write a row for each sample there")
+    made.add_argument("--visualize", type=Path, metavar="PNG", help="draw samples with bars of their probabilities")
+    made.add_argument("--explain", type=Path, metavar="PNG", help="draw what in the samples speaks for their class")
+    faces = made.add_argument_group("finding faces")
+    faces.add_argument("--no-detect", action="store_true", help="pictures are faces already")
+    faces.add_argument("--detector", choices=("haar", "yunet"), default="haar")
+    faces.add_argument("--detector-model", type=Path, help="YuNet's .onnx file")
+    faces.add_argument("--min-neighbors", type=int, default=5, help="Haar: fewer find more, also what is no face")
+    faces.add_argument("--scale-factor", type=float, default=1.1, help="Haar: smaller is slower and finds more")
+    faces.add_argument("--min-face-px", type=int, default=40)
+    return made
+
+
+def _light(answer: Answer, number: int) -> Answer:
+    """Without what only pictures need, beyond the first of them: thousands of features would fill the memory."""
+    return answer if number < DRAWN else replace(answer, asked=replace(answer.asked, prepared=None))
+
+
+def _warn(run: ServedRun) -> None:
+    if run.info["synthetic"]:
+        warn(f"{run.info['run']} was trained on a synthetic corpus: its answers say nothing about people")
+    if "normalised over all own samples" in run.info["protocol"]:
+        warn(f"{run.info['run']} knows groups normalised over all their samples; single ones are not, expect worse")
+
+
+def _write(args: argparse.Namespace, run: ServedRun, found: list[Answer]) -> None:
+    if args.json:
+        told.write_answers_json(args.json, found, run.info)
+    if args.csv:
+        told.write_answers_csv(args.csv, found, run.classes)
+    asked = [answer for answer in found if answer.asked.prepared is not None]
+    if args.visualize and asked:
+        from stages.apps.answer_picture import draw_answers  # matplotlib, only where one draws
+
+        draw_answers(args.visualize, run, asked)
+    if args.explain and asked:
+        from stages.apps.explanation_picture import draw_explanations  # and captum
+
+        draw_explanations(args.explain, run, asked)
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)

@@ -1,0 +1,231 @@
+"""The command as a user meets it: every kind of file, every kind of output, and what is brought broken."""
+
+import csv
+import io
+import json
+import shutil
+import sys
+import wave
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from small_runs import small_run
+
+from stages.apps import predict
+from stages.apps.serving import serve
+from stages.core.checks import UserError
+
+PORTRAIT = ROOT.parent / "shared/media/astronaut.png"
+needs_portrait = pytest.mark.skipif(not PORTRAIT.exists(), reason="no picture of a person comes with the project")
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """Run it; what stands on the terminal. `corpus` picks the run."""
+
+    def run(corpus: str, *arguments: object) -> str:
+        run_folder = str(small_run(corpus).folder)
+        monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments), "--run", run_folder])
+        predict.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def face(seed: int = 0, size: tuple[int, int] = (48, 48)) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, size[::-1], dtype=np.uint8))
+
+
+def clip(path: Path, seconds: float = 1.0, rate_hz: int = 16_000) -> Path:
+    tone = 8000 * np.sin(2 * np.pi * 200 * np.arange(round(seconds * rate_hz)) / rate_hz)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(tone.astype("<i2").tobytes())
+    return path
+
+
+def refusal(call, corpus: str, *arguments: object) -> str:
+    with pytest.raises(UserError) as error:
+        call(corpus, *arguments)
+    line = str(error.value)
+    assert "\n" not in line
+    assert len(line) < 500
+    return line
+
+
+# ---- what comes out ----
+
+
+def test_folder_of_faces_into_table_json_and_csv(call, tmp_path: Path):
+    (tmp_path / "in/deeper").mkdir(parents=True)
+    for number in range(70):  # more than a batch
+        face(number).save(tmp_path / "in" / ("deeper" if number % 2 else "") / f"{number:02d}.png")
+    (tmp_path / "in/notes.txt").write_text("no picture")
+    said = call("faces", tmp_path / "in", "--no-detect", "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
+    answers = json.loads((tmp_path / "a.json").read_text())
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert len(said.splitlines()) == 71
+    assert len(answers["answers"]) == len(rows) == 70
+    assert (answers["run"], answers["synthetic"]) == ("faces_custom_cnn", True)
+    served = serve(str(small_run("faces").folder))
+    for answer, row in zip(answers["answers"], rows, strict=True):
+        image = np.asarray(Image.open(answer["file"]))
+        [expected] = served.probabilities([served.prepare(image)])
+        found = [answer["probabilities"][name] for name in served.classes]
+        assert found == pytest.approx(expected, abs=1e-6)
+        assert [float(row[name]) for name in served.classes] == pytest.approx(expected, abs=2e-6)
+        assert answer["class"] == row["class"] == served.classes[int(expected.argmax())]
+        assert Path(row["file"]).name in said
+
+
+@needs_portrait
+def test_portrait_with_pictures(call, tmp_path: Path):
+    out = tmp_path / "a.json"
+    pictures = tmp_path / "seen.png", tmp_path / "why.png"
+    call("faces", PORTRAIT, "--json", out, "--visualize", pictures[0], "--explain", pictures[1])
+    [answer] = json.loads(out.read_text())["answers"]
+    assert 150 < answer["box"]["left"] < 220
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    for path in pictures:
+        with Image.open(path) as drawn:
+            assert min(drawn.size) > 250
+            assert len(set(drawn.convert("L").tobytes())) > 30
+
+
+def test_no_face_is_said_and_is_no_error(call, tmp_path: Path):
+    Image.new("L", (200, 200), 90).save(tmp_path / "wall.png")
+    out = tmp_path / "a.json"
+    assert "no face found" in call("faces", tmp_path / "wall.png", "--json", out, "--visualize", tmp_path / "a.png")
+    [answer] = json.loads(out.read_text())["answers"]
+    assert (answer["class"], answer["probabilities"]) == (None, None)
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_tiny_and_large_photos(call, tmp_path: Path):
+    face(size=(1, 1)).save(tmp_path / "1x1.png")
+    Image.new("RGB", (8000, 6000), "gray").save(tmp_path / "large.jpg")
+    said = call("faces", tmp_path / "1x1.png", "--no-detect")
+    assert "tiny: 1 px" in said
+    assert "no face found" in call("faces", tmp_path / "1x1.png", tmp_path / "large.jpg")
+
+
+def test_clips_with_pictures(call, tmp_path: Path):
+    paths = clip(tmp_path / "short.wav"), clip(tmp_path / "long.wav", 9.0)
+    said = call("speech", *paths, "--visualize", tmp_path / "seen.png", "--explain", tmp_path / "why.png")
+    assert "9.0 s long: its first 3 s" in said
+    assert all(Image.open(tmp_path / name).size[1] > 400 for name in ("seen.png", "why.png"))
+
+
+def test_eeg_features_in_every_form(call, tmp_path: Path):
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(4, 1, (20, 310)), rng.normal(4, 1, (30, 310))
+    np.savez(tmp_path / "trials.npz", one=one, other=other)
+    np.save(tmp_path / "one.npy", one)
+    call("eeg", tmp_path / "trials.npz", tmp_path / "one.npy", "--json", tmp_path / "a.json")
+    answers = json.loads((tmp_path / "a.json").read_text())["answers"]
+    assert [answer["part"] for answer in answers] == ["one", "other", ""]
+    first, second, third = ([*answer["probabilities"].values()] for answer in answers)
+    assert first == pytest.approx(third, abs=1e-6)
+    assert first != pytest.approx(second, abs=1e-6)
+
+
+def test_seed_v_file_trial_by_trial_with_pictures(call, tmp_path: Path):
+    with zipfile.ZipFile(small_run("eeg").archive) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".npz")]
+        (tmp_path / "1_123.npz").write_bytes(archive.read(name))
+    pictures = ("--visualize", tmp_path / "seen.png", "--explain", tmp_path / "why.png")
+    said = call("eeg", tmp_path / "1_123.npz", *pictures)
+    assert len(said.splitlines()) == 46
+    assert all(Image.open(path).size[1] > 600 for path in pictures[1::2])
+
+
+# ---- what is brought broken ----
+
+
+def truncated() -> bytes:
+    stream = io.BytesIO()
+    face(size=(300, 300)).save(stream, "JPEG")
+    return stream.getvalue()[:2000]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "name", "content", "words"),
+    [
+        ("faces", "a.jpg", b"no image", "not a whole JPEG or PNG image"),
+        ("faces", "a.jpg", truncated(), "not a whole JPEG or PNG image"),
+        ("faces", "a.png", b"", "0 bytes"),
+        ("faces", "a.gif", b"GIF89a", "a GIF"),
+        ("speech", "a.wav", b"no audio", "not WAV, FLAC, MP3 or Ogg audio"),
+        ("speech", "a.wav", b"", "0 bytes"),
+        ("eeg", "a.npz", b"PK\x03\x04", "damaged or cut short"),
+        ("eeg", "a.npz", b"no zip", "not a whole array of numbers"),
+        ("eeg", "a.npy", b"\x93NUMPY\x01\x00\xff\xff", "not a whole array of numbers"),
+    ],
+)
+def test_damaged_file(call, tmp_path: Path, corpus: str, name: str, content: bytes, words: str):
+    (tmp_path / name).write_bytes(content)
+    line = refusal(call, corpus, tmp_path / name)
+    assert words in line
+    assert line.count(name) == 1
+
+
+def test_audio_without_samples(call, tmp_path: Path):
+    assert "no samples" in refusal(call, "speech", clip(tmp_path / "a.wav", 0))
+
+
+def test_arrays_that_are_no_trials(call, tmp_path: Path):
+    np.save(tmp_path / "flat.npy", np.ones(310))
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "other.npy", np.ones((9, 12)))
+    np.save(tmp_path / "nan.npy", np.full((9, 310), np.nan))
+    for name, words in (
+        ("flat.npy", "allowed: numbers (windows, features)"),
+        ("objects.npy", "not a whole array of numbers"),
+        ("other.npy", "takes time 74 x feature 310"),
+        ("nan.npy", "no finite float32"),
+    ):
+        assert words in refusal(call, "eeg", tmp_path / name)
+
+
+def test_one_damaged_file_stops_no_other(call, tmp_path: Path, capsys: pytest.CaptureFixture):
+    face().save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no image")
+    face(1).save(tmp_path / "c.png")
+    line = refusal(call, "faces", tmp_path, "--no-detect", "--json", tmp_path / "a.json")
+    assert "b.png: not a whole JPEG or PNG image" in line
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert [("error" in answer) for answer in json.loads((tmp_path / "a.json").read_text())["answers"]] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_paths_that_hold_nothing(call, tmp_path: Path):
+    assert "no such file or folder" in refusal(call, "faces", tmp_path / "absent.png")
+    assert "holds no image files" in refusal(call, "faces", tmp_path)
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--visualize", "--explain"])
+def test_output_not_writable_is_told_before_the_work(call, tmp_path: Path, option: str):
+    face().save(tmp_path / "a.png")
+    assert refusal(call, "faces", tmp_path / "a.png", option, tmp_path).startswith(f"{option}: a folder, not a file")
+    assert "its folder does not exist" in refusal(call, "faces", tmp_path / "a.png", option, tmp_path / "no/a.x")
+
+
+def test_float16_weights_are_served(call, tmp_path: Path):
+    """As weights that ship are kept."""
+    folder = Path(shutil.copytree(small_run("faces").folder, tmp_path / "run"))
+    weights = load_file(folder / "best.safetensors")
+    halved = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    save_file(halved, folder / "best.safetensors")
+    whole, half = serve(str(small_run("faces").folder)), serve(str(folder))
+    prepared = [whole.prepare(np.asarray(face(number))) for number in range(4)]
+    assert np.abs(whole.probabilities(prepared) - half.probabilities(prepared)).max() < 0.01
