@@ -37,7 +37,7 @@ class Box:
 class FinderSettings:
     """`min_neighbors`: how many of Haar's hits make a face; `scale_factor`: from one size it looks at to the next."""
 
-    min_neighbors: int = 5
+    min_neighbors: int = 7
     scale_factor: float = 1.1
     min_face_px: int = 40
 

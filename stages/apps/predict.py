@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     faces.add_argument("--no-detect", action="store_true", help="pictures are faces already")
     faces.add_argument("--detector", choices=("haar", "yunet"), default="haar")
     faces.add_argument("--detector-model", type=Path, help="YuNet's .onnx file")
-    faces.add_argument("--min-neighbors", type=int, default=5, help="Haar: fewer find more, also what is no face")
+    faces.add_argument("--min-neighbors", type=int, default=7, help="Haar: fewer find more, also what is no face")
     faces.add_argument("--scale-factor", type=float, default=1.1, help="Haar: smaller is slower and finds more")
     faces.add_argument("--min-face-px", type=int, default=40)
     return made
