@@ -1,0 +1,104 @@
+"""A run as one file for other programs: `python -m stages.apps.export --run RUN --format onnx --output RUN.onnx`.
+
+Normalising and softmax are inside, class names and feature settings in its metadata (see `stages.apps.onnx_graph`).
+Then a table of float32, fp16 and int8 beside PyTorch: size, time, and accuracy on the run's test part where its data
+still lie where it was trained.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from stages.apps import onnx_graph, onnx_quantize
+from stages.apps.export_table import Judged, ask, rows, table
+from stages.apps.onnx_model import OnnxModel
+from stages.core.checks import UserError, exit_with_one_line, warn
+from stages.core.files import md5, written_whole
+from stages.core.seeding import derive
+from stages.datasets.splits import load_parts
+from stages.datasets.store import Store
+from stages.training import model_folder
+from stages.training.model_folder import TrainedModel
+
+PRECISIONS = ("float32", "fp16", "int8")
+MODELS = Path("data/models")
+TOLERANCE = 1e-4  # of a probability, between onnxruntime and PyTorch in float32
+CALIBRATION, BATCH_SIZE = 128, 32  # training samples that tell int8 its ranges
+
+
+def main() -> None:
+    args = parse()
+    model = model_folder.load(folder_of(args.run))
+    data = data_of(model)
+    graphs = dict(export(model, data))
+    if args.quantize not in graphs:
+        raise UserError(f"{args.run}: int8 of a network that convolves needs samples, and its data are not there")
+    with written_whole(args.output) as temporary:
+        temporary.write_bytes(graphs[args.quantize].SerializeToString())
+    print(f"{args.output}: {model.info['run']} in {args.quantize}, {args.output.stat().st_size / 1e6:.2f} MB\n")
+    print(table(rows(model, graphs, data), model.info))
+
+
+def parse() -> argparse.Namespace:
+    """The arguments; without --quantize, `quantize` is float32."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", required=True, help=f"a folder, or the name of one in {MODELS}")
+    parser.add_argument("--format", choices=["onnx"], required=True)
+    parser.add_argument("--quantize", choices=PRECISIONS[1:], default=PRECISIONS[0])
+    parser.add_argument("--output", type=Path, required=True)
+    return parser.parse_args()
+
+
+def folder_of(run: str) -> Path:
+    """Of a name or a path."""
+    return Path(run) if (Path(run) / "model.json").is_file() else MODELS / run
+
+
+def data_of(model: TrainedModel) -> Judged | None:
+    """What the run was trained and is judged on, if it is where model.json says, unchanged."""
+    told = model.info.get("inputs", {})
+    paths = [Path(path) for path in told]
+    if len(paths) != 2 or not all(path.is_file() and md5(path) == told[str(path)] for path in paths):
+        warn(f"{model.info['run']}: its prepared data and split are not at {', '.join(told)}, or changed; no accuracy")
+        return None
+    return Judged(*paths)
+
+
+def export(model: TrainedModel, data: Judged | None) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """(precision, graph), without int8 where that needs samples and there are none."""
+    graph = onnx_graph.export(model)
+    check(model, graph)
+    yield "float32", graph
+    yield "fp16", onnx_graph.described(onnx_quantize.fp16(graph), model.info, "fp16")
+    if data or not onnx_quantize.convolves(graph):
+        small = onnx_quantize.int8(graph, calibration(OnnxModel(graph), data))
+        yield "int8", onnx_graph.described(small, model.info, "int8")
+
+
+def check(model: TrainedModel, graph: onnx.ModelProto) -> None:
+    """Raises `UserError` where onnxruntime answers otherwise than PyTorch: of one sample, of several."""
+    served = OnnxModel(graph)
+    for count in (1, 7):
+        packed, length = onnx_graph.examples(model, count).values()
+        apart = np.abs(served.run(packed, length) - ask(model, packed, length)).max()
+        if not apart <= TOLERANCE:
+            name = model.info["run"]
+            raise UserError(f"{name}: ONNX and PyTorch differ by {apart:.1e} of probability; allowed: {TOLERANCE:g}")
+
+
+def calibration(model: OnnxModel, data: Judged | None) -> Iterator[dict[str, np.ndarray]]:
+    """Batches drawn from the training part; none where there are no data."""
+    if data:
+        with Store(data.dataset) as store:
+            train = load_parts(data.split, store.sample_id)["train"]
+            random = np.random.default_rng(derive(0, "calibration"))
+            chosen = np.sort(random.permutation(train)[:CALIBRATION])
+            for at in np.split(chosen, range(BATCH_SIZE, len(chosen), BATCH_SIZE)):
+                yield model.inputs(store.read_packed(at), store.length[at])
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)
