@@ -97,7 +97,8 @@ def draw_prepared(axes: Axes, run: ServedRun, answer: Answer) -> None:
     if run.kind == "audio":
         spectrogram(axes, run, x[:length])
     else:
-        channel_map(axes, channel_names(run.info), standardised(run, x, length).mean(axis=0), "standard deviations")
+        means = run.standardised((x, length))[:length].mean(axis=0)  # (features,) over the true steps
+        channel_map(axes, channel_names(run.info), means, "standard deviations")
 
 
 def spectrogram(axes: Axes, run: ServedRun, bands: np.ndarray) -> None:
@@ -107,13 +108,6 @@ def spectrogram(axes: Axes, run: ServedRun, bands: np.ndarray) -> None:
     axes.set_xlabel("time in s", fontsize=8, color=INK)
     axes.set_ylabel("mel band", fontsize=8, color=INK)
     axes.tick_params(labelsize=7.5, colors=QUIET)
-
-
-def standardised(run: ServedRun, x: np.ndarray, length: int) -> np.ndarray:
-    """(steps, features) as stored → (true steps, features) in standard deviations of the training part."""
-    recogniser = run.recogniser
-    values = recogniser.standardise(recogniser.unpack(run.batch([(x, length)])[0]))[0]
-    return values[:length].numpy()
 
 
 def channel_map(axes: Axes, names: list[str], values: np.ndarray, unit: str) -> None:

@@ -40,7 +40,7 @@ def positions(names: list[str]) -> tuple[np.ndarray, list[int]]:
     """
     import mne  # a second to load, for pictures of heads alone
 
-    montage = mne.channels.make_standard_montage("standard_1005").get_positions()["ch_pos"]
+    montage = mne.channels.make_standard_montage("colin27_1005").get_positions()["ch_pos"]
     places = {name.lower(): place for name, place in montage.items()}
     plain = [_plain(name).lower() for name in names]
     known = [index for index, name in enumerate(plain) if name in places and name not in plain[:index]]

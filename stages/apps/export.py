@@ -14,24 +14,25 @@ import onnx
 
 from stages.apps import onnx_graph, onnx_quantize
 from stages.apps.export_table import Judged, ask, rows, table
+from stages.apps.inputs import require_writable
 from stages.apps.onnx_model import OnnxModel
+from stages.apps.run_files import load_run
 from stages.core.checks import UserError, exit_with_one_line, warn
 from stages.core.files import md5, written_whole
 from stages.core.seeding import derive
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
-from stages.training import model_folder
 from stages.training.model_folder import TrainedModel
 
 PRECISIONS = ("float32", "fp16", "int8")
-MODELS = Path("data/models")
 TOLERANCE = 1e-4  # of a probability, between onnxruntime and PyTorch in float32
 CALIBRATION, BATCH_SIZE = 128, 32  # training samples that tell int8 its ranges
 
 
 def main() -> None:
     args = parse()
-    model = model_folder.load(folder_of(args.run))
+    require_writable(args.output, "--output")
+    model = load_run(args.run)
     data = data_of(model)
     graphs = dict(export(model, data))
     if args.quantize not in graphs:
@@ -45,16 +46,11 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """The arguments; without --quantize, `quantize` is float32."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", required=True, help=f"a folder, or the name of one in {MODELS}")
+    parser.add_argument("--run", required=True, help="a run's folder, its packed zip, or its name in data/models")
     parser.add_argument("--format", choices=["onnx"], required=True)
     parser.add_argument("--quantize", choices=PRECISIONS[1:], default=PRECISIONS[0])
     parser.add_argument("--output", type=Path, required=True)
     return parser.parse_args()
-
-
-def folder_of(run: str) -> Path:
-    """Of a name or a path."""
-    return Path(run) if (Path(run) / "model.json").is_file() else MODELS / run
 
 
 def data_of(model: TrainedModel) -> Judged | None:

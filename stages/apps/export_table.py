@@ -13,6 +13,7 @@ import torch
 
 from stages.apps.onnx_graph import examples
 from stages.apps.onnx_model import OnnxModel
+from stages.core.checks import printable
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.training.model_folder import TrainedModel
@@ -107,7 +108,7 @@ def table(found: list[Row], info: dict[str, Any]) -> str:
     lines = [head, *map(_cells, found)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     ruled = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    of = f"accuracy on the test part of {info['corpus']} ({info['name']}), {info['protocol']}"
+    of = printable(f"accuracy on the test part of {info['corpus']} ({info['name']}), {info['protocol']}")
     return "\n".join([*ruled, f"ms: one sample; samples/s: in batches; {torch.get_num_threads()} threads; {of}"])
 
 

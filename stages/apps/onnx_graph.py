@@ -4,8 +4,8 @@
     probabilities (batch, n_classes) float32, in the order of `classes`
 
 Unpacking, normalising and softmax are inside. Its metadata (JSON each) tell what else an answer needs: `classes`;
-`feature`, the settings that make x of a signal; `input`, its shape, axes, type and scale; `run`, where it comes from;
-`precision`.
+`feature`, the settings that make x of a signal; `input`, its shape, axes, type and scale; `run`, where it comes from
+(its normaliser, too, for who wants to see x as the network does); `precision`.
 """
 
 import io
@@ -23,7 +23,7 @@ from stages.training.model_folder import TrainedModel
 from stages.training.recogniser import Recogniser
 
 X, LENGTH, PROBABILITIES = "x", "length", "probabilities"
-APART = ("classes", "feature", "input", "normaliser")  # of model.json, what is not told under `run`
+APART = ("classes", "feature", "input")  # of model.json, what is not told under `run`
 
 
 class Served(nn.Module):

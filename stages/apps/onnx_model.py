@@ -1,4 +1,4 @@
-"""What `export` wrote, at work: asked as a `TrainedModel` is, without its folder."""
+"""What `export` wrote, at work: asked as a `TrainedModel` is, without its folder. A file from elsewhere is hostile."""
 
 import json
 from pathlib import Path
@@ -9,15 +9,18 @@ import onnx
 import onnxruntime
 import torch
 
-from stages.apps.onnx_graph import LENGTH, PROBABILITIES, X
+from stages.apps import run_checks
+from stages.apps.onnx_graph import LENGTH, PROBABILITIES, X, stored_dtype
 from stages.core.checks import UserError
 
 MAX_BYTES = 1 << 30  # EfficientNet-B4 in float32 has 80 MB
 TOLD = ("classes", "feature", "input", "run")
+INPUT = ("shape", "layout", "scale_factor", "add_offset", "rate_hz")  # of model.json; the rest is for other programs
+ALLOWED = "a file that `python -m stages.apps.export` wrote"
 
 
 class OnnxModel:
-    """`info` as in model.json, but for the normaliser, which is in the graph; `precision`: float32 | fp16 | int8."""
+    """`info` as in model.json; `precision`: float32 | fp16 | int8."""
 
     def __init__(self, graph: onnx.ModelProto) -> None:
         options = onnxruntime.SessionOptions()
@@ -28,6 +31,7 @@ class OnnxModel:
         told = {entry.key: entry.value for entry in graph.metadata_props}
         texts = {key: json.loads(told[key]) for key in TOLD}
         self.info: dict[str, Any] = texts.pop("run") | texts
+        self.info["input"] = {key: value for key, value in self.info["input"].items() if key in INPUT}
         self.precision = told["precision"]
         self._reads_length = LENGTH in [given.name for given in self._session.get_inputs()]
 
@@ -46,19 +50,28 @@ class OnnxModel:
 
 
 def read(path: Path) -> OnnxModel:
-    """Raises `UserError` for a file that `export` did not write."""
-    allowed = "a file that `python -m stages.apps.export` wrote"
+    """Raises `UserError` for a file that `export` did not write, or that does not do what its metadata tell."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file; allowed: {allowed}")
+        raise UserError(f"{path}: no such file; allowed: {ALLOWED}")
     if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"{path}: {path.stat().st_size:,} bytes; allowed: {allowed}, at most {MAX_BYTES:,}")
+        raise UserError(f"{path}: {path.stat().st_size:,} bytes; allowed: {ALLOWED}, at most {MAX_BYTES:,}")
     try:
         graph = onnx.load_model_from_string(path.read_bytes())
         _require_whole(graph)
-        return OnnxModel(graph)
+        model = OnnxModel(graph)
     except Exception as error:  # protobuf's, ONNX's and onnxruntime's kinds have nothing narrower in common
-        said = " ".join(str(error).split())[:160]
-        raise UserError(f"{path}: not a recogniser in ONNX ({said}); allowed: {allowed}") from None
+        raise _none(path, error) from None
+    run_checks.require_sound(model.info, f"{path}: metadata")
+    try:
+        _require_answers(model)
+    except Exception as error:  # as above
+        raise _none(path, error) from None
+    return model
+
+
+def _none(path: Path, error: Exception) -> UserError:
+    said = " ".join(str(error).split())[:160]
+    return UserError(f"{path}: not a recogniser in ONNX ({said}); allowed: {ALLOWED}")
 
 
 def _require_whole(graph: onnx.ModelProto) -> None:
@@ -67,3 +80,13 @@ def _require_whole(graph: onnx.ModelProto) -> None:
     for tensor in onnx.external_data_helper._get_all_tensors(graph):
         if onnx.external_data_helper.uses_external_data(tensor):
             raise ValueError("weights in another file")
+
+
+def _require_answers(model: OnnxModel) -> None:
+    """Of one sample, of several: a graph may take and give anything."""
+    shape, n_classes = model.info["input"]["shape"], len(model.info["classes"])
+    for count in (1, 3):
+        packed = np.zeros((count, *shape), stored_dtype(model.info))
+        found = model.run(packed, np.full(count, shape[0]))
+        if found.shape != (count, n_classes) or not np.allclose(found.sum(1), 1, atol=1e-2):
+            raise ValueError(f"{count} samples give {found.shape}, no probabilities of {n_classes} classes")

@@ -26,7 +26,9 @@ def main() -> None:
         require_writable(path, option)
     settings = FinderSettings(args.min_neighbors, args.scale_factor, args.min_face_px)
     find = make_finder("none" if args.no_detect else args.detector, args.detector_model, settings)
-    run = serve(args.run)
+    if args.model and args.explain:
+        raise UserError("--explain: needs --run: what --model takes, an exported graph, has no gradients")
+    run = serve(args.run, args.model)
     files = find_files(args.files, run.kind)
     shown = tqdm(files, run.info["run"], unit=" files", disable=None, leave=False)
     found = [_light(answer, number) for number, answer in enumerate(told.ask(run, shown, find))]
@@ -42,7 +44,9 @@ def parser() -> argparse.ArgumentParser:
     """Also what tells a reader of `--help` all there is."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files, or folders of them")
-    made.add_argument("--run", help="a run's folder, its packed zip, or its name in data/models; default: what ships")
+    which = made.add_mutually_exclusive_group()
+    which.add_argument("--run", help="a run's folder, its packed zip, or its name in data/models; default: what ships")
+    which.add_argument("--model", type=Path, metavar="ONNX", help="what stages.apps.export wrote, in place of a run")
     made.add_argument("--json", type=Path, help="write all probabilities there")
     made.add_argument("--csv", type=Path, help="write a row for each sample there")
     made.add_argument("--visualize", type=Path, metavar="PNG", help="draw samples with bars of their probabilities")

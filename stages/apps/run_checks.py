@@ -58,12 +58,17 @@ def checked_info(content: bytes, where: str) -> dict[str, Any]:
         info = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not valid JSON ({' '.join(str(error).split())[:120]})") from None
+    require_sound(info, where)
+    return info
+
+
+def require_sound(info: Any, where: str) -> None:
+    """Raises `UserError`, a line for each mistake, unless `info` is what model.json may hold."""
     if not isinstance(info, dict):
         refuse("not a model this project wrote", where=where, allowed="a mapping", received=info)
     mistakes = list(schema_mistakes(ModelJson, info)) or list(_content_mistakes(info))
     if mistakes:
         raise UserError("\n".join(f"{where}: {mistake}" for mistake in mistakes[:5]))
-    return info
 
 
 def require_fitting(info: dict[str, Any], weights: bytes, where: str) -> None:

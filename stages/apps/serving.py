@@ -1,6 +1,7 @@
 """A trained run at work: raw signal → the run's own feature → probabilities, exactly as `evaluate` had them.
 
     run = serve("faces_compact")            # or a folder, or a packed zip, or None for the one that ships
+    run = serve(model=Path("face.onnx"))    # or what `stages.apps.export` made of one
     run.probabilities([run.prepare(image)])     # (1, n_classes)
 
 Nothing but the run is read: feature settings, layout, scale, normaliser and classes stand in its model.json.
@@ -9,8 +10,9 @@ Nothing but the run is read: feature settings, layout, scale, normaliser and cla
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -29,11 +31,19 @@ VALUES_AT_ONCE = 8_000_000  # of a batch, as `evaluate` has them
 Prepared = tuple[np.ndarray, int]
 
 
+class Model(Protocol):
+    """`TrainedModel`, or `onnx_model.OnnxModel`, which has no `recogniser`."""
+
+    info: dict[str, Any]
+
+    def probabilities(self, packed: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor: ...
+
+
 @dataclass(frozen=True)
 class ServedRun:
     """A recogniser with all that stands before it. `kind`: image | audio | windows (of EEG) | recording (of EEG)."""
 
-    model: TrainedModel
+    model: Model
 
     @property
     def info(self) -> dict[str, Any]:
@@ -50,7 +60,9 @@ class ServedRun:
 
     @property
     def recogniser(self) -> Recogniser:
-        """Asks with gradients where one wants them (Grad-CAM)."""
+        """Asks with gradients where one wants them (Grad-CAM). Raises `UserError` for an exported graph."""
+        if not isinstance(self.model, TrainedModel):
+            raise UserError(f"{self.info['run']}: an exported graph has no gradients; --run takes the run it came from")
         return self.model.recogniser
 
     @cached_property
@@ -83,6 +95,12 @@ class ServedRun:
         """(B, …) as stored, (B,) true steps."""
         return torch.from_numpy(np.stack([x for x, _ in prepared])), torch.tensor([length for _, length in prepared])
 
+    def standardised(self, prepared: Prepared) -> np.ndarray:
+        """What `prepare` gave → (…) in standard deviations of the training part, around its mean."""
+        told, normal = self.info["input"], self.info["normaliser"]
+        signal = prepared[0] * np.float32(told["scale_factor"]) + np.float32(told["add_offset"])
+        return (signal - np.array(normal["mean"], np.float32)) / np.array(normal["sd"], np.float32)
+
     @property
     def _feature(self) -> ModuleType:
         return lookup.load("features", self.info["feature"]["name"])
@@ -91,9 +109,21 @@ class ServedRun:
         return " x ".join(f"{axis} {size}" for axis, size in zip(self.info["input"]["layout"], shape, strict=False))
 
 
-def serve(run: str | None) -> ServedRun:
-    """See `run_files.load_run`. Raises `UserError`, also for a feature that is not the one its layout tells of."""
-    model = load_run(run)
+def serve(run: str | None = None, model: Path | None = None) -> ServedRun:
+    """A run, see `run_files.load_run`, or a `model` that was exported. Raises `UserError`.
+
+    Also for a feature that is not the one its layout tells of.
+    """
+    return _checked(load_run(run) if model is None else _exported(model))
+
+
+def _exported(path: Path) -> Model:
+    from stages.apps import onnx_model  # half a second to load, where one asks for it
+
+    return onnx_model.read(path)
+
+
+def _checked(model: Model) -> ServedRun:
     feature = lookup.load("features", model.info["feature"]["name"])
     told = model.info["input"]
     stored = list(feature.LAYOUT), feature.SCALE_FACTOR, feature.ADD_OFFSET

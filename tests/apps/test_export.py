@@ -1,5 +1,6 @@
 """A run as one ONNX file: every run of params.yaml, what its metadata tell, what is refused."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from small_store import DESCRIPTION, pictures, write_store
 
-from stages.apps import export, export_table, onnx_graph, onnx_model, onnx_quantize
+from stages.apps import export, export_table, onnx_graph, onnx_model, onnx_quantize, pack
 from stages.core import lookup
 from stages.core.checks import UserError
 from stages.core.files import md5, read_json, write_json
@@ -81,14 +82,13 @@ def test_normalisation_is_inside(faces: TrainedModel, graph: onnx.ModelProto):
 def test_metadata_tell_what_an_answer_needs(faces: TrainedModel, graph: onnx.ModelProto):
     served = onnx_model.OnnxModel(graph)
     assert served.precision == "float32"
-    assert served.info.keys() == faces.info.keys() - {"normaliser"}
-    assert served.info["classes"] == DESCRIPTION.classes
-    assert served.info["feature"] == PARAMS.datasets["faces"].feature
-    assert served.info["model"] == faces.info["model"]
-    given = served.info["input"]
+    assert served.info == json.loads(json.dumps(faces.info))
+    told = {entry.key: entry.value for entry in graph.metadata_props}
+    assert json.loads(told["classes"]) == DESCRIPTION.classes
+    assert json.loads(told["feature"]) == PARAMS.datasets["faces"].feature
+    given = json.loads(told["input"])
     assert (given["dtype"], given["shape"]) == ("uint8", [1, SMALL_PX, SMALL_PX])
     assert given["signal"] == "x * scale_factor + add_offset"
-    assert {key: given[key] for key in faces.info["input"]} == faces.info["input"]
 
 
 @pytest.mark.parametrize(("run", "inputs"), [(RUN, ["x"]), ("speech_adafnn", ["x", "length"])])
@@ -196,8 +196,23 @@ def test_without_its_data(project: Path, monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def test_no_such_run(project: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(UserError, match=r"nobody/model\.json: no such file"):
+    with pytest.raises(UserError, match=r"--run: no such run.*faces_custom_cnn.*received: 'nobody'"):
         run_export(monkeypatch, "--run", "nobody")
+
+
+def test_output_not_writable_is_told_before_the_work(project: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(UserError, match="--output: its folder does not exist"):
+        run_export(monkeypatch, "--output", "no/face.onnx")
+    with pytest.raises(UserError, match="--output: a folder"):
+        run_export(monkeypatch, "--output", str(project))
+
+
+def test_a_packed_run_is_exported(project: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    pack.pack(RUN, project / "run.zip")
+    run_export(monkeypatch)
+    loose = (project / "face.onnx").read_bytes()
+    run_export(monkeypatch, "--run", "run.zip")
+    assert (project / "face.onnx").read_bytes() == loose
 
 
 def test_a_wrong_graph_is_not_written(project: Path, monkeypatch: pytest.MonkeyPatch):
@@ -246,3 +261,40 @@ def test_files_that_are_none(graph: onnx.ModelProto, tmp_path: Path, damage):
     assert str(path) in str(error.value)
     assert "stages.apps.export" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def told(graph: onnx.ModelProto, **changes: object) -> onnx.ModelProto:
+    """With other metadata: {key: content}."""
+    made = onnx.ModelProto()
+    made.CopyFrom(graph)
+    texts = {entry.key: entry.value for entry in graph.metadata_props}
+    onnx.helper.set_model_props(made, texts | {key: json.dumps(value) for key, value in changes.items()})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "words"),
+    [
+        ("classes", ["angry", "happy"], "no probabilities of 2 classes"),
+        ("classes", ["angry", "\x1b[2J"], "metadata: classes.1"),
+        ("feature", {"name": "os"}, "metadata: feature.name: unknown name"),
+        ("input", {"shape": [1, 10**6, 10**6]}, "metadata: input"),
+        ("run", {"run": "../x"}, "metadata: run"),
+        ("run", [], "not a recogniser in ONNX"),
+    ],
+)
+def test_tampered_metadata(graph: onnx.ModelProto, tmp_path: Path, key: str, change: object, words: str):
+    info = json.loads({entry.key: entry.value for entry in graph.metadata_props}[key])
+    onnx.save(told(graph, **{key: info | change if isinstance(change, dict) else change}), tmp_path / "face.onnx")
+    with pytest.raises(UserError) as error:
+        onnx_model.read(tmp_path / "face.onnx")
+    assert words in str(error.value)
+    assert str(error.value).startswith(str(tmp_path / "face.onnx"))
+    assert "\n" not in str(error.value)
+
+
+def test_of_a_graph_that_takes_other_samples_than_it_tells(faces: TrainedModel, graph: onnx.ModelProto, tmp_path: Path):
+    told_of = faces.info["input"] | {"shape": [1, SMALL_PX, 2 * SMALL_PX]}
+    onnx.save(told(graph, input=told_of), tmp_path / "face.onnx")
+    with pytest.raises(UserError, match=r"not a recogniser in ONNX .*(dimension|shape)"):
+        onnx_model.read(tmp_path / "face.onnx")

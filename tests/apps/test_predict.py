@@ -10,15 +10,20 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+import torch
 from conftest import ROOT
 from PIL import Image
+from recording_forms import edf, waves_uv
 from safetensors.torch import load_file, save_file
 from small_runs import small_run
 
-from stages.apps import predict
+from stages.apps import onnx_graph, predict
+from stages.apps.pack import pack
 from stages.apps.serving import serve
 from stages.core.checks import UserError
+from stages.training import model_folder
 
 PORTRAIT = ROOT.parent / "shared/media/astronaut.png"
 needs_portrait = pytest.mark.skipif(not PORTRAIT.exists(), reason="no picture of a person comes with the project")
@@ -29,8 +34,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     """Run it; what stands on the terminal. `corpus` picks the run."""
 
     def run(corpus: str, *arguments: object) -> str:
-        run_folder = str(small_run(corpus).folder)
-        monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments), "--run", run_folder])
+        which = () if {"--run", "--model"} & set(arguments) else ("--run", str(small_run(corpus).folder))
+        monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments), *which])
         predict.main()
         return capsys.readouterr().out
 
@@ -116,6 +121,19 @@ def test_tiny_and_large_photos(call, tmp_path: Path):
     assert "no face found" in call("faces", tmp_path / "1x1.png", tmp_path / "large.jpg")
 
 
+@needs_portrait
+def test_a_picture_with_200_faces(call, tmp_path: Path):
+    tile = Image.open(PORTRAIT).convert("RGB").crop((130, 20, 320, 210)).resize((90, 90))
+    crowd = Image.fromarray(np.tile(np.asarray(tile), (10, 20, 1)))
+    crowd.save(tmp_path / "crowd.png")
+    out, pictures = tmp_path / "a.json", (tmp_path / "seen.png", tmp_path / "why.png")
+    said = call("faces", tmp_path / "crowd.png", "--json", out, "--visualize", pictures[0], "--explain", pictures[1])
+    answers = json.loads(out.read_text())["answers"]
+    assert 190 <= len(answers) <= 210
+    assert len(said.splitlines()) == 1 + len(answers)
+    assert all(max(Image.open(path).size) < 4000 for path in pictures)
+
+
 def test_clips_with_pictures(call, tmp_path: Path):
     paths = clip(tmp_path / "short.wav"), clip(tmp_path / "long.wav", 9.0)
     said = call("speech", *paths, "--visualize", tmp_path / "seen.png", "--explain", tmp_path / "why.png")
@@ -144,6 +162,74 @@ def test_seed_v_file_trial_by_trial_with_pictures(call, tmp_path: Path):
     said = call("eeg", tmp_path / "1_123.npz", *pictures)
     assert len(said.splitlines()) == 46
     assert all(Image.open(path).size[1] > 600 for path in pictures[1::2])
+
+
+def test_recordings_in_stretches(call, tmp_path: Path):
+    """Those of a run's longest trial, each as if it were alone."""
+    (tmp_path / "a.edf").write_bytes(edf(waves := waves_uv(30.0, rate_hz=128), rate_hz=128))
+    (tmp_path / "start.edf").write_bytes(edf(waves[:, : 12 * 128], rate_hz=128))
+    run = recording_run(tmp_path / "run")
+    out, pictures = tmp_path / "a.json", (tmp_path / "seen.png", tmp_path / "why.png")
+    options = ("--run", run, "--json", out, "--visualize", pictures[0], "--explain", pictures[1])
+    call("", tmp_path / "a.edf", tmp_path / "start.edf", *options)
+    answers = json.loads(out.read_text())["answers"]
+    assert [answer["part"] for answer in answers] == ["0–12 s", "12–24 s", "24–30 s", ""]
+    assert answers[0]["probabilities"] == pytest.approx(answers[3]["probabilities"], abs=1e-6)
+    assert answers[0]["probabilities"] != pytest.approx(answers[1]["probabilities"], abs=1e-6)
+    assert all(Image.open(path).size[1] > 600 for path in pictures)
+
+
+def recording_run(folder: Path) -> Path:
+    """An untrained LSTM over recordings of three channels, windows of 2 s, six of them at most."""
+    torch.manual_seed(0)
+    feature = {"name": "eeg_de", "channels": ["Fp1", "Cz", "O2"], "low_hz": 0.5, "high_hz": 60.0, "notch_hz": None}
+    feature |= {"resample_hz": None, "window_s": 2.0, "smoothing": "none", "padding": "zero", "max_windows": 6}
+    given = {"shape": [6, 15], "layout": ["time", "feature"], "scale_factor": 1.0, "add_offset": 0.0, "rate_hz": 0.5}
+    info = {"run": "mine", "model": {"name": "eeg_lstm", "hidden": 8, "use_length": True}, "input": given}
+    info |= {"normaliser": {"mean": [[3.0] * 15], "sd": [[0.5] * 15]}, "classes": ["happy", "sad"], "feature": feature}
+    info |= {"corpus": "own", "name": "own", "source": "zip", "synthetic": False, "protocol": "all samples"}
+    model_folder.save(folder, info, {"best": model_folder.build(info).architecture.state_dict()})
+    return folder
+
+
+# ---- exported and packed runs ----
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exported") / "face.onnx"
+    onnx.save(onnx_graph.export(serve(str(small_run("faces").folder)).model), path)
+    return path
+
+
+def test_exported_and_packed_runs_answer_as_the_folder(call, exported: Path, tmp_path: Path):
+    face().save(tmp_path / "a.png")
+    pack(str(small_run("faces").folder), tmp_path / "run.zip")
+    for name, which in (("folder", ()), ("zip", ("--run", tmp_path / "run.zip")), ("onnx", ("--model", exported))):
+        call("faces", tmp_path / "a.png", "--no-detect", "--json", tmp_path / f"{name}.json", *which)
+    folder, packed, graph = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("folder", "zip", "onnx"))
+    assert packed == folder
+    [one], [other] = folder.pop("answers"), graph.pop("answers")
+    assert graph == folder
+    assert one.pop("probabilities") == pytest.approx(other.pop("probabilities"), abs=1e-4)
+
+
+def test_exported_sequences_are_drawn_as_the_run_draws_them(call, tmp_path: Path):
+    served = serve(str(small_run("eeg").folder))
+    onnx.save(onnx_graph.export(served.model), tmp_path / "eeg.onnx")
+    np.save(tmp_path / "one.npy", np.random.default_rng(0).normal(4, 1, (20, 310)))
+    for name, which in (("a.png", ()), ("b.png", ("--model", tmp_path / "eeg.onnx"))):
+        call("eeg", tmp_path / "one.npy", "--visualize", tmp_path / name, *which)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_what_an_exported_run_does_not_do(call, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    face().save(tmp_path / "a.png")
+    line = refusal(call, "faces", tmp_path / "a.png", "--model", exported, "--explain", tmp_path / "why.png")
+    assert line.startswith("--explain: needs --run")
+    with pytest.raises(SystemExit):
+        call("faces", tmp_path / "a.png", "--model", exported, "--run", "any")
+    assert "not allowed with argument" in capsys.readouterr().err
 
 
 # ---- what is brought broken ----
