@@ -3,19 +3,23 @@
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from stages.apps.answers import Answer
 from stages.apps.electrodes import BANDS, channel_names, over_bands
 from stages.apps.inputs import read_signals
 from stages.apps.serving import ServedRun
 from stages.core.checks import printable
+from stages.core.files import written_whole
 from stages.evaluation.canvas import (
     BLUE,
     INK,
@@ -24,19 +28,20 @@ from stages.evaluation.canvas import (
     SKY,
     Caption,
     quiet_axes,
-    save_photos,
     short,
     titled_figure,
 )
 
 ROWS = 8  # of a picture; how many were left out is said
 FACES = 6  # of one photo that get bars
+NUMBERED, NAMED = 40, 12  # faces of one photo: from here on their labels hide them
+LABEL = {"color": "white", "backgroundcolor": ORANGE, "fontsize": 7, "va": "bottom", "clip_on": True}
 PHOTO_PX = 900
 WIDTH_IN, ROW_IN, BAR_IN = 8.6, 2.9, 0.21
 
 
 def draw_answers(path: Path, run: ServedRun, answers: list[Answer]) -> None:
-    """One row for each photo, clip or trial; `answers` are those that hold what was asked."""
+    """One row for each photo, clip or trial; the first `ROWS` of `answers` hold what was asked."""
     by_file = [list(group) for _, group in groupby(answers, lambda answer: answer.asked.file)]
     rows = by_file if run.kind == "image" else [[answer] for answer in answers]
     what = "answers" if len(rows) <= ROWS else f"answers, the first {ROWS} of {len(rows)}"
@@ -46,18 +51,27 @@ def draw_answers(path: Path, run: ServedRun, answers: list[Answer]) -> None:
     for number, row in enumerate(rows[:ROWS]):
         left = figure.add_subplot(grid[number, 0])
         if run.kind == "image":
-            photo(left, row)
+            photo(left, row, run.classes)
         else:
             draw_prepared(left, run, row[0])
         left.set_title(title(row[0], run.kind), fontsize=8.5, color=INK, loc="left")
         _bars_beside(figure, grid[number, 1], row, run.classes)
-    save_photos(figure, path)
+    save_true(figure, path)
+
+
+def save_true(figure: Figure, path: Path) -> None:
+    """In all its colours, whole or not at all: someone's photo, which no repository has to hold."""
+    figure.canvas.draw()
+    with written_whole(path) as temporary:
+        Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3]).save(temporary, "PNG")
 
 
 def caption(run: ServedRun, count: int) -> Caption:
     """Whose answers these are."""
     info = run.info
-    return Caption(info["run"], f"trained on {info['name']}; samples here", info["protocol"], count, info["synthetic"])
+    return Caption(
+        info["run"], f"trained on {info['name']}; samples drawn here", info["protocol"], count, info["synthetic"]
+    )
 
 
 def row_height_in(row: list[Answer], run: ServedRun) -> float:
@@ -73,8 +87,8 @@ def title(answer: Answer, kind: str) -> str:
     return short(f"{printable(answer.asked.file.name)}{part}", 56)
 
 
-def photo(axes: Axes, row: list[Answer]) -> None:
-    """The picture with a box round each face, numbered as beside it."""
+def photo(axes: Axes, row: list[Answer], classes: list[str]) -> None:
+    """The picture with a box round each face: class, and the number that it has beside the picture."""
     [signal] = read_signals(row[0].asked.file, "image")
     image = signal.values
     factor = min(1.0, PHOTO_PX / max(image.shape[:2]))
@@ -86,9 +100,15 @@ def photo(axes: Axes, row: list[Answer]) -> None:
         box = answer.asked.box
         axes.add_patch(Rectangle((box.left, box.top), box.width, box.height, fill=False, color="white", linewidth=2.6))
         axes.add_patch(Rectangle((box.left, box.top), box.width, box.height, fill=False, color=ORANGE, linewidth=1.4))
-        if 1 < len(row) <= 40:
-            label = {"color": "white", "backgroundcolor": ORANGE, "fontsize": 7, "va": "top", "clip_on": True}
-            axes.text(box.left, box.top, str(number), **label)
+        if len(row) <= NUMBERED:
+            axes.text(box.left, box.top, _label(number, row, classes), **LABEL)
+
+
+def _label(number: int, row: list[Answer], classes: list[str]) -> str:
+    """On a face: of several its number, of not too many its class."""
+    named = str(number) if len(row) > 1 else ""
+    said = short(classes[int(row[number - 1].probabilities.argmax())]) if len(row) <= NAMED else ""
+    return " ".join(filter(None, (named, said)))
 
 
 def draw_prepared(axes: Axes, run: ServedRun, answer: Answer) -> None:
@@ -103,11 +123,25 @@ def draw_prepared(axes: Axes, run: ServedRun, answer: Answer) -> None:
 
 def spectrogram(axes: Axes, run: ServedRun, bands: np.ndarray) -> None:
     """(frames, n_mels) in dB."""
-    seconds = len(bands) / run.info["input"]["rate_hz"]
-    axes.imshow(bands.T, origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, bands.shape[1]))
-    axes.set_xlabel("time in s", fontsize=8, color=INK)
+    drawn = over_time(axes, run, bands, cmap="magma")
+    color_bar(axes, drawn, "dB")
+
+
+def over_time(axes: Axes, run: ServedRun, values: np.ndarray, **options: Any) -> AxesImage:
+    """(frames, n_mels), the time to the right and the bands upward. `options` of imshow."""
+    extent = (0, len(values) / run.info["input"]["rate_hz"], 0, values.shape[1])
+    trimmed = ", from the first sound" if run.info["feature"]["trim_db"] else ""
+    axes.set_xlabel(f"time in s{trimmed}", fontsize=8, color=INK)
     axes.set_ylabel("mel band", fontsize=8, color=INK)
     axes.tick_params(labelsize=7.5, colors=QUIET)
+    return axes.imshow(values.T, origin="lower", aspect="auto", extent=extent, **options)
+
+
+def color_bar(axes: Axes, drawn: AxesImage, unit: str) -> None:
+    """What the colours of a map are."""
+    bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02)
+    bar.set_label(unit, fontsize=7.5, color=INK)
+    bar.ax.tick_params(labelsize=7, colors=QUIET)
 
 
 def channel_map(axes: Axes, names: list[str], values: np.ndarray, unit: str) -> None:
@@ -119,9 +153,7 @@ def channel_map(axes: Axes, names: list[str], values: np.ndarray, unit: str) -> 
     step = max(1, -(-len(names) // 16))
     axes.set_xticks(range(0, len(names), step), [short(name, 8) for name in names[::step]], rotation=90)
     axes.tick_params(labelsize=7.5, colors=QUIET, labelcolor=INK)
-    bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02)
-    bar.set_label(unit, fontsize=7.5, color=INK)
-    bar.ax.tick_params(labelsize=7, colors=QUIET)
+    color_bar(axes, drawn, unit)
 
 
 def _bars_beside(figure: Figure, place: SubplotSpec, row: list[Answer], classes: list[str]) -> None:

@@ -14,6 +14,7 @@ from stages.core.checks import UserError, printable
 from stages.core.files import write_csv, write_json
 from stages.core.records import DamagedSample
 
+NO_FACE = "no face found (a lower --min-neighbors or --min-face-px finds more, --no-detect takes it whole)"
 WIDEST = 44  # letters of a file's name in the table
 
 
@@ -73,7 +74,7 @@ def samples(run: ServedRun, file: Path, find: Finder) -> list[Asked]:
 def _faces(run: ServedRun, file: Path, image: np.ndarray, find: Finder) -> Iterator[Asked]:
     boxes = find(image)
     if not boxes:
-        yield Asked(file, note="no face found (--min-face-px 20 looks for smaller ones, --no-detect takes it whole)")
+        yield Asked(file, note=NO_FACE)
     for number, box in enumerate(boxes, start=1):
         part = f"face {number}" if len(boxes) > 1 else ""
         yield Asked(file, part, box, run.prepare(crop(image, box)), _face_note(box, run.info["feature"]["size_px"]))

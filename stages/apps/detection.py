@@ -17,6 +17,8 @@ CASCADE = "haarcascade_frontalface_default.xml"
 # Larger pictures are shrunk to this before faces are looked for: nothing is lost on faces that a network sees at 48 px.
 SEARCHED_PX = 1920
 BORDER = 0.12  # of the shorter side, by which a picture is continued so that faces cut off at its edge are found
+TURNS_DEG = (-30, 30)  # of a picture without an upright face: the cascade knows none that leans by more than some 15
+SAME_FACE = 0.3  # of the smaller of two boxes: those that share more are one face
 CUT_OFF = 0.02  # of its side that a face may lie outside the picture before it is called cut off
 SCORE, OVERLAP = 0.6, 0.3  # YuNet's: at least as sure, and boxes that share more than this are one face
 MAX_YUNET_BYTES = 16 << 20  # the released file has 0.23 MB
@@ -51,10 +53,11 @@ class FinderSettings:
 
 
 Finder = Callable[[np.ndarray], list[Box]]
+Rect = tuple[float, float, float, float]  # left, top, width, height
 
 
 class HaarFinder:
-    """Viola & Jones (2001, CVPR), with OpenCV's cascade of frontal faces."""
+    """Viola & Jones (2001, CVPR), with OpenCV's cascade of frontal faces; leaning ones where none is upright."""
 
     def __init__(self, settings: FinderSettings, border: float = BORDER) -> None:
         self._settings, self._border = settings, border
@@ -67,12 +70,32 @@ class HaarFinder:
         edge = round(self._border * min(small.shape))
         small = cv2.equalizeHist(cv2.copyMakeBorder(small, edge, edge, edge, edge, cv2.BORDER_REPLICATE))
         least = max(round(self._settings.min_face_px / factor), 1)
-        found = self._cascade.detectMultiScale(
-            small, self._settings.scale_factor, self._settings.min_neighbors, minSize=(least, least)
-        )
+        found = self._upright(small, least) or self._leaning(small, least)
         return _inside(
             [((x - edge) * factor, (y - edge) * factor, w * factor, h * factor) for x, y, w, h in found], image
         )
+
+    def _upright(self, gray: np.ndarray, least_px: int) -> list[Rect]:
+        settings = self._settings
+        found = self._cascade.detectMultiScale(
+            gray, settings.scale_factor, settings.min_neighbors, minSize=(least_px, least_px)
+        )
+        return [tuple(map(float, box)) for box in found]
+
+    def _leaning(self, gray: np.ndarray, least_px: int) -> list[Rect]:
+        """Of heads that lean to a shoulder: looked for in the picture turned either way, boxed upright."""
+        found: list[Rect] = []
+        middle = gray.shape[1] / 2, gray.shape[0] / 2
+        for degrees in TURNS_DEG:
+            turn = cv2.getRotationMatrix2D(middle, degrees, 1.0)  # (2, 3)
+            turned = cv2.warpAffine(gray, turn, gray.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+            back = cv2.invertAffineTransform(turn)
+            for x, y, w, h in self._upright(turned, least_px):
+                center_x, center_y = back @ (x + w / 2, y + h / 2, 1.0)
+                box = center_x - w / 2, center_y - h / 2, w, h
+                if all(_shared(box, other) < SAME_FACE for other in found):
+                    found.append(box)
+        return found
 
 
 class YunetFinder:
@@ -135,13 +158,20 @@ def _shrunk(image: np.ndarray) -> tuple[np.ndarray, float]:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA), factor
 
 
-def _squared(left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
+def _shared(one: Rect, other: Rect) -> float:
+    """Of the smaller one's area."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    return max(width, 0) * max(height, 0) / min(one[2] * one[3], other[2] * other[3])
+
+
+def _squared(left: float, top: float, width: float, height: float) -> Rect:
     """A square of the longer side round the same centre: the networks saw square faces."""
     side = max(width, height)
     return left + (width - side) / 2, top + (height - side) / 2, side, side
 
 
-def _inside(found: list[tuple[float, float, float, float]], image: np.ndarray) -> list[Box]:
+def _inside(found: list[Rect], image: np.ndarray) -> list[Box]:
     """Whole pixels within the picture; what lies outside for the most part is no face of it."""
     height, width = image.shape[:2]
     boxes = []

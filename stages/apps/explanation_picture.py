@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
 from stages.apps import explanation
-from stages.apps.answer_picture import bars, caption, channel_map, spectrogram, title
+from stages.apps.answer_picture import bars, caption, channel_map, color_bar, over_time, save_true, spectrogram, title
 from stages.apps.answers import Answer
 from stages.apps.electrodes import BANDS, channel_names, over_bands, positions
 from stages.apps.serving import ServedRun
 from stages.evaluation.attention_picture import covered
-from stages.evaluation.canvas import INK, QUIET, save_photos, short, titled_figure
+from stages.evaluation.canvas import INK, QUIET, short, titled_figure
 
 ROWS = 6
 WIDTH_IN = 9.4
@@ -36,7 +36,7 @@ def draw_explanations(path: Path, run: ServedRun, answers: list[Answer]) -> None
     draw = {"image": _face, "audio": _clip}.get(kind, _trial)
     for number, answer in enumerate(rows):
         draw(figure, grid[number], run, answer)
-    save_photos(figure, path)
+    save_true(figure, path)
 
 
 def _said(run: ServedRun, answer: Answer) -> str:
@@ -51,7 +51,7 @@ def _face(figure: Figure, place: SubplotSpec, run: ServedRun, answer: Answer) ->
     part = f", {answer.asked.part}" if answer.asked.part else ""
     _tile(left, face, f"{title(answer, run.kind)}{part}")
     _tile(middle, covered(face, found), f"for {_said(run, answer)}")
-    middle.set_xlabel(f"{found.min():.2g} (blue) to {found.max():.2g} (yellow)", fontsize=7, color=QUIET)
+    middle.set_xlabel(f"{found.min():.2g} (violet) to {found.max():.2g} (yellow)", fontsize=7, color=QUIET)
     bars(right, answer.probabilities, run.classes)
 
 
@@ -78,12 +78,8 @@ def _clip(figure: Figure, place: SubplotSpec, run: ServedRun, answer: Answer) ->
     above.set_xlabel("")
     above.set_title(title(answer, run.kind), fontsize=8.5, color=INK, loc="left")
     limit = max(float(np.percentile(np.abs(found), 99.5)), 1e-9)
-    extent = (0, len(found) / run.info["input"]["rate_hz"], 0, found.shape[1])
-    below.imshow(found.T, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, extent=extent)
+    color_bar(below, over_time(below, run, found, cmap="RdBu_r", vmin=-limit, vmax=limit), "logit")
     below.set_title(f"for (red) and against (blue) {_said(run, answer)}", fontsize=8.5, color=INK, loc="left")
-    below.set_xlabel("time in s", fontsize=8, color=INK)
-    below.set_ylabel("mel band", fontsize=8, color=INK)
-    below.tick_params(labelsize=7.5, colors=QUIET)
     bars(figure.add_subplot(grid[0, 1]), answer.probabilities, run.classes)
     _band_sums(figure.add_subplot(grid[1, 1], sharey=below), found.sum(axis=0))
 
@@ -102,7 +98,8 @@ def _trial(figure: Figure, place: SubplotSpec, run: ServedRun, answer: Answer) -
     found = explanation.contributions(run, answer.asked.prepared, int(answer.probabilities.argmax())).sum(axis=0)
     names = channel_names(run.info)
     grid = place.subgridspec(2, 1, height_ratios=(1.1, 1))
-    _heads(figure, grid[0], names, over_bands(found), f"{title(answer, run.kind)}: for (red) and against (blue)")
+    said = f"{title(answer, run.kind)}: for (red) and against (blue) {_said(run, answer)}"
+    _heads(figure, grid[0], names, over_bands(found), said)
     lower = grid[1].subgridspec(1, 2, width_ratios=(2.4, 1))
     channel_map(figure.add_subplot(lower[0, 0]), names, found, "logit, summed over time")
     right = figure.add_subplot(lower[0, 1])

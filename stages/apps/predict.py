@@ -4,6 +4,7 @@ Images and folders of them, audio, EEG features (npz) or recordings (EDF, …), 
 """
 
 import argparse
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def main() -> None:
     run = serve(args.run, args.model)
     files = find_files(args.files, run.kind)
     shown = tqdm(files, run.info["run"], unit=" files", disable=None, leave=False)
-    found = [_light(answer, number) for number, answer in enumerate(told.ask(run, shown, find))]
+    found = list(_light(told.ask(run, shown, find)))
     if any(not answer.asked.error for answer in found):
         print(told.table(found, run.classes))
     _warn(run)
@@ -61,9 +62,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _light(answer: Answer, number: int) -> Answer:
+def _light(answers: Iterable[Answer]) -> Iterator[Answer]:
     """Without what only pictures need, beyond the first of them: thousands of features would fill the memory."""
-    return answer if number < DRAWN else replace(answer, asked=replace(answer.asked, prepared=None))
+    kept = 0
+    for answer in answers:
+        kept += answer.asked.prepared is not None
+        yield answer if kept <= DRAWN else replace(answer, asked=replace(answer.asked, prepared=None))
 
 
 def _warn(run: ServedRun) -> None:
@@ -78,12 +82,15 @@ def _write(args: argparse.Namespace, run: ServedRun, found: list[Answer]) -> Non
         told.write_answers_json(args.json, found, run.info)
     if args.csv:
         told.write_answers_csv(args.csv, found, run.classes)
-    asked = [answer for answer in found if answer.asked.prepared is not None]
-    if args.visualize and asked:
+    asked = [answer for answer in found if answer.probabilities is not None]
+    if not asked and (args.visualize or args.explain):
+        warn("nothing to draw: no sample was answered")
+        return
+    if args.visualize:
         from stages.apps.answer_picture import draw_answers  # matplotlib, only where one draws
 
         draw_answers(args.visualize, run, asked)
-    if args.explain and asked:
+    if args.explain:
         from stages.apps.explanation_picture import draw_explanations  # and captum
 
         draw_explanations(args.explain, run, asked)

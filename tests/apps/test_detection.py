@@ -61,6 +61,16 @@ def test_a_face_cut_off_at_the_edge_is_found_and_said(portrait, find):
 
 
 @needs_portrait
+@pytest.mark.parametrize("degrees", [-30, 30])
+def test_a_head_that_leans_to_a_shoulder(portrait, find, degrees: int):
+    part = cv2.copyMakeBorder(portrait[:300, 80:370], 60, 60, 60, 60, cv2.BORDER_REPLICATE)
+    turn = cv2.getRotationMatrix2D((205, 210), degrees, 1.0)
+    [box] = find(cv2.warpAffine(part, turn, part.shape[1::-1], borderMode=cv2.BORDER_REPLICATE))
+    for x, y in EYES_AND_MOUTH:
+        assert holds(box, *(turn @ (x - 80 + 60, y + 60, 1)))
+
+
+@needs_portrait
 def test_many_faces(portrait, find):
     tile = cv2.resize(portrait[20:210, 130:320], (90, 90), interpolation=cv2.INTER_AREA)
     boxes = find(np.tile(tile, (10, 20, 1)))
