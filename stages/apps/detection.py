@@ -18,6 +18,7 @@ CASCADE = "haarcascade_frontalface_default.xml"
 SEARCHED_PX = 1920
 BORDER = 0.12  # of the shorter side, by which a picture is continued so that faces cut off at its edge are found
 TURNS_DEG = (-30, 30)  # of a picture without an upright face: the cascade knows none that leans by more than some 15
+STRICTER = 3  # neighbours more, then: two more looks would find more that is no face
 SAME_FACE = 0.3  # of the smaller of two boxes: those that share more are one face
 CUT_OFF = 0.02  # of its side that a face may lie outside the picture before it is called cut off
 SCORE, OVERLAP = 0.6, 0.3  # YuNet's: at least as sure, and boxes that share more than this are one face
@@ -70,16 +71,14 @@ class HaarFinder:
         edge = round(self._border * min(small.shape))
         small = cv2.equalizeHist(cv2.copyMakeBorder(small, edge, edge, edge, edge, cv2.BORDER_REPLICATE))
         least = max(round(self._settings.min_face_px / factor), 1)
-        found = self._upright(small, least) or self._leaning(small, least)
+        found = self._upright(small, least, self._settings.min_neighbors) or self._leaning(small, least)
         return _inside(
             [((x - edge) * factor, (y - edge) * factor, w * factor, h * factor) for x, y, w, h in found], image
         )
 
-    def _upright(self, gray: np.ndarray, least_px: int) -> list[Rect]:
-        settings = self._settings
-        found = self._cascade.detectMultiScale(
-            gray, settings.scale_factor, settings.min_neighbors, minSize=(least_px, least_px)
-        )
+    def _upright(self, gray: np.ndarray, least_px: int, neighbors: int) -> list[Rect]:
+        size = least_px, least_px
+        found = self._cascade.detectMultiScale(gray, self._settings.scale_factor, neighbors, minSize=size)
         return [tuple(map(float, box)) for box in found]
 
     def _leaning(self, gray: np.ndarray, least_px: int) -> list[Rect]:
@@ -90,7 +89,7 @@ class HaarFinder:
             turn = cv2.getRotationMatrix2D(middle, degrees, 1.0)  # (2, 3)
             turned = cv2.warpAffine(gray, turn, gray.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
             back = cv2.invertAffineTransform(turn)
-            for x, y, w, h in self._upright(turned, least_px):
+            for x, y, w, h in self._upright(turned, least_px, self._settings.min_neighbors + STRICTER):
                 center_x, center_y = back @ (x + w / 2, y + h / 2, 1.0)
                 box = center_x - w / 2, center_y - h / 2, w, h
                 if all(_shared(box, other) < SAME_FACE for other in found):
