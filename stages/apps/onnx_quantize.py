@@ -1,7 +1,9 @@
 """An exported graph made smaller: half-precision weights, or 8-bit integers."""
 
+import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +50,7 @@ def convolves(graph: onnx.ModelProto) -> bool:
 
 def int8(graph: onnx.ModelProto, samples: Iterable[dict[str, np.ndarray]]) -> onnx.ModelProto:
     """Weights in 8 bits: of convolutions, calibrated by `samples` ({input: batch} each), of products and LSTMs."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "model.onnx"
         onnx.save(graph, path)
         quant_pre_process(path, path, skip_symbolic_shape=True)
@@ -66,6 +68,16 @@ def int8(graph: onnx.ModelProto, samples: Iterable[dict[str, np.ndarray]]) -> on
             quant_pre_process(path, path, skip_symbolic_shape=True, skip_optimization=True)
         quantize_dynamic(path, path, op_types_to_quantize=list(DYNAMIC), per_channel=True, weight_type=QuantType.QInt8)
         return onnx.load(path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """onnxruntime asks on standard error whether a graph that was made in two passes is quantised already."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 class _Samples(CalibrationDataReader):
