@@ -132,12 +132,12 @@ def whole(image: np.ndarray) -> list[Box]:
     return [Box(0, 0, image.shape[1], image.shape[0])]
 
 
-def make_finder(detector: str, model: Path | None, settings: FinderSettings) -> Finder:
-    """`detector`: haar | yunet | none (the picture is the face)."""
+def make_finder(detector: str, model: Path | None, settings: FinderSettings, border: float = BORDER) -> Finder:
+    """`detector`: haar | yunet | none (the picture is the face). `border` is Haar's."""
     if detector == "none":
         return whole
     if detector == "haar":
-        return HaarFinder(settings)
+        return HaarFinder(settings, border)
     if model is None:
         raise UserError("--detector-model: missing; --detector yunet needs the path of its .onnx file")
     return YunetFinder(settings, model)

@@ -59,6 +59,10 @@ class Tracker:
         """Numbers of the faces that are not forgotten."""
         return {face.number for face in self._faces}
 
+    def forget(self) -> None:
+        """Whoever comes from now on is new."""
+        self._faces = []
+
     def _matches(self, boxes: np.ndarray) -> dict[int, _Seen]:
         """{index of a box: the face it is of}, such that the overlaps add up to the most."""
         if not self._faces or not len(boxes):

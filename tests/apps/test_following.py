@@ -1,0 +1,134 @@
+"""Who is where: found now and then, followed in between, lost, gone, and another after a cut."""
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from stages.apps.detection import Box, FinderSettings, HaarFinder
+from stages.apps.following import Follower, FollowSettings, whole_frame
+from stages.apps.frames import Frame, Video
+from stages.core.checks import UserError
+
+CLIPS = ROOT.parent / "shared/media"
+SIDE = 30
+
+
+class Scene:
+    """A patch of noise on noise, and a finder that knows where the patch is unless it is `hidden`."""
+
+    def __init__(self, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        blocks = np.ones((3, 3, 1))
+        self.ground = np.kron(rng.integers(60, 110, (60, 80, 1)), blocks).astype(np.uint8).repeat(3, axis=2)
+        self.patch = np.kron(rng.integers(150, 256, (10, 10, 1)), blocks).astype(np.uint8).repeat(3, axis=2)
+        self.asked, self.hidden = 0, False
+
+    def frame(self, time_s: float, x: int, y: int = 60) -> Frame:
+        image = self.ground.copy()
+        image[y : y + SIDE, x : x + SIDE] = self.patch
+        return Frame(time_s, image)
+
+    def find(self, image: np.ndarray) -> list[Box]:
+        self.asked += 1
+        bright = (image.min(axis=2) > 140).astype(np.uint8)
+        if self.hidden or bright.sum() < 400:
+            return []
+        y, x = np.nonzero(bright)
+        return [Box(int(x.min()), int(y.min()), int(np.ptp(x)) + 1, int(np.ptp(y)) + 1)]
+
+
+def follower(scene: Scene, every: int = 4) -> Follower:
+    return Follower(scene.find, FollowSettings(every, min_face_px=30))
+
+
+def test_a_moving_face_keeps_its_number_and_is_looked_for_in_every_kth_frame():
+    scene = Scene()
+    locate = follower(scene)
+    for step in range(20):
+        [found] = locate(scene.frame(step / 25, 20 + 3 * step))
+        assert (found.number, found.tilt_deg) == (0, 0)
+        assert abs(found.box.left - (20 + 3 * step)) <= 3
+        assert abs(found.box.width - SIDE) <= 2
+    assert scene.asked == 5
+
+
+def test_boxes_are_in_pixels_of_the_frame_however_small_it_is_searched():
+    scene = Scene()
+    frame = Frame(0.0, scene.frame(0.0, 90).image.repeat(4, axis=0).repeat(4, axis=1))
+    [found] = Follower(scene.find, FollowSettings(1, min_face_px=120))(frame)
+    box = found.box
+    assert (box.left, box.top, box.width, box.height) == pytest.approx((360, 240, 120, 120), abs=4)
+
+
+def test_a_face_that_is_not_found_again_is_followed_for_a_while():
+    scene = Scene()
+    locate = follower(scene, every=1)
+    locate(scene.frame(0.0, 50))
+    scene.hidden = True
+    seen = [bool(locate(scene.frame(step / 10, 50 + 2 * step))) for step in range(1, 9)]
+    assert seen == [True] * 4 + [False] * 4  # half a second
+    scene.hidden = False
+    [found] = locate(scene.frame(0.9, 68))
+    assert found.number == 0  # it was gone for less than that
+
+
+def test_who_comes_after_a_cut_is_another():
+    scene, other = Scene(0), Scene(1)
+    locate = follower(scene, every=100)
+    assert [locate(scene.frame(step / 25, 50))[0].number for step in range(3)] == [0, 0, 0]
+    other.ground[:] = 20
+    after = [locate(other.frame((3 + step) / 25, 52))[0].number for step in range(3)]
+    assert after == [1, 1, 1]
+
+
+def test_a_newcomer_is_seen_within_a_second():
+    scene = Scene()
+    locate = follower(scene, every=3)
+    numbers = []
+    for step in range(40):
+        frame = scene.frame(step / 25, 50)
+        if step >= 5:
+            frame.image[130 : 130 + SIDE, 180 : 180 + SIDE] = scene.patch
+        numbers.append([one.number for one in locate(frame)])
+    assert numbers[0] == [0]
+    assert all(0 in found for found in numbers)
+
+
+def test_frames_without_a_face_and_faces_that_leave():
+    scene = Scene()
+    locate = follower(scene, every=2)
+    assert locate(Frame(0.0, scene.ground[:, :160])) == []
+    assert locate(Frame(0.04, scene.ground[:, :160])) == []
+    counts = []
+    for step in range(30):  # out of the picture on the left, in steps that optical flow can follow
+        image = scene.frame(0, 60).image
+        moved = locate(Frame(0.1 + step / 10, np.roll(image, -3 * step, axis=1)[:, :160]))
+        assert all(one.box.left >= 0 and one.box.left + one.box.width <= 160 for one in moved)
+        counts.append(len(moved))
+    assert counts[:15] == [1] * 15
+    assert counts[-1] == 0
+
+
+def test_as_small_as_a_frame_can_be():
+    locate = Follower(HaarFinder(FinderSettings(5, 1.2, 30), 0.0), FollowSettings())
+    for side in (1, 2, 5):
+        assert Follower(locate._find, FollowSettings())(Frame(0.0, np.zeros((side, side, 3), np.uint8))) == []
+
+
+def test_whole_frame():
+    [found] = whole_frame(Frame(0.0, np.zeros((30, 20, 3), np.uint8)))
+    assert (found.number, found.box) == (0, Box(0, 0, 20, 30))
+
+
+def test_detect_every():
+    with pytest.raises(UserError, match="--detect-every: too few; allowed: 1 or more; received: 0"):
+        FollowSettings(detect_every=0)
+
+
+@pytest.mark.skipif(not CLIPS.exists(), reason="no clip of a person comes with the project")
+@pytest.mark.parametrize("name", ["sad_to_laughing.mp4", "two_faces.gif"])
+def test_a_person_is_one_face_from_begin_to_end(name: str):
+    """Hands before the face in one, a head tilted aside in the other."""
+    locate = Follower(HaarFinder(FinderSettings(5, 1.2, 30), 0.0), FollowSettings())
+    numbers = [[one.number for one in locate(frame)] for frame in Video(CLIPS / name).frames()]
+    assert sum(found == [0] for found in numbers) >= 0.95 * len(numbers)

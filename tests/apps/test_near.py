@@ -1,0 +1,70 @@
+"""A known face is found again where it is, also tilted, and stands upright when it is cut out."""
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from stages.apps.detection import Box, FinderSettings, HaarFinder
+from stages.apps.near import Tilted, find_again, upright
+
+PORTRAIT = ROOT.parent / "shared/media/astronaut.png"
+FACE = np.array([173.0, 68, 102, 102])  # of the portrait, by eye
+
+
+def arrow(tilt_deg: float) -> np.ndarray:
+    """A bar upward from the middle (60, 50), tilted clockwise."""
+    image = np.zeros((120, 140, 3), np.uint8)
+    angle = np.deg2rad(tilt_deg)
+    tip = round(60 + 24 * np.sin(angle)), round(50 - 24 * np.cos(angle))
+    cv2.line(image, (60, 50), tip, (255, 255, 255), 5)
+    return image
+
+
+@pytest.mark.parametrize("tilt_deg", [0.0, 30.0, -30.0])
+def test_upright(tilt_deg: float):
+    face = upright(arrow(tilt_deg), Box(30, 20, 61, 61), tilt_deg)
+    assert face.shape == (61, 61, 3)
+    y, x = np.nonzero(face[..., 0] > 128)
+    assert np.abs(x - 30).max() <= 5
+    assert y.max() <= 34
+    assert y.min() == pytest.approx(6, abs=4)
+
+
+@pytest.mark.skipif(not PORTRAIT.exists(), reason="no picture of a person comes with the project")
+@pytest.mark.parametrize("tilt_deg", [0.0, 30.0, -30.0])
+def test_a_tilted_face_is_found_again(tilt_deg: float):
+    portrait = np.asarray(Image.open(PORTRAIT).convert("RGB"))[..., ::-1]
+    middle = FACE[:2] + FACE[2:] / 2
+    matrix = cv2.getRotationMatrix2D(middle.tolist(), -tilt_deg, 1.0)  # clockwise
+    image = cv2.warpAffine(portrait, matrix, portrait.shape[1::-1])
+    find = HaarFinder(FinderSettings(5, 1.2, 30), border=0.0)
+    found = find_again(find, image, Tilted(FACE + np.array([12, -10, 0, 0])))
+    assert found.tilt_deg == tilt_deg
+    assert np.abs(found.box[:2] + found.box[2:] / 2 - middle).max() < 14
+    assert 80 < found.box[2] < 130
+    assert find_again(find, image, Tilted(np.array([400.0, 380, 60, 60]))) is None
+
+
+def test_where_a_face_is_found_in_a_turned_picture():
+    """A finder of bright spots, whose answers are worked out by eye: the middle stays where the spot is."""
+
+    def find_spot(image: np.ndarray) -> list[Box]:
+        bright = image[..., 0] > 128
+        if not bright.any():
+            return []
+        y, x = (places.mean() for places in np.nonzero(bright))
+        return [Box(round(x) - 10, round(y) - 10, 20, 20)] if y < image.shape[0] * 0.34 else []
+
+    image = np.zeros((200, 200, 3), np.uint8)
+    cv2.circle(image, (125, 92), 4, (255, 255, 255), cv2.FILLED)  # far right of the box's middle
+    found = find_again(find_spot, image, Tilted(np.array([80.0, 80, 40, 40])))
+    assert found.tilt_deg == 30  # upright it is not high enough to be taken
+    assert found.box + np.array([10, 10, 0, 0]) == pytest.approx([125, 92, 20, 20], abs=2)
+
+
+@pytest.mark.parametrize("box", [(-15, -15, 40, 40), (90, 90, 60, 60), (0, 0, 1, 1), (50, 50, 500, 500)])
+def test_boxes_at_the_edge(box: tuple[int, ...]):
+    find = HaarFinder(FinderSettings(5, 1.2, 30), border=0.0)
+    assert find_again(find, np.zeros((100, 100, 3), np.uint8), Tilted(np.array(box, float))) is None
