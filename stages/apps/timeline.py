@@ -1,0 +1,189 @@
+"""How emotions went, face by face: a CSV as it goes, and a picture over the whole time from a bounded memory."""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from stages.apps.inputs import require_writable
+from stages.apps.live_faces import Face, Seen
+from stages.evaluation.canvas import INK, PALETTE, QUIET, Caption, quiet_axes, save, short, titled_figure
+
+STEP_S, MAX_STEPS = 0.05, 1_200  # of the picture: when these are used up, two steps become one
+KEPT_FACES, DRAWN_FACES = 32, 5  # those that were there longest
+WIDTH_IN, FACE_IN, LEGEND_IN = 9.0, 1.75, 0.65
+
+
+class FaceRows:
+    """A row for each face of each frame, written as they come; nothing is kept."""
+
+    def __init__(self, path: Path, classes: list[str]) -> None:
+        require_writable(path, "--csv")
+        self._classes = classes
+        self._stream = path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.writer(self._stream, lineterminator="\n")
+        probabilities = [f"{kind}_{name}" for kind in ("raw", "smoothed") for name in classes]
+        self._writer.writerow(["time_s", "face", "left", "top", "width", "height", "class", *probabilities])
+
+    def add(self, seen: Seen) -> None:
+        """The next frame; one without a face has no row."""
+        for face in seen.faces:
+            place = [face.box.left, face.box.top, face.box.width, face.box.height]
+            values = [f"{value:.6f}" for value in (*face.raw, *face.smoothed)]
+            told = [f"{seen.frame.time_s:.6f}", face.number, *place, self._classes[face.shown]]
+            self._writer.writerow(told + values)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+@dataclass
+class _Sums:
+    """Of one face: by step the sums of its probabilities, and how often each class was shown."""
+
+    frames: int = 0
+    steps: dict[int, np.ndarray] = field(default_factory=dict)  # (2, n_classes) each
+
+
+class Timeline:
+    """Mean probabilities by steps of `step_s`, which doubles whenever there are more than `MAX_STEPS`."""
+
+    def __init__(self, classes: list[str]) -> None:
+        self.classes, self.step_s = classes, STEP_S
+        self._faces: dict[int, _Sums] = {}
+        self._steps: dict[int, None] = {}  # in which there was a frame, with a face or without
+        self.n_frames = self.n_faces = 0
+
+    def add(self, seen: Seen) -> None:
+        """The next frame."""
+        step = int(seen.frame.time_s / self.step_s)
+        self._steps[step] = None
+        self.n_frames += 1
+        for face in seen.faces:
+            self._add_face(step, face)
+        if len(self._faces) > 2 * KEPT_FACES:
+            self._faces = {number: self._faces[number] for number in self.longest(KEPT_FACES)}
+        if len(self._steps) > MAX_STEPS:
+            self._halve()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def longest(self, count: int) -> list[int]:
+        """Numbers of the faces that were there longest, in the order they came."""
+        ranked = sorted(self._faces, key=lambda number: -self._faces[number].frames)
+        return sorted(ranked[:count])
+
+    @property
+    def until_s(self) -> float:
+        """The end of the last step."""
+        return self.step_s * (max(self._steps, default=0) + 1)
+
+    def stretches(self, number: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Of one face, each time it is there without a break.
+
+        Edges (n + 1,) of its steps in seconds, mean smoothed probabilities (n, n_classes), the class shown most (n,).
+        """
+        steps, found = list(self._steps), self._faces[number].steps
+        ends = [*steps[1:], steps[-1] + 1]
+        result: list[list[tuple[int, int]]] = [[]]
+        for begin, end in zip(steps, ends, strict=True):
+            if begin in found:
+                result[-1].append((begin, end))
+            elif result[-1]:
+                result.append([])
+        return [self._averaged(found, stretch) for stretch in result if stretch]
+
+    def _averaged(
+        self, found: dict[int, np.ndarray], stretch: list[tuple[int, int]]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        sums = np.stack([found[begin] for begin, _ in stretch])  # (n, 2, n_classes)
+        edges = np.array([begin for begin, _ in stretch] + [stretch[-1][1]]) * self.step_s
+        return edges, sums[:, 0] / sums[:, 1].sum(axis=1, keepdims=True), sums[:, 1].argmax(axis=1)
+
+    def _add_face(self, step: int, face: Face) -> None:
+        if face.number not in self._faces:
+            self._faces[face.number] = _Sums()
+            self.n_faces += 1
+        kept = self._faces[face.number]
+        kept.frames += 1
+        sums = kept.steps.setdefault(step, np.zeros((2, len(self.classes))))
+        sums[0] += face.smoothed
+        sums[1, face.shown] += 1
+
+    def _halve(self) -> None:
+        self.step_s *= 2
+        self._steps = dict.fromkeys(step // 2 for step in self._steps)
+        for kept in self._faces.values():
+            merged: dict[int, np.ndarray] = {}
+            for step, sums in kept.steps.items():
+                merged[step // 2] = merged[step // 2] + sums if step // 2 in merged else sums
+            kept.steps = merged
+
+
+def draw_timeline(path: Path, timeline: Timeline, source: str, info: dict[str, Any]) -> None:
+    """A row a face: smoothed probabilities stacked over the seconds, above them the class shown. `info`: model.json."""
+    numbers = timeline.longest(DRAWN_FACES)
+    named = f"{timeline.n_faces} faces" if timeline.n_faces != 1 else "1 face"
+    left_out = f", the {len(numbers)} that were there longest" if timeline.n_faces > len(numbers) else ""
+    where = f"{source}: {named}{left_out}; frames"
+    caption = Caption(info["run"], where, info["protocol"], timeline.n_frames, info["synthetic"])
+    body_in = FACE_IN * max(len(numbers), 1) + LEGEND_IN
+    figure = titled_figure(caption, "emotions over time", WIDTH_IN, body_in)
+    grid = figure.subplots(max(len(numbers), 1), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, number in zip(grid, numbers, strict=False):
+        _draw_face(axes, timeline, number)
+    if not numbers:
+        grid[0].text(0.5, 0.5, "no face", transform=grid[0].transAxes, ha="center", va="center", color=QUIET)
+        _frame(grid[0], timeline, "")
+    grid[-1].set_xlabel("time in s", fontsize=8.5, color=INK)
+    _legend(figure, timeline.classes)
+    save(figure, path)
+
+
+def _draw_face(axes: Axes, timeline: Timeline, number: int) -> None:
+    colours = [PALETTE[index % len(PALETTE)] for index in range(len(timeline.classes))]
+    for edges, means, shown in timeline.stretches(number):
+        stacked = np.concatenate([means, means[-1:]]).T  # (n_classes, n + 1), the last step up to its end
+        axes.stackplot(edges, stacked, colors=colours, step="post", linewidth=0, alpha=0.82)
+        for begin, end, label in _runs(edges, shown):
+            strip = Rectangle((begin, 1.04), end - begin, 0.17, color=colours[label], linewidth=0, clip_on=False)
+            axes.add_patch(strip)
+            if end - begin > 0.014 * (4 + len(timeline.classes[label])) * timeline.until_s:
+                said = {"ha": "center", "va": "center", "fontsize": 7.5, "color": _readable(colours[label])}
+                axes.text((begin + end) / 2, 1.12, short(timeline.classes[label]), **said)
+    _frame(axes, timeline, f"face {number}")
+
+
+def _runs(edges: np.ndarray, shown: np.ndarray) -> list[tuple[float, float, int]]:
+    """Begin and end in seconds of each stretch of one label."""
+    changes = np.flatnonzero(np.diff(shown)) + 1
+    begins, ends = [0, *changes], [*changes, len(shown)]
+    return [(edges[begin], edges[end], int(shown[begin])) for begin, end in zip(begins, ends, strict=True)]
+
+
+def _readable(colour: str) -> str:
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 150 else INK
+
+
+def _frame(axes: Axes, timeline: Timeline, name: str) -> None:
+    quiet_axes(axes)
+    axes.set_xlim(0, timeline.until_s)
+    axes.set_ylim(0, 1.24)
+    axes.set_yticks((0, 0.5, 1))
+    axes.spines["left"].set_bounds(0, 1)
+    axes.set_ylabel(name, fontsize=8.5, color=INK)
+
+
+def _legend(figure: Figure, classes: list[str]) -> None:
+    patches = [
+        Patch(color=PALETTE[index % len(PALETTE)], alpha=0.82, label=short(name)) for index, name in enumerate(classes)
+    ]
+    columns = min(len(classes), 8)
+    figure.legend(handles=patches, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)

@@ -1,0 +1,48 @@
+"""A window for moving pictures, by Tk: OpenCV's build for servers, which the project uses, has none."""
+
+import time
+
+import cv2
+import numpy as np
+
+from stages.core.checks import UserError
+
+
+class Window:
+    """Closed by `q`, or as any window is. `paced`: a frame is shown when its time has come, as a clip is played."""
+
+    def __init__(self, title: str, paced: bool) -> None:
+        try:
+            import tkinter  # not in every Python
+
+            self._root = tkinter.Tk()
+            self._image = tkinter.PhotoImage
+        except Exception as error:  # ImportError, or Tk's own of a display that is not there
+            said = " ".join(str(error).split())[:100]
+            options = "--headless with --output, --csv or --plot"
+            raise UserError(f"no window can be opened here ({said}); use {options}") from None
+        self._root.title(title)
+        self._root.protocol("WM_DELETE_WINDOW", self._quit)
+        self._root.bind("q", lambda _: self._quit())
+        self._label = tkinter.Label(self._root, borderwidth=0)
+        self._label.pack()
+        self._paced, self._start_s, self._open = paced, None, True
+
+    def show(self, time_s: float, image: np.ndarray) -> bool:
+        """(height, width, 3) BGR; no copy of it is kept. False once the window is closed."""
+        now_s = time.monotonic()
+        self._start_s = now_s - time_s if self._start_s is None else self._start_s
+        if self._paced:
+            time.sleep(max(0.0, self._start_s + time_s - now_s))
+        _, encoded = cv2.imencode(".ppm", image)
+        if self._open:
+            self._shown = self._image(data=encoded.tobytes(), format="PPM")  # Tk keeps no reference of its own
+            self._label.configure(image=self._shown)
+            self._root.update()
+        return self._open
+
+    def close(self) -> None:
+        self._root.destroy()
+
+    def _quit(self) -> None:
+        self._open = False

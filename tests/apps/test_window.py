@@ -1,0 +1,89 @@
+"""A window where there is a display, one line where there is none."""
+
+import builtins
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from stages.apps.window import Window
+from stages.core.checks import UserError
+
+IMAGE = np.zeros((4, 6, 3), np.uint8)
+
+
+class FakeTk:
+    """What the window asks of Tk; its keys are pressed by the test."""
+
+    def __init__(self) -> None:
+        self.keys, self.shown, self.destroyed = {}, [], False
+
+    def bind(self, key: str, action) -> None:
+        self.keys[key] = action
+
+    def protocol(self, name: str, action) -> None:
+        self.keys[name] = action
+
+    def title(self, text: str) -> None: ...
+
+    def update(self) -> None: ...
+
+    def pack(self) -> None: ...
+
+    def configure(self, image) -> None:
+        self.shown.append(image)
+
+    def destroy(self) -> None:
+        self.destroyed = True
+
+
+@pytest.fixture
+def tk(monkeypatch: pytest.MonkeyPatch) -> FakeTk:
+    fake = FakeTk()
+    module = SimpleNamespace(
+        Tk=lambda: fake, PhotoImage=lambda data, format: data, Label=lambda root, borderwidth: fake
+    )
+    monkeypatch.setitem(sys.modules, "tkinter", module)
+    return fake
+
+
+def test_no_display(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("tkinter")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(UserError, match=r"no window can be opened here .*; use --headless with --output") as error:
+        Window("a", paced=False)
+    assert "\n" not in str(error.value)
+
+
+def test_python_without_tk(monkeypatch: pytest.MonkeyPatch):
+    real = builtins.__import__
+
+    def refuse(name, *arguments):
+        if name == "tkinter":
+            raise ImportError("No module named '_tkinter'")
+        return real(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(UserError, match=r"no window can be opened here .*_tkinter"):
+        Window("a", paced=False)
+
+
+@pytest.mark.parametrize("key", ["q", "WM_DELETE_WINDOW"])
+def test_shows_frames_until_it_is_closed(tk: FakeTk, key: str):
+    window = Window("a", paced=False)
+    assert window.show(0.0, IMAGE)
+    assert tk.shown == [b"P6\n6 4\n255\n" + bytes(72)]
+    tk.keys[key](*([None] if key == "q" else []))
+    assert not window.show(0.1, IMAGE)
+    assert len(tk.shown) == 1
+    window.close()
+    assert tk.destroyed
+
+
+def test_a_clip_is_played_at_its_own_pace(tk: FakeTk):
+    window, begin = Window("a", paced=True), time.monotonic()
+    for time_s in (0.0, 0.02, 0.15):
+        window.show(time_s, IMAGE)
+    assert 0.15 <= time.monotonic() - begin < 1
