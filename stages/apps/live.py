@@ -20,7 +20,7 @@ from stages.apps.inputs import require_writable
 from stages.apps.live_faces import SMOOTHINGS, Steadier, Steadiness
 from stages.apps.live_pipeline import Pipeline
 from stages.apps.overlay import Overlay
-from stages.apps.serving import ServedRun, serve, serve_onnx
+from stages.apps.serving import ServedRun, serve
 from stages.apps.timeline import FaceRows, Timeline, draw_timeline
 from stages.apps.video_output import VideoOutput
 from stages.apps.window import Window
@@ -31,7 +31,7 @@ SYNTHETIC = "drawn faces taught this model: it says nothing about people"
 
 def main() -> None:
     args = parser().parse_args()
-    run = require_images(serve_onnx(args.model) if args.model else serve(args.run))
+    run = require_images(serve(args.run, args.model))
     if run.info["synthetic"]:
         warn(f"{run.info['run']} was trained on a synthetic corpus: its answers say nothing about people")
     cv2.setNumThreads(1)  # the steps run beside each other: threads within them would only wait for one another
