@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from stages.apps.finished import git
-from stages.apps.reference import FOLDER, hardware
+from stages.apps.provenance import hardware
+from stages.apps.reference import FOLDER
 from stages.core.checks import UserError, exit_with_one_line, unknown_name
 from stages.core.files import read_json, write_json
 from stages.core.params import load

@@ -11,13 +11,8 @@ on the machine that trained, since `hardware` is read there. Several experiments
 """
 
 import argparse
-import datetime
-import platform
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from stages.apps import pooling
 from stages.apps.finished import (
@@ -27,15 +22,14 @@ from stages.apps.finished import (
     experiments,
     finished_s,
     git,
-    leaves,
     parse,
     resolve,
     select,
     show,
-    shown,
     source_name,
 )
 from stages.apps.finished_studies import load_study
+from stages.apps.provenance import changes, command, concerning, data_read, date_of, day, hardware, require_real
 from stages.core.checks import UserError, exit_with_one_line
 from stages.core.files import read_json, write_json, written_whole
 
@@ -56,19 +50,23 @@ def main() -> None:
     study.add_argument(
         "--experiment", default=WORKSPACE, metavar="NAME", help="name or revision; default: the workspace"
     )
-    for command in (add, study):
-        command.add_argument("--name", required=True, help="of the record: metrics/reference/<name>.json")
-        command.add_argument("--note", default="", help="what a reader must know beside the figures")
+    for writes in (add, study):
+        writes.add_argument("--name", required=True, help="of the record: metrics/reference/<name>.json")
+        writes.add_argument("--note", default="", help="what a reader must know beside the figures")
     commands.add_parser("table", help="render README's table anew from all records")
     args = parser.parse_args()
     if args.action != "table":
         path = FOLDER / f"{args.name}.json"
-        if args.action == "add":
-            write_json(path, record(args.run, args.experiments, args.note))
-        else:
-            write_json(path, record_of_study(args.study, args.experiment, args.note))
+        write_json(path, asked_for(args))
         print(f"{path}: written")
     render_readme()
+
+
+def asked_for(args: argparse.Namespace) -> dict[str, Any]:
+    """The record that the command line asks for."""
+    if args.action == "add":
+        return record(args.run, args.experiments, args.note)
+    return record_of_study(args.study, args.experiment, args.note)
 
 
 def record(run: str, words: list[str], note: str) -> dict[str, Any]:
@@ -103,9 +101,9 @@ def record_of_study(key: str, word: str, note: str) -> dict[str, Any]:
     revision = dict(known).get(word) or resolve(word, known)
     found, params = load_study(key, word, revision)
     corpus, baseline = found["corpus"], baseline_of(revision)
-    if found["synthetic"]:
-        raise UserError(f"{key}: a synthetic corpus gives no reference; set corpora.{corpus}.source to a real one")
-    own = {"studies": key, "runs": found["run"], "corpora": corpus, "splits": corpus, "datasets": found["dataset"]}
+    require_real(key, corpus, found["synthetic"])
+    own = {"studies": {key}, "runs": {found["run"]}, "datasets": {found["dataset"]}}
+    own |= {"corpora": {corpus}, "splits": {corpus}}
     settings = changes(concerning(parse(show(baseline, "params.yaml")), own), concerning(params, own), {})
     return {
         **found,
@@ -122,9 +120,7 @@ def record_of_study(key: str, word: str, note: str) -> dict[str, Any]:
 
 def require_one_kind(run: str, experiments: list[Experiment]) -> list[Experiment]:
     """Refuse to average over what is not the same, and to keep what is not real."""
-    if any(found.metrics["synthetic"] for found in experiments):
-        corpus = experiments[0].corpus
-        raise UserError(f"{run}: a synthetic corpus gives no reference; set corpora.{corpus}.source to a real one")
+    require_real(run, experiments[0].corpus, any(found.metrics["synthetic"] for found in experiments))
     groups = pooling.grouped(experiments)
     if len(groups) > 1:
         keys = ", ".join(pooling.differing(groups))
@@ -137,80 +133,6 @@ def require_every_fold(group: list[Experiment]) -> None:
     if len(pooling.with_equal_folds(group)) < len(group):
         listed = ", ".join(f"{found.name} (seed {found.seed}, fold {found.fold})" for found in group)
         raise UserError(f"{group[0].run}: allowed: the same folds of every seed; received: {listed}")
-
-
-def data_read(experiment: Experiment) -> str:
-    """The file the user named, its packed form's md5, and how many samples each part holds."""
-    corpus, metrics = experiment.corpus, experiment.metrics
-    source = source_name(experiment.params["corpora"][corpus]["source"])
-    sizes = ", ".join(f"{metrics[f'n_{part}']:,} {part}" for part in ("train", "validation", "test"))
-    return f"{source}, packed md5 {experiment.made_of[f'data/raw/{corpus}.zip']} ({sizes})"
-
-
-def command(before: dict, group: list[Experiment]) -> str:
-    """The `dvc exp run` line that turns `before` into the params of each: seeds and folds as lists, in a queue.
-
-    Of other runs, corpora and datasets nothing is told: no figure of this run depends on them.
-    """
-    first = group[0]
-    own = {"runs": first.run, "corpora": first.corpus, "splits": first.corpus}
-    own |= {"datasets": first.params["runs"][first.run]["dataset"], "studies": None}
-    seeds_and_folds = {"seed": [found.seed for found in group], f"splits.{first.corpus}.fold": [f.fold for f in group]}
-    several = {key: sorted(set(values)) for key, values in seeds_and_folds.items() if len(set(values)) > 1}
-    listed = {key: ",".join(map(str, found)) for key, found in several.items()}
-    settings = changes(concerning(before, own), concerning(first.params, own), listed)
-    return " ".join(["dvc exp run --queue" if several else "dvc exp run", *settings])
-
-
-def changes(before: dict, after: dict, several: dict[str, str]) -> list[str]:
-    """The `-S` settings that turn the params `before` into those `after`, or into `several` values of some keys."""
-    old, new = dict(leaves(before)), dict(leaves(after))
-    values = {key: shown(value) for key, value in new.items()} | several
-    blocks = {block: value for block, value in second_level(after) if block not in dict(second_level(before))}
-    inside = tuple(f"{block}." for block in blocks)
-    changed = [f"-S {key}={values[key]}" for key in new if key in old and (key in several or new[key] != old[key])]
-    added = [f"-S '+{block}={shown(value)}'" for block, value in blocks.items()]
-    added += [f"-S {key}={values[key]}" for key in several if key.startswith(inside)]
-    added += [f"-S '+{key}={values[key]}'" for key in new if key not in old and not key.startswith(inside)]
-    return [*changed, *added, *(f"-S '~{key}'" for key in old if key not in new)]
-
-
-def concerning(params: dict, own: dict[str, str | None]) -> dict:
-    """`params` without the items that no figure depends on: of a section in `own` its key there alone is kept."""
-    kept = {
-        section: {key: block for key, block in value.items() if key == own[section]} if section in own else value
-        for section, value in params.items()
-    }
-    return {section: value for section, value in kept.items() if value != {}}
-
-
-def second_level(params: dict) -> Iterator[tuple[str, dict]]:
-    """('runs.faces_keras_cnn', its block) and so on."""
-    for section, value in params.items():
-        for key, block in value.items() if isinstance(value, dict) else ():
-            if isinstance(block, dict):
-                yield f"{section}.{key}", block
-
-
-def date_of(group: list[Experiment]) -> str:
-    """The day the last of the experiments was finished."""
-    return day(max(finished_s(found.revision) for found in group))
-
-
-def day(time_s: int) -> str:
-    """Of seconds since 1970, in UTC."""
-    return datetime.datetime.fromtimestamp(time_s, datetime.UTC).date().isoformat()
-
-
-def hardware(machine: dict[str, Any]) -> str:
-    """Processor, the threads the experiment had, and the GPU where it could take one."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    has_gpu = machine["accelerator"] != "cpu" and torch.cuda.is_available()
-    return f"{name}, {machine['threads']} threads{f', {torch.cuda.get_device_name()}' if has_gpu else ''}"
 
 
 def render_readme() -> None:

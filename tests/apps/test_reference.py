@@ -21,7 +21,7 @@ from experiment_refs import (
 )
 from scipy import stats
 
-from stages.apps import reference
+from stages.apps import provenance, reference
 from stages.apps.finished import Experiment
 
 LR = "runs.a.optimizer.lr"
@@ -77,7 +77,7 @@ def test_an_added_corpus_is_told_in_blocks_and_other_runs_are_not():
     }
     params = [changed(**blocks, **{"splits.mine": {"protocol": "group_disjoint", "fold": fold}}) for fold in (0, 1)]
     group = [Experiment(f"e{fold}", "", "own", {}, found, {}, {}) for fold, found in enumerate(params)]
-    assert reference.command(PARAMS, group) == (
+    assert provenance.command(PARAMS, group) == (
         "dvc exp run --queue"
         " -S '+corpora.mine={source:…/mine.zip,classes:[sad,happy]}'"
         " -S '+datasets.mine={corpus:mine,feature:{name:faces,size_px:64}}'"
