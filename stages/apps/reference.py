@@ -3,6 +3,7 @@
     python -m stages.apps.reference add faces_keras_cnn --name fer2013_keras_cnn --experiments my-exp
     python -m stages.apps.reference add speech_adafnn --name ravdess_adafnn --experiments 'fold-*'
     python -m stages.apps.reference study faces_custom_cnn --name fer2013_search --experiment search
+    python -m stages.apps.reference ablation portraits --name fer2013_portraits_steps --experiment my-exp
     python -m stages.apps.reference table
 
 `add` types no figure: it reads metrics, params and dvc.lock of each experiment (or of the workspace) out of git. Run it
@@ -30,6 +31,7 @@ from stages.apps.finished import (
 )
 from stages.apps.finished_studies import load_study
 from stages.apps.provenance import changes, command, concerning, data_read, date_of, day, hardware, require_real
+from stages.apps.reference_ablation import record_of_ablation
 from stages.core.checks import UserError, exit_with_one_line
 from stages.core.files import read_json, write_json, written_whole
 
@@ -47,10 +49,12 @@ def main() -> None:
                      help="names, globs ('fold-*') or revisions; default: the workspace")  # fmt: skip
     study = commands.add_parser("study", help="write a record of a search for hyperparameters")
     study.add_argument("study")
-    study.add_argument(
-        "--experiment", default=WORKSPACE, metavar="NAME", help="name or revision; default: the workspace"
-    )
-    for writes in (add, study):
+    ablation = commands.add_parser("ablation", help="write a record of what each part added to the runs of a corpus")
+    ablation.add_argument("corpus")
+    for one in (study, ablation):
+        one.add_argument("--experiment", default=WORKSPACE, metavar="NAME",
+                         help="name or revision; default: the workspace")  # fmt: skip
+    for writes in (add, study, ablation):
         writes.add_argument("--name", required=True, help="of the record: metrics/reference/<name>.json")
         writes.add_argument("--note", default="", help="what a reader must know beside the figures")
     commands.add_parser("table", help="render README's table anew from all records")
@@ -66,7 +70,9 @@ def asked_for(args: argparse.Namespace) -> dict[str, Any]:
     """The record that the command line asks for."""
     if args.action == "add":
         return record(args.run, args.experiments, args.note)
-    return record_of_study(args.study, args.experiment, args.note)
+    if args.action == "study":
+        return record_of_study(args.study, args.experiment, args.note)
+    return record_of_ablation(args.corpus, args.experiment, args.note)
 
 
 def record(run: str, words: list[str], note: str) -> dict[str, Any]:

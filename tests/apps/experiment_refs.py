@@ -63,6 +63,7 @@ OUTS = {
     **{f"train@{run}": f"data/models/{run}" for run in "ab"},
     **{f"evaluate@{run}": f"data/predictions/{run}.h5" for run in "ab"},
     "tune@s": "metrics/tune/s.json",
+    "report": "metrics/ablation.json",
 }
 CONFUSION = [[30, 10], [20, 40]]
 MD5 = "0123456789abcdef0123456789abcdef"
@@ -98,10 +99,15 @@ def accurate(percent, **values):
     return metrics([[right, 50 - right], [50 - percent + right, percent - right]], **values)
 
 
-def lock(seed, code=MD5, md5=MD5, used=MD5):
-    """A dvc.lock: the md5s of the code, of every output, and of the archive as each stage read it."""
-    said = {"seed": seed, "code": code, "md5": md5, "used": used}
-    return "schema: '2.0'\nstages:\n" + "".join(STAGES.format(stage=s, out=out, **said) for s, out in OUTS.items())
+def lock(seed, code=MD5, md5=MD5, used=MD5, reported=None):
+    """A dvc.lock: the md5s of the code, of every output, and of the archive as each stage read it.
+
+    `reported`: the seed of the report, if another.
+    """
+    said = {stage: {"seed": seed, "code": code, "md5": md5, "used": used} for stage in OUTS}
+    said["report"]["seed"] = seed if reported is None else reported
+    listed = (STAGES.format(stage=stage, out=out, **said[stage]) for stage, out in OUTS.items())
+    return "schema: '2.0'\nstages:\n" + "".join(listed)
 
 
 class Project:
@@ -116,12 +122,16 @@ class Project:
         self.git("reset", "-q", "--hard", "main")
         self.baseline = self.git("rev-parse", "main")
 
-    def experiment(self, name, figures, locked=None, study=None, **values):
-        """A finished experiment that changed dotted params; `figures` of run a, or {run: figures}; `study`: of s."""
+    def experiment(self, name, figures, locked=None, study=None, steps=None, **values):
+        """A finished experiment that changed dotted params; `figures` of run a, or {run: figures}.
+
+        `study`: of s; `steps`: of metrics/ablation.json.
+        """
         of_runs = {"a": figures} if "accuracy" in figures else figures
         ref = f"refs/exps/{self.baseline[:2]}/{self.baseline[2:]}/{name}"
         files = self._files(changed(**values), of_runs, locked or {})
         files |= {"metrics/tune/s.json": json.dumps(study)} if study else {}
+        files |= {"metrics/ablation.json": json.dumps({"steps": steps})} if steps is not None else {}
         self._commit(ref, files, self.baseline)
 
     def git(self, *arguments, text=None):
