@@ -58,10 +58,10 @@ Rect = tuple[float, float, float, float]  # left, top, width, height
 
 
 class HaarFinder:
-    """Viola & Jones (2001, CVPR), with OpenCV's cascade of frontal faces; leaning ones where none is upright."""
+    """Viola & Jones (2001, CVPR), with OpenCV's cascade of frontal faces; `leaning` ones where none is upright."""
 
-    def __init__(self, settings: FinderSettings, border: float = BORDER) -> None:
-        self._settings, self._border = settings, border
+    def __init__(self, settings: FinderSettings, border: float = BORDER, leaning: bool = True) -> None:
+        self._settings, self._border, self._leans = settings, border, leaning
         self._cascade = cv2.CascadeClassifier(cv2.data.haarcascades + CASCADE)
 
     def __call__(self, image: np.ndarray) -> list[Box]:
@@ -71,7 +71,9 @@ class HaarFinder:
         edge = round(self._border * min(small.shape))
         small = cv2.equalizeHist(cv2.copyMakeBorder(small, edge, edge, edge, edge, cv2.BORDER_REPLICATE))
         least = max(round(self._settings.min_face_px / factor), 1)
-        found = self._upright(small, least, self._settings.min_neighbors) or self._leaning(small, least)
+        found = self._upright(small, least, self._settings.min_neighbors)
+        if self._leans and not found:
+            found = self._leaning(small, least)
         return _inside(
             [((x - edge) * factor, (y - edge) * factor, w * factor, h * factor) for x, y, w, h in found], image
         )
@@ -132,12 +134,12 @@ def whole(image: np.ndarray) -> list[Box]:
     return [Box(0, 0, image.shape[1], image.shape[0])]
 
 
-def make_finder(detector: str, model: Path | None, settings: FinderSettings, border: float = BORDER) -> Finder:
-    """`detector`: haar | yunet | none (the picture is the face). `border` is Haar's."""
+def make_finder(detector: str, model: Path | None, settings: FinderSettings, in_video: bool = False) -> Finder:
+    """`detector`: haar | yunet | none (the picture is the face). `in_video`: what Haar misses is seen a frame later."""
     if detector == "none":
         return whole
     if detector == "haar":
-        return HaarFinder(settings, border)
+        return HaarFinder(settings, 0.0, leaning=False) if in_video else HaarFinder(settings)
     if model is None:
         raise UserError("--detector-model: missing; --detector yunet needs the path of its .onnx file")
     return YunetFinder(settings, model)

@@ -117,7 +117,7 @@ def make_locate(args: argparse.Namespace) -> Locate:
     settings = FollowSettings(args.detect_every, args.min_face_px)
     smallest = round(args.min_face_px / settings.shrunk_by)
     finder = FinderSettings(args.min_neighbors, args.scale_factor, smallest)
-    return Follower(make_finder(args.detector, args.detector_model, finder, border=0.0), settings)
+    return Follower(make_finder(args.detector, args.detector_model, finder, in_video=True), settings)
 
 
 def follow_through(pipeline: Pipeline, window: Window | None) -> None:

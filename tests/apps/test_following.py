@@ -110,7 +110,7 @@ def test_frames_without_a_face_and_faces_that_leave():
 
 
 def test_as_small_as_a_frame_can_be():
-    locate = Follower(HaarFinder(FinderSettings(5, 1.2, 30), 0.0), FollowSettings())
+    locate = Follower(HaarFinder(FinderSettings(5, 1.2, 30), 0.0, leaning=False), FollowSettings())
     for side in (1, 2, 5):
         assert Follower(locate._find, FollowSettings())(Frame(0.0, np.zeros((side, side, 3), np.uint8))) == []
 
@@ -129,6 +129,6 @@ def test_detect_every():
 @pytest.mark.parametrize("name", ["sad_to_laughing.mp4", "two_faces.gif"])
 def test_a_person_is_one_face_from_begin_to_end(name: str):
     """Hands before the face in one, a head tilted aside in the other."""
-    locate = Follower(HaarFinder(FinderSettings(5, 1.2, 30), 0.0), FollowSettings())
+    locate = Follower(HaarFinder(FinderSettings(5, 1.2, 30), 0.0, leaning=False), FollowSettings())
     numbers = [[one.number for one in locate(frame)] for frame in Video(CLIPS / name).frames()]
     assert sum(found == [0] for found in numbers) >= 0.95 * len(numbers)

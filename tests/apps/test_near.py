@@ -39,7 +39,7 @@ def test_a_tilted_face_is_found_again(tilt_deg: float):
     middle = FACE[:2] + FACE[2:] / 2
     matrix = cv2.getRotationMatrix2D(middle.tolist(), -tilt_deg, 1.0)  # clockwise
     image = cv2.warpAffine(portrait, matrix, portrait.shape[1::-1])
-    find = HaarFinder(FinderSettings(5, 1.2, 30), border=0.0)
+    find = HaarFinder(FinderSettings(5, 1.2, 30), 0.0, leaning=False)
     found = find_again(find, image, Tilted(FACE + np.array([12, -10, 0, 0])))
     assert found.tilt_deg == tilt_deg
     assert np.abs(found.box[:2] + found.box[2:] / 2 - middle).max() < 14
@@ -66,5 +66,5 @@ def test_where_a_face_is_found_in_a_turned_picture():
 
 @pytest.mark.parametrize("box", [(-15, -15, 40, 40), (90, 90, 60, 60), (0, 0, 1, 1), (50, 50, 500, 500)])
 def test_boxes_at_the_edge(box: tuple[int, ...]):
-    find = HaarFinder(FinderSettings(5, 1.2, 30), border=0.0)
+    find = HaarFinder(FinderSettings(5, 1.2, 30), 0.0, leaning=False)
     assert find_again(find, np.zeros((100, 100, 3), np.uint8), Tilted(np.array(box, float))) is None
