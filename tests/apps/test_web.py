@@ -1,0 +1,211 @@
+"""The page as a person meets it, in a browser that is driven, and its answers without one."""
+
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+from small_runs import small_run
+from test_predict import clip, face, truncated
+
+from stages.apps import web
+from stages.apps.detection import Box, whole
+from stages.apps.inputs import read_signals
+from stages.apps.serving import ServedRun, serve
+from stages.apps.web_answers import NO_FACE, Shown, show
+from stages.core.checks import UserError
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@pytest.fixture(scope="module")
+def faces() -> ServedRun:
+    return serve(str(small_run("faces").folder))
+
+
+@pytest.fixture(scope="module")
+def speech() -> ServedRun:
+    return serve(str(small_run("speech").folder))
+
+
+def saved(path: Path, image: Image.Image) -> str:
+    image.save(path)
+    return str(path)
+
+
+def nowhere(_: np.ndarray) -> list[Box]:
+    return []
+
+
+# ---- what is answered ----
+
+
+def test_face_gets_the_probabilities_of_the_run(faces: ServedRun, tmp_path: Path):
+    shown = show(faces, saved(tmp_path / "a.png", face()), whole)
+    [expected] = faces.probabilities([faces.prepare(np.asarray(face()))])
+    assert list(shown.probabilities) == faces.classes
+    assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
+    assert (shown.message, shown.is_error, shown.table) == ("", False, "")
+    assert shown.seen.shape[2] == shown.why.shape[2] == 3
+
+
+def test_of_several_faces_the_largest_is_told_of(faces: ServedRun, tmp_path: Path):
+    boxes = [Box(0, 0, 30, 30), Box(40, 10, 60, 60, cut_off=True), Box(110, 0, 20, 20)]
+    path = saved(tmp_path / "crowd.png", face(size=(140, 90)))
+    shown = show(faces, path, lambda _: boxes)
+    pixels = np.asarray(face(size=(140, 90)))[10:70, 40:100]
+    [expected] = faces.probabilities([faces.prepare(pixels)])
+    assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
+    assert shown.message == "3 faces. Above: face 2, the largest. Mind: cut off at the picture's edge."
+    assert [line.split()[:3] for line in shown.table.splitlines()[1:]] == [["crowd.png", "face", n] for n in "123"]
+    assert str(tmp_path) not in shown.table
+
+
+def test_photo_keeps_its_shape(faces: ServedRun, tmp_path: Path):
+    for size in ((300, 100), (100, 300)):
+        height, width, _ = show(faces, saved(tmp_path / "a.png", face(size=size)), whole).seen.shape
+        assert width / height == pytest.approx(size[0] / size[1], rel=0.02)
+
+
+def test_clip(speech: ServedRun, tmp_path: Path):
+    shown = show(speech, str(clip(tmp_path / "long.wav", 9.0)), whole)
+    [signal] = read_signals(tmp_path / "long.wav", "audio")
+    [expected] = speech.probabilities([speech.prepare(signal.values, signal.rate_hz)])
+    assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
+    assert shown.message.startswith("Mind: 9.0 s long: its first 3 s")
+    assert shown.seen is None
+
+
+def test_trials_of_eeg(tmp_path: Path):
+    run, trials = serve(str(small_run("eeg").folder)), np.random.default_rng(0).normal(4, 1, (2, 20, 310))
+    np.savez(tmp_path / "trials.npz", one=trials[0], other=trials[1])
+    shown = show(run, str(tmp_path / "trials.npz"), whole)
+    [expected] = run.probabilities([run.prepare(trials[0])])
+    assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
+    assert shown.message == "2 trials. Above: one, the first."
+
+
+def test_nothing_uploaded_shows_nothing(faces: ServedRun):
+    assert show(faces, None, whole) == Shown()
+
+
+# ---- what is uploaded broken ----
+
+
+@pytest.mark.parametrize(
+    ("corpus", "name", "content", "words"),
+    [
+        ("faces", "a.png", b"<svg onload=alert(1)>", "a.png: not a whole JPEG or PNG image"),
+        ("faces", "a.jpg", truncated(), "not a whole JPEG or PNG image"),
+        ("faces", "a.png", b"", "0 bytes"),
+        ("speech", "a.wav", b"", "0 bytes"),
+        ("speech", "a.wav", b"RIFF\0\0\0\0WAVE", "not whole WAV audio"),
+    ],
+)
+def test_damaged_upload_is_one_line(request, tmp_path: Path, corpus: str, name: str, content: bytes, words: str):
+    (tmp_path / name).write_bytes(content)
+    shown = show(request.getfixturevalue(corpus), str(tmp_path / name), whole)
+    assert words in shown.message
+    assert "\n" not in shown.message
+    assert str(tmp_path) not in shown.message
+    assert shown == Shown(shown.message, is_error=True)
+
+
+def test_empty_audio(speech: ServedRun, tmp_path: Path):
+    assert show(speech, str(clip(tmp_path / "a.wav", 0)), whole) == Shown("a.wav: no samples", is_error=True)
+
+
+def test_huge_picture(faces: ServedRun, tmp_path: Path):
+    shown = show(faces, saved(tmp_path / "a.png", Image.new("1", (8193, 8193))), whole)
+    assert shown == Shown("a.png: 8193x8193 pixels; allowed: 8192 a side", is_error=True)
+
+
+def test_picture_without_a_face(faces: ServedRun, tmp_path: Path):
+    assert show(faces, saved(tmp_path / "wall.png", face()), nowhere) == Shown(NO_FACE, is_error=True)
+
+
+# ---- the page and its options ----
+
+
+@pytest.fixture
+def web_page(monkeypatch: pytest.MonkeyPatch):
+    for name, value in web.OFFLINE.items():
+        monkeypatch.setenv(name, value)
+    from stages.apps import web_page
+
+    return web_page
+
+
+def test_page_tells_what_the_model_is(web_page, faces: ServedRun):
+    told = web_page.about(faces)
+    assert "a drawn (synthetic) corpus" in told
+    assert "say nothing about people" in told
+    real = ServedRun(type(faces.model)(None, faces.info | {"synthetic": False, "name": "<b>FER-2013", "protocol": "official"}))
+    told = web_page.about(real)
+    assert "&lt;b&gt;FER-2013" in told
+    assert "official" in told
+    assert "nothing about people" not in told
+    assert "does not read what anybody feels" in told
+
+
+def test_names_of_files_are_text(web_page):
+    told = web_page.said_html(Shown("<img src=x onerror=alert(1)>.png: no", is_error=True, table="<script>"))
+    assert "<img" not in told
+    assert "<script" not in told
+
+
+def test_crafted_request_makes_nothing_be_fetched(web_page, faces: ServedRun):
+    import asyncio
+
+    import gradio
+
+    for kind in ("image", "audio", "windows"):
+        given = web_page.uploaded_only(web_page._given(kind, 1))
+        with pytest.raises(gradio.Error, match="no longer there"):
+            asyncio.run(given.async_move_resource_to_block_cache("https://example.com/a.png"))
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
+    monkeypatch.setattr(sys, "argv", ["web", *map(str, arguments)])
+    with pytest.raises(UserError) as error:
+        web.main()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_options_that_cannot_be(monkeypatch: pytest.MonkeyPatch):
+    assert refusal(monkeypatch, "--port", 0).startswith("--port: out of range; allowed: 1 to 65535")
+    assert "--max-upload-mb: out of range" in refusal(monkeypatch, "--max-upload-mb", 65)
+    assert "cannot be served" in refusal(monkeypatch, "--host", "192.0.2.1")  # RFC 5737: nobody's
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert "Address already in use" in refusal(monkeypatch, "--port", taken.getsockname()[1])
+    assert "no such run" in refusal(monkeypatch, "--port", free_port(), "--run", "absent")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+# ---- in a browser ----
+
+# The command, telling of every name it looks up and every place it connects to.
+WATCHED = """
+import runpy, sys
+def told(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        place = arguments[1] if event == "socket.connect" else arguments
+        print("reaches", place[0] if isinstance(place, tuple) else place, file=sys.stderr, flush=True)
+sys.addaudithook(told)
+runpy.run_module("stages.apps.web", run_name="__main__")
+"""
