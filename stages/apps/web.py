@@ -77,3 +77,7 @@ def serve_until_stopped(made: Any, args: argparse.Namespace) -> None:
         pass
     finally:
         made.close(verbose=False)
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)

@@ -74,7 +74,7 @@ def _message(kind: str, asked: list[Answer], main: Answer) -> str:
     listed = f", the first {LISTED} of them below" if len(asked) > LISTED else ""
     which = "the largest" if kind == "image" else "the first"
     several = f"{len(asked)} {COUNTED[kind]}{listed}. Above: {main.asked.part}, {which}." if len(asked) > 1 else ""
-    note = f"Mind: {main.asked.note}." if main.asked.note else ""
+    note = f"Note: {main.asked.note}." if main.asked.note else ""
     return " ".join(filter(None, (several, note)))
 
 

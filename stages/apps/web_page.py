@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 
 from stages.apps.detection import Finder, FinderSettings, HaarFinder, whole
-from stages.apps.explanation_picture import WHAT
 from stages.apps.inputs import SUFFIXES
 from stages.apps.serving import ServedRun
 from stages.apps.web_answers import Shown, show
@@ -57,7 +56,7 @@ def _panel(run: ServedRun, find: Finder, max_upload_mb: int) -> None:
             said = gr.HTML(elem_classes="said")
     with gr.Row():
         seen = _picture("Faces that were found", scale=2, visible=run.kind == "image")
-        why = _picture(f"Why? {WHAT[run.kind]}", scale=3, visible=True)
+        why = _picture("What speaks for the answer", scale=5, visible=True)
     asked = {"inputs": [given, is_face], "outputs": [label, said, seen, why]}
     # One at a time, over all tabs: a network takes all the processors it gets.
     alone = {"concurrency_id": "networks", "concurrency_limit": 1, "api_visibility": "private"}
@@ -96,17 +95,20 @@ def uploaded_only(component: Any) -> Any:
     return component
 
 
-def _picture(label: str, scale: int, visible: bool) -> gr.Image:
-    return gr.Image(label=label, format="png", interactive=False, buttons=["fullscreen"], scale=scale, visible=visible)
+def _picture(heading: str, scale: int, visible: bool) -> gr.Image:
+    """Below its heading: a label of Gradio's would lie over its corner."""
+    with gr.Column(scale=scale, visible=visible):
+        gr.Markdown(f"**{heading}**")
+        return gr.Image(show_label=False, format="png", interactive=False, buttons=["fullscreen"])
 
 
 def about(run: ServedRun) -> str:
     """HTML: which model, trained on what, and what its answers are not."""
     info = run.info
     name = "a drawn (synthetic) corpus" if info["synthetic"] else info["name"]
-    told = f"Model <b>{escape(info['run'])}</b>, trained on <b>{escape(name)}</b>; {escape(info['protocol'])}."
+    model = f"Model <b>{escape(info['run'])}</b>, trained on <b>{escape(name)}</b>"
     drawn = '<span class="drawn">Its answers say nothing about people.</span> ' if info["synthetic"] else ""
-    return f"<p>{told} {drawn}{NAMES[run.kind]} {LIMITS}</p>"
+    return f"<p>{model}; protocol: {escape(info['protocol'])}. {drawn}{NAMES[run.kind]} {LIMITS}</p>"
 
 
 def said_html(shown: Shown) -> str:

@@ -1,12 +1,13 @@
 """The page as a person meets it, in a browser that is driven, and its answers without one."""
 
-import io
+import asyncio
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from PIL import Image
 from small_runs import small_run
 from test_predict import clip, face, truncated
 
-from stages.apps import web
+from stages.apps import web, web_answers
 from stages.apps.detection import Box, whole
 from stages.apps.inputs import read_signals
 from stages.apps.serving import ServedRun, serve
@@ -25,7 +26,6 @@ from stages.apps.web_answers import NO_FACE, Shown, show
 from stages.core.checks import UserError
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_of_several_faces_the_largest_is_told_of(faces: ServedRun, tmp_path: Pat
     pixels = np.asarray(face(size=(140, 90)))[10:70, 40:100]
     [expected] = faces.probabilities([faces.prepare(pixels)])
     assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
-    assert shown.message == "3 faces. Above: face 2, the largest. Mind: cut off at the picture's edge."
+    assert shown.message == "3 faces. Above: face 2, the largest. Note: cut off at the picture's edge."
     assert [line.split()[:3] for line in shown.table.splitlines()[1:]] == [["crowd.png", "face", n] for n in "123"]
     assert str(tmp_path) not in shown.table
 
@@ -82,17 +82,20 @@ def test_clip(speech: ServedRun, tmp_path: Path):
     [signal] = read_signals(tmp_path / "long.wav", "audio")
     [expected] = speech.probabilities([speech.prepare(signal.values, signal.rate_hz)])
     assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
-    assert shown.message.startswith("Mind: 9.0 s long: its first 3 s")
+    assert shown.message.startswith("Note: 9.0 s long: its first 3 s")
     assert shown.seen is None
 
 
-def test_trials_of_eeg(tmp_path: Path):
+def test_trials_of_eeg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Heads take long to draw, and are drawn in the tests of `predict`."""
+    monkeypatch.setattr(web_answers, "draw_explanations", lambda path, *_: face().save(path))
     run, trials = serve(str(small_run("eeg").folder)), np.random.default_rng(0).normal(4, 1, (2, 20, 310))
     np.savez(tmp_path / "trials.npz", one=trials[0], other=trials[1])
     shown = show(run, str(tmp_path / "trials.npz"), whole)
     [expected] = run.probabilities([run.prepare(trials[0])])
     assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
     assert shown.message == "2 trials. Above: one, the first."
+    assert np.array_equal(shown.why[..., 0], face())
 
 
 def test_nothing_uploaded_shows_nothing(faces: ServedRun):
@@ -150,7 +153,8 @@ def test_page_tells_what_the_model_is(web_page, faces: ServedRun):
     told = web_page.about(faces)
     assert "a drawn (synthetic) corpus" in told
     assert "say nothing about people" in told
-    real = ServedRun(type(faces.model)(None, faces.info | {"synthetic": False, "name": "<b>FER-2013", "protocol": "official"}))
+    info = faces.info | {"synthetic": False, "name": "<b>FER-2013", "protocol": "official"}
+    real = ServedRun(replace(faces.model, info=info))
     told = web_page.about(real)
     assert "&lt;b&gt;FER-2013" in told
     assert "official" in told
@@ -165,8 +169,6 @@ def test_names_of_files_are_text(web_page):
 
 
 def test_crafted_request_makes_nothing_be_fetched(web_page, faces: ServedRun):
-    import asyncio
-
     import gradio
 
     for kind in ("image", "audio", "windows"):
@@ -209,3 +211,118 @@ def told(event, arguments):
 sys.addaudithook(told)
 runpy.run_module("stages.apps.web", run_name="__main__")
 """
+
+
+@dataclass
+class Served:
+    """The page of a small run of each kind, at most 1 MB a file. `folder` is all it may write to for a while."""
+
+    process: subprocess.Popen
+    url: str
+    folder: Path
+    errors: Path
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory):
+    folder, port = tmp_path_factory.mktemp("web"), free_port()
+    runs = [word for corpus in ("faces", "speech") for word in ("--run", small_run(corpus).folder)]
+    command = [sys.executable, "-c", WATCHED, *runs, "--port", port, "--max-upload-mb", 1]
+    (folder / "temporary").mkdir()
+    environment = os.environ | {"TMPDIR": str(folder / "temporary"), "http_proxy": "http://192.0.2.1:1"}
+    with (folder / "errors.txt").open("w") as errors:
+        pipes = {"stdout": subprocess.PIPE, "stderr": errors, "text": True}
+        process = subprocess.Popen(list(map(str, command)), cwd=ROOT, env=environment, **pipes)
+    try:
+        said = process.stdout.readline()
+        assert said.startswith(f"http://127.0.0.1:{port}/"), (folder / "errors.txt").read_text()
+        yield Served(process, said.split()[0], folder / "temporary", folder / "errors.txt")
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, with a camera and a microphone that are not there."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if BROWSER is None:
+        pytest.skip("no Chromium is installed")
+    devices = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", *devices])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(served: Served, browser):
+    """The page, open; it asks nobody but the one that serves it."""
+    opened, asked = browser.new_page(viewport={"width": 1280, "height": 1100}), []
+    opened.set_default_timeout(120_000)
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(served.url)
+    yield opened
+    opened.close()
+    hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme not in ("data", "blob")}
+    assert hosts == {urlsplit(served.url).netloc}
+
+
+def answer_on(page) -> tuple[str, dict[str, float]]:
+    """The class in large letters, and the lengths of the bars."""
+    page.wait_for_selector("[data-testid=label-output-value] >> visible=true")
+    meters = page.locator("meter").all()
+    found = {meter.get_attribute("aria-label"): float(meter.get_attribute("value")) for meter in meters}
+    return page.inner_text("[data-testid=label-output-value]"), found
+
+
+def test_uploaded_picture_is_answered(page, faces: ServedRun, tmp_path: Path):
+    page.get_by_label("the picture is a face already").check()
+    page.locator("input[type=file]").first.set_input_files(saved(tmp_path / "a.png", face()))
+    label, found = answer_on(page)
+    [expected] = faces.probabilities([faces.prepare(np.asarray(face()))])
+    assert [found[name] for name in faces.classes] == pytest.approx(expected, abs=1e-5)
+    assert label == faces.classes[int(expected.argmax())]
+    page.wait_for_function("() => [...document.images].filter(image => image.naturalWidth > 700).length === 2")
+    assert "does not read what anybody feels" in page.inner_text(".about")
+
+
+def test_photo_of_the_webcam_is_read(page):
+    """Chromium's is a green clock, without a face."""
+    page.get_by_label("Capture from camera").first.click()
+    page.get_by_text("Click to Access Webcam").click()
+    page.get_by_label("capture photo").first.click()
+    assert page.locator(".said .wrong").first.inner_text() == NO_FACE
+
+
+def test_voice_is_answered_and_a_damaged_one_refused(page, speech: ServedRun, tmp_path: Path):
+    page.get_by_role("tab", name="speech_adafnn").last.click()
+    page.locator("input[type=file]").last.set_input_files(str(clip(tmp_path / "voice.wav")))
+    _, found = answer_on(page)
+    [signal] = read_signals(tmp_path / "voice.wav", "audio")
+    [expected] = speech.probabilities([speech.prepare(signal.values, signal.rate_hz)])
+    assert [found[name] for name in speech.classes] == pytest.approx(expected, abs=1e-5)
+    (tmp_path / "damaged.wav").write_bytes(b"RIFF")
+    page.locator("button[aria-label=Clear] >> visible=true").click()
+    page.locator("input[type=file]").last.set_input_files(str(tmp_path / "damaged.wav"))
+    assert page.inner_text(".said .wrong").startswith("damaged.wav: not whole WAV audio")
+
+
+def test_upload_larger_than_allowed_is_refused(page, served: Served, tmp_path: Path):
+    (tmp_path / "large.png").write_bytes(bytes(2 << 20))
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "large.png")
+    assert "exceed the maximum allowed size of 1.0 Mb" in page.inner_text("[data-testid=toast-body]")
+    sent = page.request.post(f"{served.url}gradio_api/upload", multipart={"files": tmp_path / "large.png"})
+    assert sent.status == 413
+    assert not list(served.folder.rglob("large.png"))
+
+
+def test_nothing_is_reached_and_nothing_is_left(served: Served):
+    """The last test here: it stops the page."""
+    served.process.send_signal(signal.SIGTERM)
+    assert served.process.wait(60) == 0
+    lines = served.errors.read_text().splitlines()
+    reached = {line.removeprefix("reaches ") for line in lines if line.startswith("reaches ")}
+    assert reached == {"127.0.0.1"}
+    assert [line for line in lines if "Traceback" in line] == []
+    assert list(served.folder.iterdir()) == []
