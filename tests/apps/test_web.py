@@ -262,6 +262,7 @@ def page(served: Served, browser):
     opened.set_default_timeout(120_000)
     opened.on("request", lambda request: asked.append(request.url))
     opened.goto(served.url)
+    opened.wait_for_selector("input[type=file]", state="attached")  # the page is drawn by its script
     yield opened
     opened.close()
     hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme not in ("data", "blob")}
@@ -291,20 +292,21 @@ def test_photo_of_the_webcam_is_read(page):
     """Chromium's is a green clock, without a face."""
     page.get_by_label("Capture from camera").first.click()
     page.get_by_text("Click to Access Webcam").click()
+    page.wait_for_function("() => document.querySelector('video')?.readyState === 4")  # before, no photo is taken
     page.get_by_label("capture photo").first.click()
     assert page.locator(".said .wrong").first.inner_text() == NO_FACE
 
 
 def test_voice_is_answered_and_a_damaged_one_refused(page, speech: ServedRun, tmp_path: Path):
     page.get_by_role("tab", name="speech_adafnn").last.click()
-    page.locator("input[type=file]").last.set_input_files(str(clip(tmp_path / "voice.wav")))
+    page.locator("input[accept*=audio]").set_input_files(str(clip(tmp_path / "voice.wav")))
     _, found = answer_on(page)
     [signal] = read_signals(tmp_path / "voice.wav", "audio")
     [expected] = speech.probabilities([speech.prepare(signal.values, signal.rate_hz)])
     assert [found[name] for name in speech.classes] == pytest.approx(expected, abs=1e-5)
     (tmp_path / "damaged.wav").write_bytes(b"RIFF")
     page.locator("button[aria-label=Clear] >> visible=true").click()
-    page.locator("input[type=file]").last.set_input_files(str(tmp_path / "damaged.wav"))
+    page.locator("input[accept*=audio]").set_input_files(str(tmp_path / "damaged.wav"))
     assert page.inner_text(".said .wrong").startswith("damaged.wav: not whole WAV audio")
 
 
