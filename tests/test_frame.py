@@ -455,7 +455,7 @@ HEAVY = {
     "split": ("torch", "lightning", "matplotlib", "cv2"),
     "prepare": ("torch", "lightning", "matplotlib"),
     "evaluate": ("lightning", "kornia", "cv2"),
-    "tune": ("tensorboard", "cv2", "pandas", "plotly"),
+    "tune": ("tensorboard", "cv2", "plotly"),
     "report": ("torch", "lightning", "cv2"),
 }
 
