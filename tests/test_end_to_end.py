@@ -248,7 +248,7 @@ def test_portraits_are_an_ablation_and_show_where_they_look(clone):
     runs = [f"{stage}@{run}" for stage in ("train", "evaluate") for run in ("portraits_cnn", "portraits_cnn_attention")]
     assert sorted(clone.stages_run("dvc", "repro")) == sorted([*own, *runs, "report"])
     info = model_info(clone, "portraits_cnn")
-    assert (info["model"]["backbone"], info["model"]["pretrained"]) == ("resnet18", "none")
+    assert (info["model"]["backbone"], info["model"]["pretrained"]) == ("resnet10", "none")
     assert info["input"]["shape"] == [3, 16, 16]
     (step,) = json.loads((clone.root / "metrics/ablation.json").read_text())["steps"]
     assert (step["before"], step["run"], step["adds"]) == ("portraits_cnn", "portraits_cnn_attention", ["attention"])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stages.apps.detection import Box, Finder, crop
-from stages.apps.inputs import read_signals
+from stages.apps.inputs import Signal, read_signals
 from stages.apps.serving import Prepared, ServedRun
 from stages.core.checks import UserError, printable
 from stages.core.files import write_csv, write_json
@@ -62,8 +62,9 @@ def samples(run: ServedRun, file: Path, find: Finder) -> list[Asked]:
             if run.kind == "image":
                 found += _faces(run, file, signal.values, find)
             else:
-                note = _length_note(run, signal.values, signal.rate_hz)
-                found.append(Asked(file, signal.part, None, run.prepare(signal.values, signal.rate_hz), note))
+                prepared = run.prepare(signal.values, signal.rate_hz)
+                note = _length_note(run, prepared, signal)
+                found.append(Asked(file, signal.part, None, prepared, note))
     except (DamagedSample, UserError) as error:
         found.append(Asked(file, error=_without(file, str(error))))
     except OSError as error:
@@ -85,13 +86,14 @@ def _face_note(box: Box, size_px: int) -> str:
     return "; ".join(filter(None, ["cut off at the picture's edge" if box.cut_off else "", tiny]))
 
 
-def _length_note(run: ServedRun, values: np.ndarray, rate_hz: float | None) -> str:
-    """What a feature leaves unheard of a long clip."""
-    longest_s = run.info["feature"].get("duration_s")
-    if longest_s is None or rate_hz is None or values.shape[-1] <= longest_s * rate_hz:
+def _length_note(run: ServedRun, prepared: Prepared, signal: Signal) -> str:
+    """What a feature leaves unheard of a long clip: nothing where cutting its silence off has made it short enough."""
+    longest_s, (x, frames) = run.info["feature"].get("duration_s"), prepared
+    if longest_s is None or signal.rate_hz is None or frames < len(x):
         return ""
-    trimmed = " after silence is cut off" if run.info["feature"].get("trim_db") else ""
-    return f"{values.shape[-1] / rate_hz:.1f} s long: its first {longest_s:g} s{trimmed}"
+    seconds = signal.values.shape[-1] / signal.rate_hz
+    from_where = " from its first sound" if run.info["feature"].get("trim_db") else ""
+    return f"{seconds:.1f} s long: judged by {longest_s:g} s{from_where}" if seconds > longest_s else ""
 
 
 def _without(file: Path, error: str) -> str:

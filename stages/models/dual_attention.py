@@ -13,7 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
-from torchvision.models import get_model, get_model_weights
+from torchvision.models import ResNet, get_model, get_model_weights
+from torchvision.models.resnet import BasicBlock
 
 from stages.core.checks import UserError
 from stages.core.options import Fraction, PositiveInt
@@ -21,14 +22,15 @@ from stages.core.options import Fraction, PositiveInt
 LAYOUT = ("channel", "height", "width")
 # What a torchvision model puts behind its feature map, and no weight of which is ever taken.
 HEADS = ("avgpool", "fc", "classifier")
-PUBLISHED_STRIDE, N_CHANNELS = 32, {"efficientnet_b4": 1792, "resnet50": 2048, "resnet18": 512}  # of the feature map
+# Of the feature map. ResNet-10, for drawn portraits, is ResNet-18 with one block a stage: nobody publishes its weights.
+PUBLISHED_STRIDE, N_CHANNELS = 32, {"efficientnet_b4": 1792, "resnet50": 2048, "resnet18": 512, "resnet10": 512}
 
 
 def build(
     input_shape: tuple[int, int, int],
     n_classes: int,
     *,
-    backbone: Literal["efficientnet_b4", "resnet50", "resnet18"],
+    backbone: Literal["efficientnet_b4", "resnet50", "resnet18", "resnet10"],
     pretrained: str = "none",
     total_stride: Literal[32, 16, 8] = 32,
     use_attention: bool = True,
@@ -45,13 +47,15 @@ def build(
     `total_stride`: pixels of the image to one of the feature map; 32 as published, less keeps more of small images.
     `reduction`: of the channels, in the hidden layer of channel attention; `spatial_kernel`: side, odd. `lstm_hidden`:
     units of each direction. `dropout`: before the head and between layers of the LSTM. Raises ValueError for a shape
-    or kernel that is not as said.
+    or kernel that is not as said, and for weights from ImageNet of ResNet-10.
     """
     if len(input_shape) != 3 or input_shape[0] != 3:
         allowed = "a feature with color: rgb, (channel, height, width)"
         raise ValueError(f"input is {tuple(input_shape)}; allowed: {allowed}")
     if spatial_kernel % 2 == 0:
         raise ValueError(f"spatial_kernel is {spatial_kernel}; allowed: odd, to have a middle")
+    if (backbone, pretrained) == ("resnet10", "imagenet"):
+        raise ValueError("pretrained is imagenet; allowed with backbone resnet10: none, or a path")
     n_channels = N_CHANNELS[backbone]
     attention = DualAttention(n_channels, reduction, spatial_kernel) if use_attention else nn.Identity()
     between = dropout if lstm_layers > 1 else 0.0  # PyTorch warns of dropout between the layers of one
@@ -144,8 +148,8 @@ class SpatialAttention(nn.Module):
 
 def feature_layers(backbone: str, total_stride: int) -> nn.Sequential:
     """torchvision's model without its head, its weights random and under torchvision's names."""
-    children = get_model(backbone, weights=None).named_children()
-    layers = nn.Sequential(OrderedDict((name, layer) for name, layer in children if name not in HEADS))
+    model = ResNet(BasicBlock, [1, 1, 1, 1]) if backbone == "resnet10" else get_model(backbone, weights=None)
+    layers = nn.Sequential(OrderedDict((name, layer) for name, layer in model.named_children() if name not in HEADS))
     spatial = [layer for layer in layers.modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d)]
     halving = [layer for layer in spatial if layer.stride in (2, (2, 2))]
     for layer in halving[: (PUBLISHED_STRIDE // total_stride).bit_length() - 1]:  # the first ones, on the largest maps

@@ -148,8 +148,19 @@ def test_a_picture_with_200_faces(call, tmp_path: Path):
 def test_clips_with_pictures(call, tmp_path: Path):
     paths = clip(tmp_path / "short.wav"), clip(tmp_path / "long.wav", 9.0)
     said = call("speech", *paths, "--visualize", tmp_path / "seen.png", "--explain", tmp_path / "why.png")
-    assert "9.0 s long: its first 3 s" in said
+    assert "9.0 s long: judged by 3 s from its first sound" in said
     assert all(Image.open(tmp_path / name).size[1] > 400 for name in ("seen.png", "why.png"))
+
+
+def test_a_clip_that_is_long_by_its_silence_alone(call, tmp_path: Path):
+    """What counts is cut out first, so that nothing of it goes unheard."""
+    path = clip(tmp_path / "quiet.wav", 2.0)
+    with wave.open(str(path), "rb") as file:
+        said = file.readframes(file.getnframes())
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(64_000) + said + bytes(96_000))  # 2 s of silence, 2 s of tone, 3 s of silence
+    assert "judged by" not in call("speech", path)
 
 
 def test_eeg_features_in_every_form(call, tmp_path: Path):

@@ -82,7 +82,7 @@ def test_clip(speech: ServedRun, tmp_path: Path):
     [signal] = read_signals(tmp_path / "long.wav", "audio")
     [expected] = speech.probabilities([speech.prepare(signal.values, signal.rate_hz)])
     assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
-    assert shown.message.startswith("Note: 9.0 s long: its first 3 s")
+    assert shown.message.startswith("Note: 9.0 s long: judged by 3 s from its first sound")
     assert shown.seen is None
 
 

@@ -20,6 +20,8 @@ BACKBONES = {
     "efficientnet_b4": (1792, 19_341_616 - 1792 * 1000 - 1000),
     "resnet50": (2048, 25_557_032 - 2048 * 1000 - 1000),
     "resnet18": (512, 11_689_512 - 512 * 1000 - 1000),
+    # stem, then for each stage two 3x3 convolutions, from the second on a 1x1 beside them, and their normalisations
+    "resnet10": (512, 9_536 + 73_984 + 230_144 + 919_040 + 3_673_088),
 }
 
 
@@ -194,6 +196,11 @@ def test_files_that_are_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert "more than weights, or none" in refused(name)
     assert "no such file; allowed: imagenet, none, or the path" in refused("gone.pth")
     assert not Path("harmed").exists()
+
+
+def test_resnet10_has_no_published_weights():
+    with pytest.raises(ValueError, match="pretrained is imagenet; allowed with backbone resnet10: none, or a path"):
+        build(SHAPE, 7, backbone="resnet10", pretrained="imagenet")
 
 
 @pytest.mark.parametrize(
