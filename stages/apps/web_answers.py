@@ -53,7 +53,7 @@ def show(run: ServedRun, path: str | None, find: Finder) -> Shown:
         _message(run.kind, asked, main),
         table=told.table([_by_name(answer) for answer in asked[:LISTED]], run.classes) if len(asked) > 1 else "",
         probabilities=dict(zip(run.classes, map(float, main.probabilities), strict=True)),
-        seen=_boxes(asked) if run.kind == "image" else None,
+        seen=_boxes(asked, run.classes) if run.kind == "image" else None,
         why=_explained(run, asked),
     )
 
@@ -78,12 +78,12 @@ def _message(kind: str, asked: list[Answer], main: Answer) -> str:
     return " ".join(filter(None, (several, note)))
 
 
-def _boxes(asked: list[Answer]) -> np.ndarray:
-    """The photo alone, with a numbered box round each face."""
+def _boxes(asked: list[Answer], classes: list[str]) -> np.ndarray:
+    """The photo alone, with a box round each face that tells its number and class."""
     figure = Figure(dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
-    photo(axes, asked)
+    photo(axes, asked, classes)
     _, width, height, _ = axes.images[0].get_extent()
     longer = max(width, height)
     figure.set_size_inches([PHOTO_IN * max(side / longer, FLATTEST) for side in (width, height)])
