@@ -1,15 +1,18 @@
 """What in a sample speaks for a class: Grad-CAM over images, integrated gradients over spectrograms and EEG.
 
-Grad-CAM (Selvaraju et al. 2017, ICCV) looks at the last map of the image. Integrated gradients (Sundararajan, Taly and
-Yan 2017, ICML) go from the training part's mean, 0 once standardised, to the sample; all values together are what the
-sample adds to the class's logit.
+Grad-CAM (Selvaraju et al. 2017, ICCV) looks at the last map of the image; here place by place, as HiResCAM has it
+(Draelos and Carin 2020, arXiv:2011.08891). Where the head averages over places the two are the same. Where it does not,
+as in dense layers behind a flattened map, the mean gradient tells nothing of a place: its map can be empty.
+
+Integrated gradients (Sundararajan, Taly and Yan 2017, ICML) go from the training part's mean, 0 once standardised, to
+the sample; all values together are what the sample adds to the class's logit.
 """
 
 from typing import Any
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam
+from captum.attr import IntegratedGradients, LayerAttribution, LayerGradientXActivation
 from torch import nn
 
 from stages.apps.serving import Prepared, ServedRun
@@ -21,8 +24,8 @@ def grad_cam(run: ServedRun, prepared: Prepared, target: int) -> np.ndarray:
     """(height, width), 0 or more: where an image shows the class of index `target`, at the size the network sees."""
     x, architecture = _standardised(run, prepared), run.recogniser.architecture
     with torch.enable_grad():
-        method = LayerGradCam(architecture, map_layer(architecture, x))
-        found = method.attribute(x, target=target, relu_attributions=True).detach()  # (1, 1, H, W)
+        method = LayerGradientXActivation(architecture, map_layer(architecture, x))
+        found = method.attribute(x, target=target).detach().sum(1, keepdim=True).relu()  # (1, C, H, W) → (1, 1, H, W)
     return LayerAttribution.interpolate(found, tuple(x.shape[2:]), "bilinear")[0, 0].numpy()
 
 

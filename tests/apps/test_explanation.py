@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from captum.attr import LayerGradCam
 from small_runs import small_run
 from torch import nn
 
@@ -44,13 +45,30 @@ class Weighted(nn.Module):
 
 
 def test_grad_cam_by_hand():
-    """Its weights are the means of the gradients (eq. 1): 1/2 for the class's own map, 0 for the other's."""
+    """Of the class's own map the gradient is 1 at the left, and 0 at the right, which counts for nothing."""
     served = serve(str(small_run("faces").folder))
     recogniser = Recogniser(Weighted(), torch.zeros(1, 1, 1), torch.ones(1, 1, 1), 1 / 255, 0.0).eval()
     run = ServedRun(TrainedModel(recogniser, served.info))
     image = np.random.default_rng(0).integers(0, 256, (1, 24, 24), dtype=np.uint8)
     found = explanation.grad_cam(run, (image, 0), 1)
-    assert found == pytest.approx(image[0] / 255 / 2, abs=1e-5)
+    assert found[:, :12] == pytest.approx(image[0, :, :12] / 255, abs=1e-5)
+    assert not found[:, 12:].any()
+
+
+def test_grad_cam_is_the_published_one_where_the_head_averages():
+    """Equations 1 and 2 of Selvaraju et al., by captum's own."""
+    torch.manual_seed(0)
+    body = nn.Conv2d(1, 5, 3, padding=1)
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 7))
+    architecture = nn.Sequential(body, nn.ReLU(), *head).eval()
+    served = serve(str(small_run("faces").folder))
+    recogniser = Recogniser(architecture, torch.zeros(1, 1, 1), torch.ones(1, 1, 1), 1 / 255, 0.0).eval()
+    image = np.random.default_rng(0).integers(0, 256, (1, 24, 24), dtype=np.uint8)
+    found = explanation.grad_cam(ServedRun(TrainedModel(recogniser, served.info)), (image, 0), 2)
+    x = torch.from_numpy(image[None] / np.float32(255))
+    expected = LayerGradCam(architecture, architecture[1]).attribute(x, target=2, relu_attributions=True)[0, 0]
+    assert found.max() > 0
+    assert found == pytest.approx(expected.detach().numpy(), rel=1e-4, abs=1e-7)
 
 
 def test_grad_cam_of_a_network_that_names_no_layer():
