@@ -40,7 +40,7 @@ def _write_params(path: Path) -> None:
     params["studies"] = {}  # of runs that are others here
     params["machine"].update(threads=1, accelerator="cpu", devices=1, checkpoint_every_s=0)
     params["corpora"]["faces"].update(source="synthetic", classes=CLASSES)
-    params["corpora"]["faces"]["synthetic"]["max_epochs"] = MAX_EPOCHS
+    params["corpora"]["faces"]["synthetic"].update(max_epochs=MAX_EPOCHS, run={})
     params["runs"][RUN].update(
         model={"name": "custom_cnn", "widths": [4, 8], "hidden": 16, "dropout": 0.1, "hidden_dropout": 0.2},
         optimizer={"name": "adam", "lr": 0.01},
