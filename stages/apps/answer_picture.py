@@ -69,9 +69,7 @@ def save_true(figure: Figure, path: Path) -> None:
 def caption(run: ServedRun, count: int) -> Caption:
     """Whose answers these are."""
     info = run.info
-    return Caption(
-        info["run"], f"trained on {info['name']}; samples drawn here", info["protocol"], count, info["synthetic"]
-    )
+    return Caption(info["run"], f"trained on {info['name']}; your files", info["protocol"], count, info["synthetic"])
 
 
 def row_height_in(row: list[Answer], run: ServedRun) -> float:

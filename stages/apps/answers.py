@@ -143,7 +143,7 @@ def write_answers_json(path: Path, answers: list[Answer], info: dict[str, Any]) 
 
 def _json_row(answer: Answer, classes: list[str]) -> dict[str, Any]:
     asked, p = answer.asked, answer.probabilities
-    row: dict[str, Any] = {"file": str(asked.file)}
+    row: dict[str, Any] = {"file": printable(str(asked.file))}
     if asked.error:
         return row | {"error": asked.error}
     row |= {"part": asked.part, "box": vars(asked.box) if asked.box else None, "note": asked.note}
@@ -163,7 +163,7 @@ def _csv_row(answer: Answer, classes: list[str]) -> list[Any]:
     asked, p = answer.asked, answer.probabilities
     box = [asked.box.left, asked.box.top, asked.box.width, asked.box.height] if asked.box else [None] * 4
     said = [None] * (2 + len(classes)) if p is None else [classes[int(p.argmax())], float(p.max()), *map(float, p)]
-    return [str(asked.file), asked.part, *box, *said, asked.note, asked.error]
+    return [printable(str(asked.file)), asked.part, *box, *said, asked.note, asked.error]
 
 
 def error_lines(answers: list[Answer]) -> str:

@@ -6,6 +6,7 @@ when no run is named.
 """
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from safetensors.torch import save
 
 from stages.apps import reference
 from stages.apps.export import data_of
-from stages.apps.export_table import ask, batch_size, judge
+from stages.apps.export_table import Judged as Data
+from stages.apps.export_table import ask, batch_size, test_batches
 from stages.apps.provenance import require_real
 from stages.apps.run_files import INFO, PRETRAINED, WEIGHTS, load_run
 from stages.core.checks import UserError, exit_with_one_line, refuse
 from stages.core.files import read_json, write_json, written_whole
+from stages.datasets.splits import load_parts
+from stages.datasets.store import Store
 from stages.training.model_folder import TrainedModel
 
 CARD = "README.md"
@@ -46,14 +50,15 @@ def ship(run: str, record: Path, into: Path) -> Path:
     content = save(weights)
     if len(content) > MAX_BYTES:
         refuse("too large to ship", where=run, allowed=f"{MAX_BYTES:,} bytes", received=f"{len(content):,} bytes")
-    before, after = accuracies(model, weights)
-    _require_own(figures, model.info["run"], before, str(record))
+    judged = judge(model, weights)
+    _require_own(figures, model.info["run"], judged.before, str(record))
     folder = into / model.info["run"]
+    _require_alone(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(folder / WEIGHTS) as temporary:
         temporary.write_bytes(content)
     write_json(folder / INFO, model.info)
-    (folder / CARD).write_text(card(model.info, figures, record, weights, after), encoding="utf-8")
+    (folder / CARD).write_text(card(model.info, figures, record, weights, judged), encoding="utf-8")
     return folder
 
 
@@ -62,22 +67,46 @@ def rounded(values: torch.Tensor) -> torch.Tensor:
     return values.half().contiguous() if values.is_floating_point() else values.contiguous()
 
 
-def accuracies(model: TrainedModel, weights: dict[str, torch.Tensor]) -> tuple[float, float]:
-    """On the test part, before and after rounding; leaves `model` with the rounded weights."""
-    data, count = data_of(model), batch_size(model)
+@dataclass(frozen=True)
+class Judged:
+    """Of the test part: accuracy before and after rounding, how many samples lie, to the byte, in another part too, and
+    the accuracy after rounding on all others."""
+
+    before: float
+    after: float
+    twins: int
+    without_twins: float
+
+
+def judge(model: TrainedModel, weights: dict[str, torch.Tensor]) -> Judged:
+    """Leaves `model` with the rounded weights. Raises `UserError` where its data are not here."""
+    data = data_of(model)
     if data is None:
         raise UserError(f"{model.info['run']}: allowed: a run whose prepared data are here, to see what rounding costs")
-
-    def answer(packed: np.ndarray, length: np.ndarray) -> np.ndarray:
-        return ask(model, packed, length)
-
-    before = judge({"before": answer}, data, count)["before"][0]
+    before = right(model, data)
     model.recogniser.architecture.load_state_dict(weights)
-    return before, judge({"after": answer}, data, count)["after"][0]
+    after = right(model, data)
+    with Store(data.dataset) as store:
+        test = load_parts(data.split, store.sample_id)["test"]
+        alone = ~np.isin(np.array(store.sample_id)[test], sorted(twins(read_json(data.split))))
+    return Judged(before.mean(), after.mean(), int((~alone).sum()), after[alone].mean())
+
+
+def right(model: TrainedModel, data: Data) -> np.ndarray:
+    """(n of the test part,) whether it is told right."""
+    batches = test_batches(data, batch_size(model))
+    return np.concatenate([ask(model, packed, length).argmax(1) == label for packed, length, label in batches])
+
+
+def twins(split: dict[str, Any]) -> set[str]:
+    """Samples of the test part that the split's audit found in train or validation, too."""
+    test = set(split["parts"]["test"])
+    across = [set(ids) for ids in split["audit"]["duplicate_ids"]]
+    return {name for ids in across if not ids <= test for name in ids & test}
 
 
 def card(
-    info: dict[str, Any], record: dict[str, Any], path: Path, weights: dict[str, torch.Tensor], after: float
+    info: dict[str, Any], record: dict[str, Any], path: Path, weights: dict[str, torch.Tensor], judged: Judged
 ) -> str:
     """Markdown: what the weights are, how good, on what, and what they are not for."""
     right = np.array(record["confusion"])
@@ -89,7 +118,7 @@ def card(
         keep_trailing_newline=True,
     )  # fmt: skip
     parameters = sum(values.numel() for values in weights.values() if values.is_floating_point())
-    told = {"info": info, "record": record, "record_name": path.stem, "after": after, "parameters": parameters}
+    told = {"info": info, "record": record, "record_name": path.stem, "judged": judged, "parameters": parameters}
     return environment.get_template(TEMPLATE).render(**told, classes=classes)
 
 
@@ -101,6 +130,13 @@ def _read(record: Path) -> dict[str, Any]:
     if "confusion" not in figures:
         refuse("not the record of one run", where="--record", allowed="as `add` writes it", received=record.stem)
     return figures
+
+
+def _require_alone(folder: Path) -> None:
+    """Only one ships: which of two would be served could not be told."""
+    others = sorted(path.parent.name for path in folder.parent.glob(f"*/{INFO}") if path.parent != folder)
+    if others:
+        refuse("another run ships", where=str(folder.parent), allowed="one: remove its folder", received=others)
 
 
 def _require_own(figures: dict[str, Any], run: str, accuracy: float, where: str) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import sys
 import wave
@@ -130,6 +131,18 @@ def test_tiny_and_large_photos(call, tmp_path: Path):
     said = call("faces", tmp_path / "1x1.png", "--no-detect")
     assert "tiny: 1 px" in said
     assert "no face found" in call("faces", tmp_path / "1x1.png", tmp_path / "large.jpg")
+
+
+def test_a_name_that_is_no_utf8(call, tmp_path: Path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.png"))
+    try:
+        face().save(path)
+    except OSError:
+        pytest.skip("this file system keeps no such name")
+    call("faces", path, "--no-detect", "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
+    [answer] = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["answers"]
+    assert answer["file"].endswith("bad\\udcff.png")
+    assert "bad\\udcff.png" in (tmp_path / "a.csv").read_text(encoding="utf-8")
 
 
 @needs_portrait

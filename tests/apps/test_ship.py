@@ -28,18 +28,25 @@ def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(found.dataset, "faces.h5")
     with Store(Path("faces.h5")) as store:
         ids = list(store.sample_id)
-    Path("split.json").write_text(json.dumps({"parts": {"train": ids[:2], "validation": ids[2:4], "test": ids[4:]}}))
+    parts = {"train": ids[:2], "validation": ids[2:4], "test": ids[4:]}
+    same = [
+        [ids[0], ids[4], ids[5]],
+        [ids[3], ids[6]],
+        [ids[7], ids[8]],
+        [ids[0], ids[2]],
+    ]  # three test samples elsewhere
+    Path("split.json").write_text(json.dumps({"parts": parts, "audit": {"duplicate_ids": same}}))
     info = json.loads((folder / INFO).read_text())
     inputs = {name: md5(Path(name)) for name in ("faces.h5", "split.json")}
     (folder / INFO).write_text(json.dumps(info | {"synthetic": False, "name": "FER-2013", "inputs": inputs}))
     return folder
 
 
-def confusion(folder: Path) -> np.ndarray:
-    """Rows of true classes, of the test part."""
+def confusion(folder: Path, first: int = 4) -> np.ndarray:
+    """Rows of true classes, of the test part, or of its samples from `first` on."""
     model = load_run(str(folder))
     with Store(Path("faces.h5")) as store:
-        at = np.arange(4, len(store.label))
+        at = np.arange(first, len(store.label))
         answers = model.probabilities(torch.from_numpy(store.read_packed(at))).argmax(1).numpy()
         found = np.zeros((len(model.info["classes"]),) * 2, int)
         np.add.at(found, (store.label[at], answers), 1)
@@ -79,6 +86,10 @@ def test_card_tells_the_record(real: Path):
     assert f"**{100 * found.trace() / found.sum():.1f} %**, 95 % interval 10.0 to 21.0, {found.sum()} faces" in card
     for word in ("dvc exp run -S seed=7", "`metrics/reference/record.json`, commit 0123456", "some.zip"):
         assert word in card
+    others = confusion(real, 7)  # without 4, 5 and 6
+    share = 100 * others.trace() / others.sum()
+    assert "| twins | 3 of them are, to the byte, among the faces it learnt from" in card
+    assert f"on all others {share:.1f} % |" in card
     for word in ("hiring", "policing", "diagnosis", "not feelings"):
         assert word in card
     true, said = (np.repeat(index, found.ravel()) for index in np.indices(found.shape).reshape(2, -1))
@@ -109,6 +120,15 @@ def test_records_that_are_none(real: Path):
 def test_drawn_faces_do_not_ship(real: Path):
     with pytest.raises(UserError, match="a synthetic corpus gives no reference"):
         ship.ship(str(small_run("faces").folder), record(confusion(real)), Path("shipped"))
+
+
+def test_only_one_ships(real: Path):
+    path = record(confusion(real))
+    ship.ship(str(real), path, Path("shipped"))
+    ship.ship(str(real), path, Path("shipped"))  # itself again
+    shutil.move("shipped/faces_custom_cnn", "shipped/other")
+    with pytest.raises(UserError, match=r"another run ships; allowed: one: remove its folder; received: \['other'\]"):
+        ship.ship(str(real), path, Path("shipped"))
 
 
 def test_too_large(real: Path, monkeypatch: pytest.MonkeyPatch):
