@@ -16,7 +16,7 @@ from PIL import Image
 
 from stages.apps.answers import Answer
 from stages.apps.electrodes import BANDS, channel_names, over_bands
-from stages.apps.inputs import read_signals
+from stages.apps.inputs import read_samples
 from stages.apps.serving import ServedRun
 from stages.core.checks import printable
 from stages.core.files import written_whole
@@ -87,8 +87,8 @@ def title(answer: Answer, kind: str) -> str:
 
 def photo(axes: Axes, row: list[Answer], classes: list[str]) -> None:
     """The picture with a box round each face: class, and the number that it has beside the picture."""
-    [signal] = read_signals(row[0].asked.file, "image")
-    image = signal.values
+    [sample] = read_samples(row[0].asked.file, "image")
+    image, _ = sample.load()
     factor = min(1.0, PHOTO_PX / max(image.shape[:2]))
     size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
     shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1 else image

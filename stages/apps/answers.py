@@ -1,18 +1,19 @@
 """What a run says of the samples in a user's files, and how that is written: terminal, JSON, CSV."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stages.apps.detection import Box, Finder, crop
-from stages.apps.inputs import Signal, read_signals
+from stages.apps.file_kinds import misfit
+from stages.apps.inputs import Sample, read_samples
 from stages.apps.serving import Prepared, ServedRun
 from stages.core.checks import UserError, printable
 from stages.core.files import write_csv, write_json
-from stages.core.records import DamagedSample
+from stages.core.records import DamagedSample, Signal
 
 NO_FACE = "no face found (a lower --min-neighbors or --min-face-px finds more, --no-detect takes it whole)"
 WIDEST = 44  # letters of a file's name in the table
@@ -52,24 +53,31 @@ def ask(run: ServedRun, files: Iterable[Path], find: Finder) -> Iterator[Answer]
     yield from _answered(run, waiting)
 
 
-def samples(run: ServedRun, file: Path, find: Finder) -> list[Asked]:
+def samples(run: ServedRun, file: Path, find: Finder) -> Iterator[Asked]:
     """One of each face, clip or trial in a file; a damaged one is told of, and does not stop the others."""
     feature = run.info["feature"]
-    longest_s = feature["max_windows"] * feature["window_s"] if run.kind == "recording" else None
-    found: list[Asked] = []
+    windows = (feature["max_windows"], feature["window_s"]) if run.kind == "recording" else None
     try:
-        for signal in read_signals(file, run.kind, longest_s):
-            if run.kind == "image":
-                found += _faces(run, file, signal.values, find)
-            else:
-                prepared = run.prepare(signal.values, signal.rate_hz)
-                note = _length_note(run, prepared, signal)
-                found.append(Asked(file, signal.part, None, prepared, note))
+        for sample in read_samples(file, run.kind, windows):
+            yield from _sample(run, file, sample, find)
     except (DamagedSample, UserError) as error:
-        found.append(Asked(file, error=_without(file, str(error))))
+        yield Asked(file, error=misfit(file, run.kind) or _without(file, str(error)))
     except OSError as error:
-        found.append(Asked(file, error=f"cannot be read: {error.strerror or error}"))
-    return found
+        yield Asked(file, error=f"cannot be read: {error.strerror or error}")
+
+
+def _sample(run: ServedRun, file: Path, sample: Sample, find: Finder) -> Iterator[Asked]:
+    try:
+        signal = sample.load()
+        if run.kind == "image":
+            yield from _faces(run, file, signal[0], find)
+        else:
+            prepared = run.prepare(*signal)
+            yield Asked(file, sample.part, None, prepared, _length_note(run, prepared, signal))
+    except (DamagedSample, UserError) as error:
+        if not sample.part:
+            raise
+        yield Asked(file, sample.part, error=_without(file, str(error)))
 
 
 def _faces(run: ServedRun, file: Path, image: np.ndarray, find: Finder) -> Iterator[Asked]:
@@ -88,10 +96,10 @@ def _face_note(box: Box, size_px: int) -> str:
 
 def _length_note(run: ServedRun, prepared: Prepared, signal: Signal) -> str:
     """What a feature leaves unheard of a long clip: nothing where cutting its silence off has made it short enough."""
-    longest_s, (x, frames) = run.info["feature"].get("duration_s"), prepared
-    if longest_s is None or signal.rate_hz is None or frames < len(x):
+    longest_s, (x, frames), (values, rate_hz) = run.info["feature"].get("duration_s"), prepared, signal
+    if longest_s is None or rate_hz is None or frames < len(x):
         return ""
-    seconds = signal.values.shape[-1] / signal.rate_hz
+    seconds = values.shape[-1] / rate_hz
     from_where = " from its first sound" if run.info["feature"].get("trim_db") else ""
     return f"{seconds:.1f} s long: judged by {longest_s:g} s{from_where}" if seconds > longest_s else ""
 
@@ -103,7 +111,14 @@ def _without(file: Path, error: str) -> str:
 
 def _answered(run: ServedRun, waiting: list[Asked]) -> Iterator[Answer]:
     found = iter(run.probabilities([asked.prepared for asked in waiting if asked.prepared is not None]))
-    return (Answer(asked, None if asked.prepared is None else next(found)) for asked in waiting)
+    return (Answer(asked, None) if asked.prepared is None else _told(asked, next(found)) for asked in waiting)
+
+
+def _told(asked: Asked, probabilities: np.ndarray) -> Answer:
+    """Values far beyond all that the run was trained on, or its own weights, can lead beyond what float32 holds."""
+    if np.isfinite(probabilities).all():
+        return Answer(asked, probabilities)
+    return Answer(replace(asked, prepared=None, error="no answer: the run's numbers overflow on its values"), None)
 
 
 # ---- how it is told ----
@@ -145,7 +160,7 @@ def _json_row(answer: Answer, classes: list[str]) -> dict[str, Any]:
     asked, p = answer.asked, answer.probabilities
     row: dict[str, Any] = {"file": printable(str(asked.file))}
     if asked.error:
-        return row | {"error": asked.error}
+        return row | {"part": asked.part, "error": asked.error}
     row |= {"part": asked.part, "box": vars(asked.box) if asked.box else None, "note": asked.note}
     if p is None:
         return row | {"class": None, "probability": None, "probabilities": None}
@@ -167,9 +182,18 @@ def _csv_row(answer: Answer, classes: list[str]) -> list[Any]:
 
 
 def error_lines(answers: list[Answer]) -> str:
-    """One for each file that could not be read; '' if all could."""
-    wrong = (answer.asked for answer in answers if answer.asked.error)
-    return "\n".join(f"{printable(str(asked.file))}: {shorten_line(asked.error)}" for asked in wrong)
+    """One for each file that could not be read, and for what is wrong with its parts; '' if all could."""
+    parts: dict[tuple[Path, str], list[str]] = {}
+    for asked in (answer.asked for answer in answers if answer.asked.error):
+        parts.setdefault((asked.file, asked.error), []).append(asked.part)
+    lines = ((file, _named_parts(wrong), error) for (file, error), wrong in parts.items())
+    return "\n".join(f"{printable(str(file))}: {part}{shorten_line(error)}" for file, part, error in lines)
+
+
+def _named_parts(parts: list[str]) -> str:
+    """The first of those that have the same mistake, and how many they are; '' for a whole file."""
+    more = f" and {len(parts) - 1} more" if len(parts) > 1 else ""
+    return f"{printable(parts[0])}{more}: " if parts[0] else ""
 
 
 def shorten_line(text: str, limit: int = 300) -> str:

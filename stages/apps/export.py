@@ -14,9 +14,9 @@ import onnx
 
 from stages.apps import onnx_graph, onnx_quantize
 from stages.apps.export_table import Judged, ask, rows, table
-from stages.apps.inputs import require_writable
 from stages.apps.onnx_model import OnnxModel
-from stages.apps.run_files import load_run
+from stages.apps.outputs import require_outputs
+from stages.apps.run_files import load_run, paths
 from stages.core.checks import UserError, exit_with_one_line, warn
 from stages.core.files import md5, written_whole
 from stages.core.seeding import derive
@@ -31,7 +31,7 @@ CALIBRATION, BATCH_SIZE = 128, 32  # training samples that tell int8 its ranges
 
 def main() -> None:
     args = parse()
-    require_writable(args.output, "--output")
+    require_outputs({"--output": args.output}, paths(args.run))
     model = load_run(args.run)
     data = data_of(model)
     graphs = dict(export(model, data))

@@ -1,14 +1,16 @@
 """What a user hands over: files and folders, found and decoded as the kind of signal that a run takes. All hostile."""
 
 import io
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from stages.core.checks import UserError, refuse
-from stages.core.records import DamagedSample
+from stages.core.checks import refuse
+from stages.core.records import DamagedSample, Signal
 from stages.corpora.archive import members
 from stages.corpora.archive.clips import is_hidden
 from stages.corpora.decoding import audio, images, npz, recordings
@@ -24,12 +26,14 @@ _ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True)
-class Signal:
-    """One sample of a file, decoded as `core.records.Record` has it. `part`: which one, '' where it is the only one."""
+class Sample:
+    """One of a file. `part`: which one, '' where it is the only one; `load()` decodes it as `core.records.Record` does.
+
+    Of several, one may be damaged: `load` raises `DamagedSample`, and the others are still there.
+    """
 
     part: str
-    values: np.ndarray
-    rate_hz: float | None
+    load: Callable[[], Signal]
 
 
 def find_files(given: list[Path], kind: str) -> list[Path]:
@@ -46,11 +50,15 @@ def find_files(given: list[Path], kind: str) -> list[Path]:
     return found
 
 
-def read_signals(path: Path, kind: str, longest_s: float | None = None) -> Iterator[Signal]:
-    """The samples of one file; a recording in stretches of `longest_s`. Raises `DamagedSample` or `UserError`."""
+def read_samples(path: Path, kind: str, windows: tuple[int, float] | None = None) -> Iterator[Sample]:
+    """Those of one file. Raises `DamagedSample` or `UserError` for one that holds none.
+
+    A recording comes in stretches of as many `windows` at most, of so many seconds each; what is left over at its end,
+    less than a window, is in none.
+    """
     if kind == "recording":
-        return _recording(path, longest_s)
-    return _READ[kind](path)
+        return _stretches(path, *windows)
+    return _trials(path) if kind == "windows" else iter([Sample("", lambda: _DECODE[kind](_content(path)))])
 
 
 def _below(folder: Path, kind: str) -> list[Path]:
@@ -67,28 +75,24 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _image(path: Path) -> Iterator[Signal]:
-    yield Signal("", *images.decode_image(_content(path)))
-
-
-def _clip(path: Path) -> Iterator[Signal]:
-    yield Signal("", *audio.decode_audio(_content(path)))
-
-
-def _windows(path: Path) -> Iterator[Signal]:
+def _trials(path: Path) -> Iterator[Sample]:
     """Arrays (windows, features): a subject of SEED-V, trial by trial, each array of any other npz, or one npy."""
     content = _content(path)
     if not content.startswith(_ZIP):
-        yield Signal("", _array(content), None)
+        yield Sample("", lambda: _array(content))
         return
     names = [name for name in members.names(path) if name.endswith(".npy")]
     if not names:
         raise DamagedSample("an npz without an array")
     if "data.npy" in names and _holds_bytes(members.read(path, "data.npy")):
         trials = load_arrays(npz.stored_bytes(content, "data", path, path.name), str(path))
-        yield from (Signal(f"trial {number}", _checked(trials[number]), None) for number in sorted(trials))
+        yield from (Sample(f"trial {number}", partial(_checked, trials[number])) for number in sorted(trials))
     else:
-        yield from (Signal(name.removesuffix(".npy"), _array(members.read(path, name)), None) for name in names)
+        yield from (Sample(name.removesuffix(".npy"), partial(_member, path, name)) for name in names)
+
+
+def _member(npz_file: Path, name: str) -> Signal:
+    return _array(members.read(npz_file, name))
 
 
 def _holds_bytes(content: bytes) -> bool:
@@ -102,7 +106,7 @@ def _holds_bytes(content: bytes) -> bool:
     return kind.kind in "SV" or kind in (np.uint8, np.int8)
 
 
-def _array(content: bytes) -> np.ndarray:
+def _array(content: bytes) -> Signal:
     try:
         return _checked(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
     except DamagedSample:
@@ -112,14 +116,14 @@ def _array(content: bytes) -> np.ndarray:
         raise DamagedSample(f"not a whole array of numbers ({type(error).__name__}: {reason})") from None
 
 
-def _checked(values: np.ndarray) -> np.ndarray:
+def _checked(values: np.ndarray) -> Signal:
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         raise DamagedSample(f"an array {values.shape} of type {values.dtype}; allowed: numbers (windows, features)")
-    return values.astype(np.float64)
+    return values.astype(np.float64), None
 
 
-def _recording(path: Path, longest_s: float | None) -> Iterator[Signal]:
-    """Stretches that follow each other, the last one shorter. Too short ones are the feature's to refuse."""
+def _stretches(path: Path, max_windows: int, window_s: float) -> Iterator[Sample]:
+    """They follow each other, the last one shorter. A whole recording that is too short is the feature's to refuse."""
     suffix = path.suffix.lower()
     if suffix not in recordings.SUFFIXES:
         raise DamagedSample(f"a recording by no known suffix; allowed: {', '.join(recordings.SUFFIXES)}")
@@ -127,26 +131,12 @@ def _recording(path: Path, longest_s: float | None) -> Iterator[Signal]:
         raise DamagedSample(f"{path.stat().st_size} bytes; allowed: at most {recordings.MAX_BYTES}")
     with path.open("rb") as stream:
         opened = recordings.open_recording(stream, suffix)
-    step_s = longest_s or opened.duration_s
-    count = max(1, int(np.ceil(opened.duration_s / step_s - 1e-9)))
+    step_s = max_windows * window_s
+    count = max(1, math.ceil((opened.duration_s + 1e-6) // window_s / max_windows))
     for start_s in (number * step_s for number in range(count)):
         end_s = min(start_s + step_s, opened.duration_s)
-        yield Signal(f"{start_s:g}–{end_s:g} s" if count > 1 else "", *opened.stretch(start_s, end_s - start_s))
+        part = f"{start_s:g}–{end_s:g} s" if count > 1 else ""
+        yield Sample(part, partial(opened.stretch, start_s, end_s - start_s))
 
 
-_READ: dict[str, Callable[[Path], Iterator[Signal]]] = {"image": _image, "audio": _clip, "windows": _windows}
-
-
-def require_writable(path: Path | None, option: str) -> None:
-    """Before the work, not after it. Raises `UserError`."""
-    if path is None:
-        return
-    if path.is_dir() or not path.parent.is_dir():
-        what = "a folder, not a file" if path.is_dir() else "its folder does not exist"
-        refuse(what, where=option, allowed="a file that can be written", received=str(path))
-    trial = path.with_name(f".{path.name}.trial")
-    try:
-        trial.touch()
-        trial.unlink()
-    except OSError as error:
-        raise UserError(f"{option}: {path}: cannot be written: {error.strerror}") from None
+_DECODE: dict[str, Callable[[bytes], Signal]] = {"image": images.decode_image, "audio": audio.decode_audio}

@@ -16,10 +16,11 @@ from tqdm import tqdm
 from stages.apps.detection import FinderSettings, make_finder
 from stages.apps.following import Follower, FollowSettings, Locate, whole_frame
 from stages.apps.frames import Camera, Source, Video
-from stages.apps.inputs import require_writable
 from stages.apps.live_faces import SMOOTHINGS, Steadier, Steadiness
 from stages.apps.live_pipeline import Pipeline
+from stages.apps.outputs import require_outputs, require_png
 from stages.apps.overlay import Overlay
+from stages.apps.run_files import paths
 from stages.apps.serving import ServedRun, serve
 from stages.apps.timeline import FaceRows, Timeline, draw_timeline
 from stages.apps.video_output import VideoOutput
@@ -78,7 +79,7 @@ def require_images(run: ServedRun) -> ServedRun:
 
 def watch(args: argparse.Namespace, run: ServedRun) -> None:
     """Until the source ends or breaks off, or somebody quits; whatever ends it, what was written is whole."""
-    require_outputs(args)
+    check_outputs(args)
     steadier = Steadier(Steadiness(args.smoothing, args.smooth_s, args.hold_s))
     locate = make_locate(args)
     source: Source = Video(args.video) if args.video else Camera(args.camera)
@@ -99,15 +100,13 @@ def watch(args: argparse.Namespace, run: ServedRun) -> None:
         follow_through(pipeline, window)
 
 
-def require_outputs(args: argparse.Namespace) -> None:
+def check_outputs(args: argparse.Namespace) -> None:
     """Before a model is asked anything."""
     outputs = {f"--{name}": getattr(args, name) for name in ("output", "csv", "plot")}
     if args.headless and not any(outputs.values()):
         raise UserError("--headless: nothing would come out; add --output, --csv or --plot")
-    for option, path in outputs.items():
-        require_writable(path, option)
-        if path and args.video and path.resolve() == args.video.resolve():
-            raise UserError(f"{option}: {path} is the video that is read")
+    require_outputs(outputs, [args.video, args.detector_model, *paths(args.run, args.model)])
+    require_png({"--plot": args.plot})
 
 
 def make_locate(args: argparse.Namespace) -> Locate:

@@ -13,7 +13,7 @@ from stages.apps.near import upright
 from stages.apps.running_ahead import Ahead
 from stages.apps.serving import Prepared, ServedRun
 from stages.apps.smoothing import Exponential, HeldLabel, MovingAverage, Smoother, Unsmoothed
-from stages.core.checks import refuse
+from stages.core.checks import UserError, refuse
 
 SMOOTHINGS: dict[str, Callable[[float], Smoother]] = {
     "moving_average": MovingAverage,
@@ -102,7 +102,10 @@ def find_faces(run: ServedRun, locate: Locate, frames: Ahead[Frame]) -> Iterator
 def classify(run: ServedRun, steadier: Steadier, found: Ahead[Found], at_once: int) -> Iterator[Seen]:
     """Faces of `at_once` frames are asked together; 1 waits for no other frame."""
     while batch := found.take(at_once, all_of_them=True):
-        raw = iter(run.probabilities([prepared for one in batch for prepared in one.prepared]))
+        answers = run.probabilities([prepared for one in batch for prepared in one.prepared])
+        if not np.isfinite(answers).all():
+            raise UserError(f"{run.info['run']}: its numbers overflow on these faces: weights that cannot be used")
+        raw = iter(answers)
         for one in batch:
             steadier.forget(one.frame.time_s)
             yield Seen(one.frame, list(_faces(one, raw, steadier)))

@@ -7,8 +7,8 @@ import argparse
 import zipfile
 from pathlib import Path
 
-from stages.apps.inputs import require_writable
-from stages.apps.run_files import FILES, find, load_run, read
+from stages.apps.outputs import require_outputs
+from stages.apps.run_files import FILES, find, load_run, paths, read
 from stages.core.checks import exit_with_one_line
 from stages.core.files import written_whole
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--run", required=True, help="a run's folder, or its name in data/models")
     parser.add_argument("--output", required=True, type=Path, metavar="ZIP")
     args = parser.parse_args()
-    require_writable(args.output, "--output")
+    require_outputs({"--output": args.output}, paths(args.run))
     pack(args.run, args.output)
     print(f"{args.output}: {args.output.stat().st_size / 1e6:.1f} MB")
 

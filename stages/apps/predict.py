@@ -13,7 +13,9 @@ from tqdm import tqdm
 from stages.apps import answers as told
 from stages.apps.answers import Answer
 from stages.apps.detection import FinderSettings, make_finder
-from stages.apps.inputs import find_files, require_writable
+from stages.apps.inputs import find_files
+from stages.apps.outputs import require_outputs, require_png
+from stages.apps.run_files import paths
 from stages.apps.serving import ServedRun, serve
 from stages.core.checks import UserError, exit_with_one_line, warn
 
@@ -23,14 +25,15 @@ DRAWN = 24  # samples whose features are kept for pictures
 def main() -> None:
     args = parser().parse_args()
     outputs = {f"--{name}": getattr(args, name) for name in ("json", "csv", "visualize", "explain")}
-    for option, path in outputs.items():
-        require_writable(path, option)
+    require_outputs(outputs)
+    require_png({option: outputs[option] for option in ("--visualize", "--explain")})
     settings = FinderSettings(args.min_neighbors, args.scale_factor, args.min_face_px)
     find = make_finder("none" if args.no_detect else args.detector, args.detector_model, settings)
     if args.model and args.explain:
         raise UserError("--explain: needs --run: what --model takes, an exported graph, has no gradients")
     run = serve(args.run, args.model)
     files = find_files(args.files, run.kind)
+    require_outputs(outputs, [*files, *paths(args.run, args.model), args.detector_model])
     shown = tqdm(files, run.info["run"], unit=" files", disable=None, leave=False)
     found = list(_light(told.ask(run, shown, find)))
     if any(not answer.asked.error for answer in found):

@@ -4,14 +4,17 @@ import json
 import math
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from stages.apps.electrodes import BANDS
 from stages.core import lookup
 from stages.core.checks import UserError, duplicate_names, refuse, unknown_name
-from stages.core.feature_checks import feature_mistakes, too_large
+from stages.core.feature_checks import feature_mistakes, frames, too_large
 from stages.core.labels import CLASSES
 from stages.core.options import Names, PositiveFloat, PositiveInt
 from stages.core.schema import Choice, Key, Section
@@ -20,6 +23,8 @@ from stages.training import model_folder
 
 MAX_OPTION = 10_000  # of a whole number among a model's options: none of ours comes near it
 MAX_PARAMETERS = 250_000_000
+MAX_TENSORS, SPARE = 5_000, 100  # of weights; building may make some of them anew: a backbone's head
+MAX_STANDARDISING = 1e15  # of means and deviations, and one over it the least deviation: float32 holds all quotients
 MAX_DEPTH, MAX_ITEMS = 8, 1_000_000  # of nested lists: a mean of 74 windows x 310 features is the largest of ours
 _KINDS = ("F64", "F32", "F16", "BF16", "I64")  # of weights, and of the steps that batch normalisation counts
 
@@ -47,6 +52,8 @@ class ModelJson(BaseModel):
     normaliser: Normaliser
     classes: Annotated[list[Literal[CLASSES]], Field(min_length=2)]
     feature: Choice
+    corpus: Key
+    inputs: dict[str, str] = {}
     name: str
     synthetic: bool
     protocol: str
@@ -78,7 +85,7 @@ def require_fitting(info: dict[str, Any], weights: bytes, where: str) -> None:
     """
     told = _header(weights, where)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _at_most(min(2 * len(told) + SPARE, MAX_TENSORS)):
             state = model_folder.build(info).architecture.state_dict()
     except (ArithmeticError, RuntimeError, TypeError, IndexError, AssertionError) as error:
         received = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
@@ -95,24 +102,64 @@ def require_fitting(info: dict[str, Any], weights: bytes, where: str) -> None:
         refuse(what, where=where, allowed=allowed, received=received)
 
 
+@contextmanager
+def _at_most(limit: int) -> Iterator[None]:
+    """Stop building a network of more layers than there are weights: thousands would take minutes."""
+    count = 0
+
+    def counted(*_: Any) -> None:
+        nonlocal count
+        count += 1
+        if count > limit:
+            raise RuntimeError("more layers than it has weights")
+
+    hook = register_module_parameter_registration_hook(counted)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 def _refuse_constant(word: str) -> None:
     raise ValueError(f"{word} is no number of JSON")
 
 
 def _content_mistakes(info: dict[str, Any]) -> Iterator[str]:
     """Within sections that have their types."""
-    yield from _choice_mistakes("feature", "features", info["feature"])
+    wrong = [*_choice_mistakes("feature", "features", info["feature"]), *feature_mistakes("feature", info["feature"])]
+    yield from wrong
     yield from _choice_mistakes("model", "models", info["model"])
-    yield from feature_mistakes("feature", info["feature"])
     axes = dict(zip(info["input"]["layout"], info["input"]["shape"], strict=False))
     if len(axes) != len(info["input"]["shape"]) or len(axes) != len(info["input"]["layout"]):
         yield f"input.layout: allowed: a name for each of {len(info['input']['shape'])} axes"
-    yield from too_large("input.shape", axes)
+    yield from list(too_large("input.shape", axes)) or (() if wrong else _shape_mistakes(info["feature"], axes))
     yield from duplicate_names("classes", info["classes"], "class")
     for name, value in info["model"].items():
         if any(abs(number) > MAX_OPTION for number in _numbers(value) if isinstance(number, int)):
             yield f"model.{name}: allowed: up to {MAX_OPTION:,}; received: more"
     yield from _normaliser_mistakes(info)
+
+
+def _shape_mistakes(feature: dict[str, Any], axes: dict[str, int]) -> Iterator[str]:
+    """Or every file that somebody brings would be told to be wrong."""
+    lengths = _lengths(feature)
+    if any(axes.get(axis) != length for axis, length in lengths.items()):
+        allowed, received = (" x ".join(f"{axis} {at.get(axis)}" for axis in lengths) for at in (lengths, axes))
+        yield f"input.shape: allowed: {allowed}, as feature {feature['name']!r} gives them; received: {received}"
+
+
+def _lengths(feature: dict[str, Any]) -> dict[str, int | None]:
+    """{axis: its length} as far as the settings of a feature tell."""
+    match feature:
+        case {"size_px": size_px, "color": color}:
+            return {"channel": 3 if color == "rgb" else 1, "height": size_px, "width": size_px}
+        case {"n_mels": n_mels}:
+            return {"time": frames(feature), "mel": n_mels}
+        case {"max_windows": windows, "channels": [*channels]}:
+            return {"time": windows, "feature": len(BANDS) * len(channels)}
+        case {"max_windows": windows}:
+            return {"time": windows}
+    return {}
 
 
 def _choice_mistakes(where: str, room: str, choice: dict[str, Any]) -> Iterator[str]:
@@ -130,8 +177,10 @@ def _normaliser_mistakes(info: dict[str, Any]) -> Iterator[str]:
         found = _shape(values)
         if found is None or len(found) != len(shape) or any(a not in (1, b) for a, b in zip(found, shape, strict=True)):
             yield f"normaliser.{key}: allowed: nested lists of numbers that fit {list(shape)}; received: {found}"
-        elif key == "sd" and min(_numbers(values)) <= 0:
-            yield "normaliser.sd: allowed: more than 0; received: 0 or less"
+        elif key == "sd" and min(_numbers(values)) < 1 / MAX_STANDARDISING:
+            yield f"normaliser.sd: allowed: more than 0; received: {min(_numbers(values)):g}"
+        elif max(map(abs, _numbers(values))) > MAX_STANDARDISING:
+            yield f"normaliser.{key}: allowed: {MAX_STANDARDISING:g} or less; received: more"
 
 
 def _shape(values: Any) -> tuple[int, ...] | None:

@@ -56,6 +56,12 @@ def find(run: str | None) -> Path:
     return refuse(f"no such run{hint and ';' + hint}", where="--run", allowed=allowed, received=run)
 
 
+def paths(run: str | None, model: Path | None = None) -> list[Path]:
+    """The files that a run is read from, or the `model` in its place."""
+    where = model or find(run)
+    return [where] if where.is_file() else [where / name for name in FILES]
+
+
 def read(where: Path, name: str) -> bytes:
     """One of `FILES`, of a folder or a zip. Raises `UserError`."""
     if where.is_dir():

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from stages.apps.inputs import require_writable
 from stages.apps.live_faces import Face, Seen
+from stages.apps.outputs import require_writable
 from stages.evaluation.canvas import INK, PALETTE, QUIET, Caption, quiet_axes, save, short, titled_figure
 
 STEP_S, MAX_STEPS = 0.05, 1_200  # of the picture: when these are used up, two steps become one

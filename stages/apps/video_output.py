@@ -15,8 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stages.apps.inputs import require_writable
 from stages.apps.live_faces import Seen
+from stages.apps.outputs import require_writable
 from stages.core.checks import UserError, refuse
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}

@@ -43,14 +43,13 @@ def show(run: ServedRun, path: str | None, find: Finder) -> Shown:
     if path is None:
         return Shown()
     found = list(told.ask(run, [Path(path)], find))
-    if wrong := told.error_lines([_by_name(answer) for answer in found]):
-        return Shown(wrong, is_error=True)
+    wrong = told.error_lines([_by_name(answer) for answer in found])
     asked = [answer for answer in found if answer.probabilities is not None]
     if not asked:
-        return Shown(NO_FACE, is_error=True)
+        return Shown(wrong or NO_FACE, is_error=True)
     main = max(asked, key=_area_px)
     return Shown(
-        _message(run.kind, asked, main),
+        " ".join(filter(None, (_message(run.kind, asked, main), *wrong.splitlines()))),
         table=told.table([_by_name(answer) for answer in asked[:LISTED]], run.classes) if len(asked) > 1 else "",
         probabilities=dict(zip(run.classes, map(float, main.probabilities), strict=True)),
         seen=_boxes(asked, run.classes) if run.kind == "image" else None,

@@ -21,6 +21,7 @@ from stages.training.model_folder import TrainedModel
 PARAMS = load(Path(__file__).parents[2] / "params.yaml")
 RUN = "faces_custom_cnn"
 SMALL_PX, STEPS = 24, 20
+SMALL = {"faces": {"size_px": SMALL_PX}, "mel": {"duration_s": 0.304}, "eeg": {"max_windows": STEPS}}
 
 
 def described(run: str) -> dict:
@@ -31,7 +32,12 @@ def described(run: str) -> dict:
     n_features = {"mel": dataset.feature.get("n_mels"), "eeg": 310}.get(dataset.feature["name"])
     shape = [STEPS, n_features] if n_features else [channels, SMALL_PX, SMALL_PX]
     about = {"layout": list(feature.LAYOUT), "scale_factor": feature.SCALE_FACTOR, "add_offset": feature.ADD_OFFSET}
-    about |= {"shape": shape, "feature": dataset.feature, "rate_hz": None, "corpus": dataset.corpus}
+    about |= {
+        "shape": shape,
+        "feature": dataset.feature | SMALL[dataset.feature["name"]],
+        "rate_hz": None,
+        "corpus": dataset.corpus,
+    }
     across = (1, n_features) if n_features else (channels, 1, 1)
     normaliser = {"mean": np.full(across, 0.4).tolist(), "sd": np.full(across, 0.3).tolist()}
     return model_folder.describe(run, trained, vars(DESCRIPTION) | about, normaliser, protocol="official")
@@ -85,7 +91,7 @@ def test_metadata_tell_what_an_answer_needs(faces: TrainedModel, graph: onnx.Mod
     assert served.info == json.loads(json.dumps(faces.info))
     told = {entry.key: entry.value for entry in graph.metadata_props}
     assert json.loads(told["classes"]) == DESCRIPTION.classes
-    assert json.loads(told["feature"]) == PARAMS.datasets["faces"].feature
+    assert json.loads(told["feature"]) == {"name": "faces", "size_px": SMALL_PX, "color": "gray"}
     given = json.loads(told["input"])
     assert (given["dtype"], given["shape"]) == ("uint8", [1, SMALL_PX, SMALL_PX])
     assert given["signal"] == "x * scale_factor + add_offset"
@@ -295,7 +301,8 @@ def test_tampered_metadata(graph: onnx.ModelProto, tmp_path: Path, key: str, cha
 
 
 def test_of_a_graph_that_takes_other_samples_than_it_tells(faces: TrainedModel, graph: onnx.ModelProto, tmp_path: Path):
-    told_of = faces.info["input"] | {"shape": [1, SMALL_PX, 2 * SMALL_PX]}
-    onnx.save(told(graph, input=told_of), tmp_path / "face.onnx")
+    given = faces.info["input"] | {"shape": [1, 2 * SMALL_PX, 2 * SMALL_PX]}
+    feature = faces.info["feature"] | {"size_px": 2 * SMALL_PX}
+    onnx.save(told(graph, input=given, feature=feature), tmp_path / "face.onnx")
     with pytest.raises(UserError, match=r"not a recogniser in ONNX .*(dimension|shape)"):
         onnx_model.read(tmp_path / "face.onnx")

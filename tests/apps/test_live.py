@@ -1,6 +1,7 @@
 """The command as a user meets it: a clip, a camera, what comes out, what is brought broken."""
 
 import csv
+import shutil
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 from clips import FakeCapture, number_of, read_clip, write_clip, write_uneven
 from conftest import ROOT
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from small_runs import small_run
 
 from stages.apps import live, onnx_graph
@@ -253,13 +255,29 @@ def refusal(call, *arguments: object, **how: tuple) -> str:
     return str(error.value)
 
 
+def same(path: Path) -> tuple:
+    return "--output", path, "--plot", path
+
+
+def test_weights_that_overflow_are_told_of(call, tmp_path: Path):
+    run = Path(shutil.copytree(small_run("faces").folder, tmp_path / "run"))
+    weights = load_file(run / "best.safetensors")
+    huge = {name: value * 1e30 if value.ndim == 4 else value for name, value in weights.items()}
+    save_file(huge, run / "best.safetensors")
+    clip = write_clip(tmp_path / "in.mp4", 3)
+    line = refusal(call, "--video", clip, "--csv", tmp_path / "a.csv", model=("--run", run))
+    assert "its numbers overflow on these faces" in line
+
+
 def test_refused(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     clip = write_clip(tmp_path / "in.mp4", 3)
     before = clip.read_bytes()
     assert "nothing would come out" in refusal(call, "--video", clip)
     assert "no window can be opened" in refusal(call, "--video", clip, options=())
-    assert "is the video that is read" in refusal(call, "--video", clip, "--output", clip)
+    assert "is read, and would be written over" in refusal(call, "--video", clip, "--output", clip)
+    assert "--plot: not the name of a PNG" in refusal(call, "--video", clip, "--plot", tmp_path / "a.jpg")
+    assert "--output and --plot: both" in refusal(call, "--video", clip, *same(tmp_path / "a.png"))
     assert "--output: its folder" in refusal(call, "--video", clip, "--output", tmp_path / "none/a.mp4")
     assert "--plot: a folder" in refusal(call, "--video", clip, "--plot", tmp_path)
     assert "--smooth-s: out of range" in refusal(call, "--video", clip, "--plot", tmp_path / "a.png", "--smooth-s", -1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_runs import small_run
 
-from stages.apps import pack
+from stages.apps import export, pack
 from stages.apps.serving import serve
 from stages.core.checks import UserError
 
@@ -39,3 +39,14 @@ def test_output_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.setattr(sys, "argv", ["pack", "--run", str(small_run("faces").folder), "--output", str(output)])
         with pytest.raises(UserError, match=f"--output: {words}"):
             pack.main()
+
+
+def test_a_packed_run_is_not_packed_over_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pack.pack(str(small_run("faces").folder), tmp_path / "run.zip")
+    before = (tmp_path / "run.zip").read_bytes()
+    for module in (pack, export):
+        words = ["app", "--run", str(tmp_path / "run.zip"), "--output", str(tmp_path / "run.zip")]
+        monkeypatch.setattr(sys, "argv", words + (["--format", "onnx"] if module is export else []))
+        with pytest.raises(UserError, match=r"--output: .*run\.zip is read, and would be written over"):
+            module.main()
+    assert (tmp_path / "run.zip").read_bytes() == before

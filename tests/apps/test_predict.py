@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from clips import write_clip
 from conftest import ROOT
 from PIL import Image
 from recording_forms import edf, waves_uv
@@ -22,6 +23,7 @@ from small_runs import small_run
 
 from stages.apps import onnx_graph, predict
 from stages.apps.pack import pack
+from stages.apps.run_files import FILES
 from stages.apps.serving import serve
 from stages.core.checks import UserError
 from stages.training import model_folder
@@ -109,7 +111,7 @@ def test_portrait_with_pictures(call, tmp_path: Path):
 def test_no_face_is_said_and_is_no_error(call, tmp_path: Path):
     Image.new("L", (200, 200), 90).save(tmp_path / "wall.png")
     out = tmp_path / "a.json"
-    options = ("--json", out, "--visualize", tmp_path / "a.png")
+    options = ("--json", out, "--visualize", tmp_path / "seen.png")
     assert "no face found" in call("faces", tmp_path / "wall.png", *options)
     [answer] = json.loads(out.read_text())["answers"]
     assert (answer["class"], answer["probabilities"]) == (None, None)
@@ -215,6 +217,23 @@ def test_recordings_in_stretches(call, tmp_path: Path):
     assert [answer["part"] for answer in answers] == ["0–12 s", "12–24 s", "24–30 s", ""]
     assert answers[0]["probabilities"] == pytest.approx(answers[3]["probabilities"], abs=1e-6)
     assert answers[0]["probabilities"] != pytest.approx(answers[1]["probabilities"], abs=1e-6)
+
+
+def test_a_bad_stretch_stops_no_other(call, tmp_path: Path, capsys: pytest.CaptureFixture):
+    """Nor does what is left over at the end, less than a window."""
+    waves = waves_uv(37.0, rate_hz=128)
+    waves[0, 14 * 128 : 20 * 128] = 0
+    (tmp_path / "a.edf").write_bytes(edf(waves, rate_hz=128))
+    run, out = recording_run(tmp_path / "run"), tmp_path / "a.json"
+    line = refusal(call, "", tmp_path / "a.edf", "--run", run, "--json", out)
+    assert "a.edf: 12–24 s: channel Fp1: flat for a whole window" in line
+    answers = json.loads(out.read_text())["answers"]
+    assert [(answer["part"], "error" in answer) for answer in answers] == [
+        ("0–12 s", False),
+        ("12–24 s", True),
+        ("24–36 s", False),
+    ]
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def recording_run(folder: Path) -> Path:
@@ -332,6 +351,53 @@ def test_one_damaged_file_stops_no_other(call, tmp_path: Path, capsys: pytest.Ca
     ]
 
 
+def test_one_damaged_array_stops_no_other(call, tmp_path: Path, capsys: pytest.CaptureFixture):
+    """Labels and names beside the trials."""
+    trial = np.random.default_rng(0).normal(4, 1, (20, 310))
+    np.savez(tmp_path / "a.npz", x=trial, label=np.arange(3), name=np.array("me"), day=np.arange(3))
+    with pytest.raises(UserError) as error:
+        call("eeg", tmp_path / "a.npz", "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
+    labels, name = str(error.value).splitlines()
+    assert "a.npz: day and 1 more: an array (3,) of type int64; allowed: numbers (windows, features)" in labels
+    assert "a.npz: name: an array ()" in name
+    answers = {answer["part"]: answer for answer in json.loads((tmp_path / "a.json").read_text())["answers"]}
+    assert sum(answers["x"]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert all("error" in answers[part] for part in ("label", "name", "day"))
+    assert len(list(csv.DictReader((tmp_path / "a.csv").open()))) == 4
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_run_whose_numbers_overflow(call, tmp_path: Path):
+    """No NaN comes out as a probability."""
+    run = Path(shutil.copytree(small_run("faces").folder, tmp_path / "run"))
+    weights = load_file(run / "best.safetensors")
+    save_file({name: value * 1e30 if value.ndim == 4 else value for name, value in weights.items()}, run / FILES[1])
+    face().save(tmp_path / "a.png")
+    line = refusal(call, "", tmp_path / "a.png", "--run", run, "--no-detect", "--json", tmp_path / "a.json")
+    assert "a.png: no answer: the run's numbers overflow" in line
+    assert "probabilities" not in json.loads((tmp_path / "a.json").read_text())["answers"][0]
+
+
+def test_files_of_another_kind_are_named(call, tmp_path: Path):
+    clip(tmp_path / "voice.wav")
+    face().save(tmp_path / "a.png")
+    for suffix in ("webp", "bmp", "tiff", "gif"):
+        face().save(tmp_path / f"a.{suffix}")
+    write_clip(tmp_path / "clip.mp4", 3)
+    pictures = "allowed: pictures (JPEG, PNG), as this run takes them"
+    for corpus, name, words in (
+        ("faces", "voice.wav", f"voice.wav: WAV audio; {pictures}"),
+        ("faces", "clip.mp4", f"clip.mp4: an MP4 video; {pictures}; python -m stages.apps.live --video takes it"),
+        ("faces", "a.webp", f"a WebP picture; {pictures}; save it as PNG or JPEG"),
+        ("faces", "a.bmp", "a BMP picture"),
+        ("faces", "a.tiff", "a TIFF picture"),
+        ("faces", "a.gif", "a GIF; "),
+        ("speech", "a.png", "a.png: a PNG picture; allowed: audio (WAV, FLAC, MP3, Ogg)"),
+        ("eeg", "voice.wav", "voice.wav: WAV audio; allowed: EEG features (npz, npy)"),
+    ):
+        assert words in refusal(call, corpus, tmp_path / name)
+
+
 def test_paths_that_hold_nothing(call, tmp_path: Path):
     assert "no such file or folder" in refusal(call, "faces", tmp_path / "absent.png")
     assert "holds no image files" in refusal(call, "faces", tmp_path)
@@ -342,6 +408,22 @@ def test_output_not_writable_is_told_before_the_work(call, tmp_path: Path, optio
     face().save(tmp_path / "a.png")
     assert refusal(call, "faces", tmp_path / "a.png", option, tmp_path).startswith(f"{option}: a folder, not a file")
     assert "its folder does not exist" in refusal(call, "faces", tmp_path / "a.png", option, tmp_path / "no/a.x")
+
+
+def test_output_never_overwrites_what_is_read(call, tmp_path: Path):
+    run = Path(shutil.copytree(small_run("faces").folder, tmp_path / "run"))
+    face().save(tmp_path / "a.png")
+    (tmp_path / "link.png").symlink_to(tmp_path / "a.png")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for options, words in (
+        (("--visualize", tmp_path / "a.png"), "--visualize: {}/a.png is read, and would be written over"),
+        (("--explain", tmp_path / "link.png"), "--explain: {}/link.png is read"),
+        (("--json", run / "model.json"), "--json: {}/run/model.json is read"),
+        (("--json", tmp_path / "b", "--csv", tmp_path / "run/../b"), "--json and --csv: both would write {}/b"),
+        (("--visualize", tmp_path / "b.jpg"), "--visualize: not the name of a PNG"),
+    ):
+        assert refusal(call, "", tmp_path / "a.png", "--run", run, *options).startswith(words.format(tmp_path))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_float16_weights_are_served(call, tmp_path: Path):

@@ -125,13 +125,24 @@ def edited(folder: Path, **changes: object) -> None:
         ({"classes": ["angry"] * 7}, ["'angry' stands 7 times"]),
         ({"classes": []}, ["classes", "2 or more"]),
         ({"input__shape": [1, 10**6, 10**6]}, ["input.shape", "values a sample or fewer"]),
-        ({"input__shape": [1, 12, 24]}, ["not the weights of"]),
+        ({"input__shape": [1, 12, 24]}, ["input.shape", "received: channel 1 x height 12 x width 24"]),
         ({"input__scale_factor": 1.0}, ["not what feature 'faces' gives"]),
         ({"normaliser__sd": [[[0.0]]]}, ["normaliser.sd", "more than 0"]),
         ({"normaliser__mean": [[[0.1, 0.2]]]}, ["normaliser.mean", "nested lists"]),
+        ({"normaliser__mean": [[[1e300]]]}, ["normaliser.mean", "1e+15 or less"]),
+        ({"normaliser__sd": [[[1e-300]]]}, ["normaliser.sd", "more than 0"]),
         ({"normaliser__mean": "half"}, ["normaliser.mean", "a list"]),
         ({"feature": {"name": "os"}}, ["feature.name", "unknown name"]),
         ({"feature__size_px": "big"}, ["feature.size_px", "a whole number"]),
+        (
+            {"feature__size_px": 40},
+            ["input.shape", "channel 1 x height 40 x width 40", "received: channel 1 x height 24"],
+        ),
+        ({"feature__color": "rgb"}, ["input.shape", "channel 3 x height 24", "received: channel 1"]),
+        ({"feature": {"name": "faces", "size_px": 24}}, ["feature.color", "missing"]),
+        ({"model__widths": [4] * 2_000}, ["cannot be built", "more layers than it has weights"]),
+        ({"corpus": None}, ["corpus", "allowed"]),
+        ({"inputs": [1, 2]}, ["inputs", "allowed"]),
         ({"classes": ["angry", "\x1b[2J"]}, ["classes.1", "allowed"]),
         ({"run": None}, ["run", "allowed"]),
         ({"run": "\x1b[2J"}, ["run", "allowed"]),
@@ -142,6 +153,20 @@ def test_tampered_model_json(folder: Path, change: dict, words: list[str]):
     line = refused(folder)
     for word in words:
         assert word in line
+
+
+@pytest.mark.parametrize(
+    ("corpus", "change", "words"),
+    [
+        ("speech", {"feature__n_mels": 39}, "mel 39, as feature 'mel' gives them"),
+        ("speech", {"feature__duration_s": 2.5}, "time 157 x mel"),
+        ("eeg", {"feature__max_windows": 9}, "time 9, as feature 'eeg' gives them; received: time 74"),
+    ],
+)
+def test_model_json_of_another_feature(tmp_path: Path, corpus: str, change: dict, words: str):
+    folder = Path(shutil.copytree(small_run(corpus).folder, tmp_path / "run"))
+    edited(folder, **change)
+    assert words in refused(folder)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"run": NaN}', "[" * 100_000, "\x00"])

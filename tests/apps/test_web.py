@@ -20,7 +20,7 @@ from test_predict import clip, face, truncated
 
 from stages.apps import web, web_answers
 from stages.apps.detection import Box, whole
-from stages.apps.inputs import read_signals
+from stages.apps.inputs import read_samples
 from stages.apps.serving import ServedRun, serve
 from stages.apps.web_answers import NO_FACE, Shown, show
 from stages.core.checks import UserError
@@ -79,8 +79,8 @@ def test_photo_keeps_its_shape(faces: ServedRun, tmp_path: Path):
 
 def test_clip(speech: ServedRun, tmp_path: Path):
     shown = show(speech, str(clip(tmp_path / "long.wav", 9.0)), whole)
-    [signal] = read_signals(tmp_path / "long.wav", "audio")
-    [expected] = speech.probabilities([speech.prepare(signal.values, signal.rate_hz)])
+    [sample] = read_samples(tmp_path / "long.wav", "audio")
+    [expected] = speech.probabilities([speech.prepare(*sample.load())])
     assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
     assert shown.message.startswith("Note: 9.0 s long: judged by 3 s from its first sound")
     assert shown.seen is None
@@ -96,6 +96,10 @@ def test_trials_of_eeg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
     assert shown.message == "2 trials. Above: one, the first."
     assert np.array_equal(shown.why[..., 0], face())
+    np.savez(tmp_path / "more.npz", label=np.arange(3), one=trials[0])
+    shown = show(run, str(tmp_path / "more.npz"), whole)
+    assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
+    assert shown.message.startswith("more.npz: label: an array (3,) of type int64")
 
 
 def test_nothing_uploaded_shows_nothing(faces: ServedRun):
@@ -301,8 +305,8 @@ def test_voice_is_answered_and_a_damaged_one_refused(page, speech: ServedRun, tm
     page.get_by_role("tab", name="speech_adafnn").last.click()
     page.locator("input[accept*=audio]").set_input_files(str(clip(tmp_path / "voice.wav")))
     _, found = answer_on(page)
-    [signal] = read_signals(tmp_path / "voice.wav", "audio")
-    [expected] = speech.probabilities([speech.prepare(signal.values, signal.rate_hz)])
+    [sample] = read_samples(tmp_path / "voice.wav", "audio")
+    [expected] = speech.probabilities([speech.prepare(*sample.load())])
     assert [found[name] for name in speech.classes] == pytest.approx(expected, abs=1e-5)
     (tmp_path / "damaged.wav").write_bytes(b"RIFF")
     page.locator("button[aria-label=Clear] >> visible=true").click()
