@@ -91,7 +91,8 @@ def _faces(run: ServedRun, file: Path, image: np.ndarray, find: Finder) -> Itera
 
 def _face_note(box: Box, size_px: int) -> str:
     tiny = f"tiny: {box.width} px, enlarged to {size_px}" if 2 * max(box.width, box.height) <= size_px else ""
-    return "; ".join(filter(None, ["cut off at the picture's edge" if box.cut_off else "", tiny]))
+    leans = f"leans by {abs(box.tilt_deg):g}°, turned upright" if box.tilt_deg else ""
+    return "; ".join(filter(None, ["cut off at the picture's edge" if box.cut_off else "", tiny, leans]))
 
 
 def _length_note(run: ServedRun, prepared: Prepared, signal: Signal) -> str:

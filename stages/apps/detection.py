@@ -4,6 +4,7 @@ find = HaarFinder(FinderSettings())
 for box in find(image): crop(image, box)
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ CASCADE = "haarcascade_frontalface_default.xml"
 # Larger pictures are shrunk to this before faces are looked for: nothing is lost on faces that a network sees at 48 px.
 SEARCHED_PX = 1920
 BORDER = 0.12  # of the shorter side, by which a picture is continued so that faces cut off at its edge are found
-TURNS_DEG = (-30, 30)  # of a picture without an upright face: the cascade knows none that leans by more than some 15
+TURNS_DEG = (-30, 30)  # of a picture that is looked at again: the cascade knows no face that leans by more than some 15
 STRICTER = 3  # neighbours more, then: two more looks would find more that is no face
-SAME_FACE = 0.3  # of the smaller of two boxes: those that share more are one face
+LEANING_PX = 960  # as large is the picture then: a quarter of the time, and the least face that Haar knows has 24 px
+SAME_FACE = 0.3  # of the smaller of two boxes: those that share more are one face, the upright one
 CUT_OFF = 0.02  # of its side that a face may lie outside the picture before it is called cut off
 SCORE, OVERLAP = 0.6, 0.3  # YuNet's: at least as sure, and boxes that share more than this are one face
 MAX_YUNET_BYTES = 16 << 20  # the released file has 0.23 MB
@@ -27,13 +29,15 @@ MAX_YUNET_BYTES = 16 << 20  # the released file has 0.23 MB
 
 @dataclass(frozen=True)
 class Box:
-    """A face in pixels of the picture, all of it inside. `cut_off`: part of the face lies outside."""
+    """A face in pixels of the picture, all of it inside, round it as if it were upright; it leans by `tilt_deg`,
+    clockwise. `cut_off`: part of the face lies outside."""
 
     left: int
     top: int
     width: int
     height: int
     cut_off: bool = False
+    tilt_deg: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ Rect = tuple[float, float, float, float]  # left, top, width, height
 
 
 class HaarFinder:
-    """Viola & Jones (2001, CVPR), with OpenCV's cascade of frontal faces; `leaning` ones where none is upright."""
+    """Viola & Jones (2001, CVPR), with OpenCV's cascade of frontal faces; `leaning`: also of heads that lean."""
 
     def __init__(self, settings: FinderSettings, border: float = BORDER, leaning: bool = True) -> None:
         self._settings, self._border, self._leans = settings, border, leaning
@@ -71,11 +75,15 @@ class HaarFinder:
         edge = round(self._border * min(small.shape))
         small = cv2.equalizeHist(cv2.copyMakeBorder(small, edge, edge, edge, edge, cv2.BORDER_REPLICATE))
         least = max(round(self._settings.min_face_px / factor), 1)
-        found = self._upright(small, least, self._settings.min_neighbors)
-        if self._leans and not found:
-            found = self._leaning(small, least)
+        found = [(box, 0.0) for box in self._upright(small, least, self._settings.min_neighbors)]
+        if self._leans:
+            found += self._leaning(small, least, [box for box, _ in found])
         return _inside(
-            [((x - edge) * factor, (y - edge) * factor, w * factor, h * factor) for x, y, w, h in found], image
+            [
+                (((x - edge) * factor, (y - edge) * factor, w * factor, h * factor), tilt)
+                for (x, y, w, h), tilt in found
+            ],
+            image,
         )
 
     def _upright(self, gray: np.ndarray, least_px: int, neighbors: int) -> list[Rect]:
@@ -83,19 +91,18 @@ class HaarFinder:
         found = self._cascade.detectMultiScale(gray, self._settings.scale_factor, neighbors, minSize=size)
         return [tuple(map(float, box)) for box in found]
 
-    def _leaning(self, gray: np.ndarray, least_px: int) -> list[Rect]:
-        """Of heads that lean to a shoulder: looked for in the picture turned either way, boxed upright."""
-        found: list[Rect] = []
-        middle = gray.shape[1] / 2, gray.shape[0] / 2
+    def _leaning(self, gray: np.ndarray, least_px: int, known: list[Rect]) -> list[tuple[Rect, float]]:
+        """Other faces than `known`, of heads that lean to a shoulder: in the picture turned either way."""
+        found: list[tuple[Rect, float]] = []
+        small, factor = _shrunk(gray, LEANING_PX)
         for degrees in TURNS_DEG:
-            turn = cv2.getRotationMatrix2D(middle, degrees, 1.0)  # (2, 3)
-            turned = cv2.warpAffine(gray, turn, gray.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
-            back = cv2.invertAffineTransform(turn)
-            for x, y, w, h in self._upright(turned, least_px, self._settings.min_neighbors + STRICTER):
+            seen, back = turned(small, degrees)
+            for x, y, w, h in self._upright(seen, round(least_px / factor), self._settings.min_neighbors + STRICTER):
                 center_x, center_y = back @ (x + w / 2, y + h / 2, 1.0)
-                box = center_x - w / 2, center_y - h / 2, w, h
-                if all(_shared(box, other) < SAME_FACE for other in found):
-                    found.append(box)
+                box = tuple(factor * side for side in (center_x - w / 2, center_y - h / 2, w, h))
+                if all(_shared(box, other) < SAME_FACE for other in known):
+                    known = [*known, box]
+                    found.append((box, float(degrees)))
         return found
 
 
@@ -126,7 +133,7 @@ class YunetFinder:
         except cv2.error:
             raise UserError("--detector-model: not YuNet: it does not answer as YuNet does") from None
         boxes = [_squared(*(factor * face[:4])) for face in (found if found is not None else [])]
-        return _inside([box for box in boxes if box[2] >= self._settings.min_face_px], image)
+        return _inside([(box, 0.0) for box in boxes if box[2] >= self._settings.min_face_px], image)
 
 
 def whole(image: np.ndarray) -> list[Box]:
@@ -146,13 +153,30 @@ def make_finder(detector: str, model: Path | None, settings: FinderSettings, in_
 
 
 def crop(image: np.ndarray, box: Box) -> np.ndarray:
-    """(height, width[, 3]) → the face alone, as a view."""
-    return image[box.top : box.top + box.height, box.left : box.left + box.width]
+    """(height, width[, 3]) → the face alone, turned upright; without a tilt as a view."""
+    if not box.tilt_deg:
+        return image[box.top : box.top + box.height, box.left : box.left + box.width]
+    middle = box.left + (box.width - 1) / 2, box.top + (box.height - 1) / 2
+    matrix = cv2.getRotationMatrix2D(middle, box.tilt_deg, 1.0)
+    matrix[:, 2] -= box.left, box.top
+    return cv2.warpAffine(image, matrix, (box.width, box.height), borderMode=cv2.BORDER_REPLICATE)
 
 
-def _shrunk(image: np.ndarray) -> tuple[np.ndarray, float]:
+def turned(image: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    """(height, width[, 3]) → all of it, counterclockwise, on a canvas that holds it, and the matrix (2, 3) back."""
+    if not degrees:
+        return image, np.eye(2, 3)
+    height, width = image.shape[:2]
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    cos, sin = np.abs(turn[0, :2])
+    size = math.ceil(width * cos + height * sin), math.ceil(width * sin + height * cos)
+    turn[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
+    return cv2.warpAffine(image, turn, size, borderMode=cv2.BORDER_REPLICATE), cv2.invertAffineTransform(turn)
+
+
+def _shrunk(image: np.ndarray, longest_px: int = SEARCHED_PX) -> tuple[np.ndarray, float]:
     """The picture to look at, and how much larger the real one is."""
-    factor = max(1.0, max(image.shape[:2]) / SEARCHED_PX)
+    factor = max(1.0, max(image.shape[:2]) / longest_px)
     if factor == 1:
         return image, 1.0
     size = max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor))
@@ -172,14 +196,14 @@ def _squared(left: float, top: float, width: float, height: float) -> Rect:
     return left + (width - side) / 2, top + (height - side) / 2, side, side
 
 
-def _inside(found: list[Rect], image: np.ndarray) -> list[Box]:
+def _inside(found: list[tuple[Rect, float]], image: np.ndarray) -> list[Box]:
     """Whole pixels within the picture; what lies outside for the most part is no face of it."""
     height, width = image.shape[:2]
     boxes = []
-    for left, top, w, h in sorted(found):
+    for (left, top, w, h), tilt_deg in sorted(found):
         x0, y0 = max(round(left), 0), max(round(top), 0)
         x1, y1 = min(round(left + w), width), min(round(top + h), height)
         if x1 - x0 >= w / 2 and y1 - y0 >= h / 2:
             cut_off = bool(min(x1 - x0 + 1, y1 - y0 + 1) < (1 - CUT_OFF) * w)
-            boxes.append(Box(x0, y0, x1 - x0, y1 - y0, cut_off))
+            boxes.append(Box(x0, y0, x1 - x0, y1 - y0, cut_off, tilt_deg))
     return boxes

@@ -8,18 +8,17 @@ import numpy as np
 
 from stages.apps.detection import Box, Finder
 from stages.apps.frames import Frame
-from stages.apps.near import Tilted, find_again, find_all, shrunk
+from stages.apps.near import TILTS_DEG, Tilted, find_again, find_all, shrunk
 from stages.apps.tracking import Tracker, follow, overlaps
 from stages.core.checks import refuse
 
 
 @dataclass(frozen=True)
 class Located:
-    """A face in a frame, tilted clockwise by `tilt_deg`."""
+    """A face in a frame."""
 
     number: int
     box: Box
-    tilt_deg: float = 0.0
 
 
 Locate = Callable[[Frame], list[Located]]
@@ -28,7 +27,7 @@ Locate = Callable[[Frame], list[Located]]
 SEARCHED_FACE_PX = 30
 KEPT_S = 0.5  # that a face is followed without being found again: turned away, or none
 FOLLOWED = 0.5  # of a box comes from where its face was followed to, the rest from where it was found
-EVERYWHERE_S = 1.0  # after which newcomers are looked for; in between, faces are looked for where they were
+EVERYWHERE_S = 1.0  # after which newcomers are looked for, also such as lean; in between, faces where they were
 FEW = 4  # faces: of more, all places together are as large as the frame
 CUT = 30.0  # mean difference of gray levels between two frames from which on they are different scenes
 
@@ -83,7 +82,7 @@ class Follower:
         self._faces = [face for face in self._faces if _is_inside(face.box, gray)]
         numbers = self._tracker.update(frame.time_s, _boxes(self._faces))
         return [
-            Located(number, _placed(face.box * factor, frame.image), face.tilt_deg)
+            Located(number, _placed(face.box * factor, face.tilt_deg, frame.image))
             for number, face in zip(numbers, self._faces, strict=True)
         ]
 
@@ -103,9 +102,12 @@ class Follower:
         for face in self._faces if len(self._faces) <= FEW else ():
             self._search_near(frame, face)
         is_lost = any(face.found_s < frame.time_s for face in self._faces)
-        if is_lost or not self._faces or frame.time_s >= self._everywhere_s:
+        is_due = frame.time_s >= self._everywhere_s
+        if is_lost or is_due or not self._faces:
+            for tilt_deg in TILTS_DEG if is_due else (0.0,):
+                self._search_everywhere(frame.time_s, small, tilt_deg)
+        if is_due:
             self._everywhere_s = frame.time_s + EVERYWHERE_S
-            self._search_everywhere(frame.time_s, small)
         self._faces = [face for face in self._faces if frame.time_s - face.found_s < KEPT_S]
 
     def _search_near(self, frame: Frame, face: _Face) -> None:
@@ -115,16 +117,16 @@ class Follower:
             face.box = FOLLOWED * face.box + (1 - FOLLOWED) * found.box / factor
             face.tilt_deg, face.found_s = found.tilt_deg, frame.time_s
 
-    def _search_everywhere(self, time_s: float, small: np.ndarray) -> None:
+    def _search_everywhere(self, time_s: float, small: np.ndarray, tilt_deg: float) -> None:
         """Newcomers join; a known face that was not found near where it was may be found here."""
-        boxes = find_all(self._find, small)
+        boxes = find_all(self._find, small, tilt_deg)
         shared = overlaps(boxes, _boxes(self._faces))  # (found, known)
         for box, share in zip(boxes, shared, strict=True):
             known = self._faces[share.argmax()] if share.max(initial=0) >= self._tracker.min_iou else None
             if known is None:
-                self._faces.append(_Face(box, 0.0, time_s))
+                self._faces.append(_Face(box, tilt_deg, time_s))
             elif known.found_s < time_s:
-                known.box, known.tilt_deg, known.found_s = (known.box + box) / 2, 0.0, time_s
+                known.box, known.tilt_deg, known.found_s = (known.box + box) / 2, tilt_deg, time_s
 
 
 def whole_frame(frame: Frame) -> list[Located]:
@@ -143,10 +145,11 @@ def _is_inside(box: np.ndarray, gray: np.ndarray) -> bool:
     return bool(((middle >= 0) & (middle < gray.shape[::-1])).all())
 
 
-def _placed(box: np.ndarray, image: np.ndarray) -> Box:
+def _placed(box: np.ndarray, tilt_deg: float, image: np.ndarray) -> Box:
     """In whole pixels of the frame, all of it inside, one pixel at least."""
     height, width = image.shape[:2]
     left, top, right, bottom = (*box[:2], *(box[:2] + box[2:]))
     x0, y0 = min(max(round(left), 0), width - 1), min(max(round(top), 0), height - 1)
     x1, y1 = max(min(round(right), width), x0 + 1), max(min(round(bottom), height), y0 + 1)
-    return Box(x0, y0, x1 - x0, y1 - y0, cut_off=bool(left < 0 or top < 0 or right > width or bottom > height))
+    cut_off = bool(left < 0 or top < 0 or right > width or bottom > height)
+    return Box(x0, y0, x1 - x0, y1 - y0, cut_off, tilt_deg)

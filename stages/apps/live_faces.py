@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stages.apps.detection import Box
+from stages.apps.detection import Box, crop
 from stages.apps.following import Locate, Located
 from stages.apps.frames import Frame
-from stages.apps.near import upright
 from stages.apps.running_ahead import Ahead
 from stages.apps.serving import Prepared, ServedRun
 from stages.apps.smoothing import Exponential, HeldLabel, MovingAverage, Smoother, Unsmoothed
@@ -95,7 +94,7 @@ def find_faces(run: ServedRun, locate: Locate, frames: Ahead[Frame]) -> Iterator
     for frame in frames:
         located = locate(frame)
         # a network that was trained on colours takes them in the order that pictures have
-        pixels = (cv2.cvtColor(upright(frame.image, one.box, one.tilt_deg), cv2.COLOR_BGR2RGB) for one in located)
+        pixels = (cv2.cvtColor(crop(frame.image, one.box), cv2.COLOR_BGR2RGB) for one in located)
         yield Found(frame, located, [run.prepare(face) for face in pixels])
 
 

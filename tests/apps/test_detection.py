@@ -19,6 +19,14 @@ EYES_AND_MOUTH = ((205, 110), (245, 110), (224, 140))
 needs_portrait = pytest.mark.skipif(not PORTRAIT.exists(), reason="no picture of a person comes with the project")
 
 
+LEANS = 30, 0, -30
+
+
+def turn(degrees: float) -> np.ndarray:
+    """(2, 3), counterclockwise round the face of the part that is cut out."""
+    return cv2.getRotationMatrix2D((145, 120), degrees, 1.0)
+
+
 @pytest.fixture(scope="module")
 def portrait() -> np.ndarray:
     return np.asarray(Image.open(PORTRAIT).convert("RGB"))
@@ -60,6 +68,25 @@ def test_a_face_cut_off_at_the_edge_is_found_and_said(portrait, find):
     assert cut.left == 0
 
 
+def arrow(tilt_deg: float) -> np.ndarray:
+    """A bar upward from the middle (60, 50), tilted clockwise."""
+    image = np.zeros((120, 140, 3), np.uint8)
+    angle = np.deg2rad(tilt_deg)
+    tip = round(60 + 24 * np.sin(angle)), round(50 - 24 * np.cos(angle))
+    cv2.line(image, (60, 50), tip, (255, 255, 255), 5)
+    return image
+
+
+@pytest.mark.parametrize("tilt_deg", [0.0, 30.0, -30.0])
+def test_a_tilted_face_is_cut_out_upright(tilt_deg: float):
+    face = crop(arrow(tilt_deg), Box(30, 20, 61, 61, tilt_deg=tilt_deg))
+    assert face.shape == (61, 61, 3)
+    y, x = np.nonzero(face[..., 0] > 128)
+    assert np.abs(x - 30).max() <= 5
+    assert y.max() <= 34
+    assert y.min() == pytest.approx(6, abs=4)
+
+
 @needs_portrait
 @pytest.mark.parametrize("degrees", [-30, 30])
 def test_a_head_that_leans_to_a_shoulder(portrait, find, degrees: int):
@@ -68,6 +95,20 @@ def test_a_head_that_leans_to_a_shoulder(portrait, find, degrees: int):
     [box] = find(cv2.warpAffine(part, turn, part.shape[1::-1], borderMode=cv2.BORDER_REPLICATE))
     for x, y in EYES_AND_MOUTH:
         assert holds(box, *(turn @ (x - 80 + 60, y + 60, 1)))
+    assert box.tilt_deg == -degrees  # OpenCV turns counterclockwise
+
+
+@needs_portrait
+def test_a_head_that_leans_beside_one_that_does_not(portrait, find):
+    """Three of one person, and none twice."""
+    part = portrait[:300, 80:370]
+    size = part.shape[1::-1]
+    parts = [cv2.warpAffine(part, turn(degrees), size, borderMode=cv2.BORDER_REPLICATE) for degrees in LEANS]
+    boxes = find(np.concatenate(parts, axis=1))
+    assert [box.tilt_deg for box in boxes] == [-degrees for degrees in LEANS]
+    for place, (box, degrees) in enumerate(zip(boxes, LEANS, strict=True)):
+        for x, y in EYES_AND_MOUTH:
+            assert holds(box, *(turn(degrees) @ (x - 80, y, 1) + (place * part.shape[1], 0)))
 
 
 @needs_portrait
@@ -90,7 +131,8 @@ def test_pictures_without_a_face(find, shape: tuple[int, ...]):
 
 def test_boxes_lie_inside_and_tell_what_is_cut():
     image = np.zeros((100, 80), np.uint8)
-    found = detection._inside([(-10, 5, 40, 40), (50, 70, 30, 30), (-30, 0, 40, 40), (10, 10, 20, 20)], image)
+    rects = (-10, 5, 40, 40), (50, 70, 30, 30), (-30, 0, 40, 40), (10, 10, 20, 20)
+    found = detection._inside([(rect, 0.0) for rect in rects], image)
     assert found == [Box(0, 5, 30, 40, True), Box(10, 10, 20, 20, False), Box(50, 70, 30, 30, False)]
 
 

@@ -1,6 +1,7 @@
 """The command as a user meets it: a clip, a camera, what comes out, what is brought broken."""
 
 import csv
+import os
 import shutil
 import signal
 import sys
@@ -21,11 +22,15 @@ from safetensors.torch import load_file, save_file
 from small_runs import small_run
 
 from stages.apps import live, onnx_graph
-from stages.apps.following import whole_frame
+from stages.apps.detection import Box
+from stages.apps.following import Follower, FollowSettings, whole_frame
 from stages.apps.frames import Frame
 from stages.apps.live_faces import Steadier, Steadiness
 from stages.apps.live_pipeline import AT_ONCE, Pipeline
+from stages.apps.overlay import Overlay
 from stages.apps.serving import serve
+from stages.apps.timeline import FaceRows, Timeline
+from stages.apps.video_output import VideoOutput
 from stages.core.checks import UserError
 
 CLIP = ROOT.parent / "shared/media/sad_to_laughing.mp4"
@@ -183,7 +188,7 @@ def test_a_file_loses_none():
     watched.close()
 
 
-def test_memory_does_not_grow_with_the_frames():
+def test_frames_are_let_go():
     class Quick(SlowRun):
         def probabilities(self, prepared) -> np.ndarray:
             return np.tile([0.75, 0.25], (len(prepared), 1))
@@ -193,6 +198,41 @@ def test_memory_does_not_grow_with_the_frames():
     assert sum(1 for _ in watched.seen()) == 2_000
     watched.close()
     assert source.most_held <= 7 * AT_ONCE
+
+
+class Film(Counting):
+    """A face that goes to and fro before a wall of noise."""
+
+    def frames(self) -> Iterator[Frame]:
+        rng = np.random.default_rng(0)
+        wall, face = (rng.integers(0, 256, (*sides, 3), dtype=np.uint8) for sides in ((60, 80), (30, 30)))
+        for number in range(self.total):
+            image, x = wall.copy(), 25 + round(20 * np.sin(number / 50))
+            image[10:40, x : x + 30] = face
+            yield Frame(number / 30, image)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from Linux' /proc")
+def test_memory_is_flat_over_10_000_frames(tmp_path: Path):
+    """Of all that `live` does to a frame: found, followed, classified, smoothed, drawn, written in three ways."""
+
+    def find(image: np.ndarray) -> list[Box]:
+        return [Box(30, 10, 30, 30)]
+
+    run = serve(str(small_run("faces").folder))
+    timeline = Timeline(run.classes)
+    rows = FaceRows(tmp_path / "a.csv", run.classes)
+    sinks = [timeline, VideoOutput(tmp_path / "a.mp4", 30.0), rows]
+    locate, draw = Follower(find, FollowSettings(min_face_px=30)), Overlay(run.classes, "")
+    watched = Pipeline(Film(False, 10_000), run, locate, Steadier(Steadiness()), draw, sinks)
+    resident_mb = []
+    for number, _ in enumerate(watched.seen()):
+        if number % 500 == 499:
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            resident_mb.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+    watched.close()
+    assert timeline.n_frames == 10_000
+    assert max(resident_mb[4:]) - resident_mb[3] < 12  # 8,000 frames of 14 kB would be 115 MB
 
 
 def test_camera_that_vanishes_keeps_what_it_gave(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -96,7 +96,7 @@ def test_a_tilted_face_is_asked_upright():
     run = SimpleNamespace(prepare=lambda image: asked.append(image) or (0.5, 0))
     image = np.zeros((60, 60, 3), np.uint8)
     image[28:32, 30:52] = 255  # a bar to the right, 90 degrees clockwise from upright
-    tilted = [Located(0, Box(10, 10, 40, 40), 90.0)]
+    tilted = [Located(0, Box(10, 10, 40, 40, tilt_deg=90.0))]
     list(find_faces(run, lambda _: tilted, Ahead("frames", [Frame(0.0, image)], 1)))
     [face] = asked
     assert face[:18, 18:22].min() == 255  # upward

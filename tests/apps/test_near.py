@@ -1,4 +1,4 @@
-"""A known face is found again where it is, also tilted, and stands upright when it is cut out."""
+"""A known face is found again where it is, also tilted."""
 
 import cv2
 import numpy as np
@@ -7,29 +7,10 @@ from conftest import ROOT
 from PIL import Image
 
 from stages.apps.detection import Box, FinderSettings, HaarFinder
-from stages.apps.near import Tilted, find_again, upright
+from stages.apps.near import Tilted, find_again
 
 PORTRAIT = ROOT.parent / "shared/media/astronaut.png"
 FACE = np.array([173.0, 68, 102, 102])  # of the portrait, by eye
-
-
-def arrow(tilt_deg: float) -> np.ndarray:
-    """A bar upward from the middle (60, 50), tilted clockwise."""
-    image = np.zeros((120, 140, 3), np.uint8)
-    angle = np.deg2rad(tilt_deg)
-    tip = round(60 + 24 * np.sin(angle)), round(50 - 24 * np.cos(angle))
-    cv2.line(image, (60, 50), tip, (255, 255, 255), 5)
-    return image
-
-
-@pytest.mark.parametrize("tilt_deg", [0.0, 30.0, -30.0])
-def test_upright(tilt_deg: float):
-    face = upright(arrow(tilt_deg), Box(30, 20, 61, 61), tilt_deg)
-    assert face.shape == (61, 61, 3)
-    y, x = np.nonzero(face[..., 0] > 128)
-    assert np.abs(x - 30).max() <= 5
-    assert y.max() <= 34
-    assert y.min() == pytest.approx(6, abs=4)
 
 
 @pytest.mark.skipif(not PORTRAIT.exists(), reason="no picture of a person comes with the project")

@@ -1,12 +1,17 @@
 """A window where there is a display, one line where there is none."""
 
 import builtins
+import os
+import shutil
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import ImageGrab
 
 from stages.apps.window import Window
 from stages.core.checks import UserError
@@ -29,6 +34,12 @@ class FakeTk:
     def title(self, text: str) -> None: ...
 
     def update(self) -> None: ...
+
+    def winfo_screenwidth(self) -> int:
+        return 800
+
+    def winfo_screenheight(self) -> int:
+        return 600
 
     def pack(self) -> None: ...
 
@@ -66,7 +77,7 @@ def test_python_without_tk(monkeypatch: pytest.MonkeyPatch):
         return real(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(UserError, match=r"no window can be opened here .*_tkinter"):
+    with pytest.raises(UserError, match=r"no window can be opened here .*_tkinter.*python3-tk"):
         Window("a", paced=False)
 
 
@@ -80,6 +91,40 @@ def test_shows_frames_until_it_is_closed(tk: FakeTk, key: str):
     assert len(tk.shown) == 1
     window.close()
     assert tk.destroyed
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real one of 800x600 px, in memory."""
+    pytest.importorskip("tkinter")
+    if shutil.which("Xvfb") is None:
+        pytest.skip("no Xvfb to show a real window on")
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        display = f":{told.readline().strip()}"
+    monkeypatch.setenv("DISPLAY", display)
+    yield display
+    server.terminate()
+    server.wait(10)
+
+
+def test_a_real_window(screen: str):
+    """Of frames larger than its screen, closed by the key."""
+    window = Window("a", paced=False)
+    image = np.zeros((1200, 1200, 3), np.uint8)
+    image[:600], image[600:] = (0, 0, 255), (255, 0, 0)  # red above blue, in BGR
+    assert window.show(0.0, image)
+    seen = np.asarray(ImageGrab.grab(xdisplay=screen).convert("RGB")).reshape(-1, 3)
+    red, blue = ((seen == color).all(axis=1).sum() for color in ((255, 0, 0), (0, 0, 255)))
+    assert (red, blue) == pytest.approx((540 * 270, 540 * 270), rel=0.02)
+    window._root.focus_force()
+    window._root.event_generate("<q>")
+    window._root.update()
+    assert not window.show(0.1, image)
+    window.close()
 
 
 def test_a_clip_is_played_at_its_own_pace(tk: FakeTk):
