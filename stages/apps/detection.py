@@ -143,6 +143,8 @@ def whole(image: np.ndarray) -> list[Box]:
 
 def make_finder(detector: str, model: Path | None, settings: FinderSettings, in_video: bool = False) -> Finder:
     """`detector`: haar | yunet | none (the picture is the face). `in_video`: what Haar misses is seen a frame later."""
+    if model is not None and detector != "yunet":
+        refuse("read by YuNet alone", where="--detector-model", allowed="with --detector yunet", received=str(model))
     if detector == "none":
         return whole
     if detector == "haar":

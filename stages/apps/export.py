@@ -8,17 +8,19 @@ still lie where it was trained.
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 
-from stages.apps import onnx_graph, onnx_quantize
-from stages.apps.export_table import Judged, ask, rows, table
+from stages.apps import latency, onnx_graph, onnx_quantize
+from stages.apps.export_table import Judged, Row, ask, rows, table
 from stages.apps.onnx_model import OnnxModel
 from stages.apps.outputs import require_outputs
 from stages.apps.run_files import load_run, paths
 from stages.core.checks import UserError, exit_with_one_line, warn
-from stages.core.files import md5, written_whole
+from stages.core.files import md5, read_json, write_json, written_whole
+from stages.core.params import load
 from stages.core.seeding import derive
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
@@ -36,11 +38,16 @@ def main() -> None:
     data = data_of(model)
     graphs = dict(export(model, data))
     if args.quantize not in graphs:
-        raise UserError(f"{args.run}: int8 of a network that convolves needs samples, and its data are not there")
+        allowed = f"--quantize fp16, or the data: `dvc repro` where it was trained on {model.info['name']}"
+        what = "int8 of a network that convolves needs samples of the data it was trained on, which are not here"
+        raise UserError(f"{args.run}: {what}; allowed: {allowed}")
     with written_whole(args.output) as temporary:
         temporary.write_bytes(graphs[args.quantize].SerializeToString())
     print(f"{args.output}: {model.info['run']} in {args.quantize}, {args.output.stat().st_size / 1e6:.2f} MB\n")
-    print(table(rows(model, graphs, data), model.info))
+    found = rows(model, graphs, data)
+    print(table(found, model.info))
+    if args.reference:
+        write_reference(found, model.info)
 
 
 def parse() -> argparse.Namespace:
@@ -50,7 +57,18 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--format", choices=["onnx"], required=True)
     parser.add_argument("--quantize", choices=PRECISIONS[1:], default=PRECISIONS[0])
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--reference", action="store_true", help=f"keep the table, too, in {latency.PATH}")
     return parser.parse_args()
+
+
+def write_reference(found: list[Row], info: dict[str, Any]) -> None:
+    """Beside what `latency` and `frame_rate` measured, with where and when."""
+    told = {name: info[name] for name in ("name", "protocol", "synthetic")}
+    command = f"python -m stages.apps.export --run {info['run']} --format onnx --output {info['run']}.onnx --reference"
+    measured = told | {row.name: vars(row) for row in found} | latency.circumstances(load(Path("params.yaml")))
+    before = read_json(latency.PATH) if latency.PATH.exists() else {}
+    kept = before.get("export", {}) | {info["run"]: measured | {"command": command}}
+    write_json(latency.PATH, before | {"export": kept})
 
 
 def data_of(model: TrainedModel) -> Judged | None:

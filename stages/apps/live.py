@@ -32,11 +32,11 @@ SYNTHETIC = "drawn faces taught this model: it says nothing about people"
 
 def main() -> None:
     args = parser().parse_args()
+    cv2.setNumThreads(1)  # the steps run beside each other: threads within them would only wait for one another
+    torch.set_num_threads(1)
     run = require_images(serve(args.run, args.model))
     if run.info["synthetic"]:
         warn(f"{run.info['run']} was trained on a synthetic corpus: its answers say nothing about people")
-    cv2.setNumThreads(1)  # the steps run beside each other: threads within them would only wait for one another
-    torch.set_num_threads(1)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does, with whole files
     watch(args, run)
 
@@ -52,7 +52,12 @@ def parser() -> argparse.ArgumentParser:
     asked.add_argument("--model", type=Path, metavar="ONNX", help="what stages.apps.export wrote, in place of a run")
     outputs = made.add_argument_group("what comes out")
     outputs.add_argument("--headless", action="store_true", help="no window; needs one of the following")
-    outputs.add_argument("--output", type=Path, metavar="VIDEO", help="write the drawn frames there: .mp4 or .avi")
+    outputs.add_argument(
+        "--output",
+        type=Path,
+        metavar="VIDEO",
+        help="write the drawn frames there: .mp4 (MPEG-4 Part 2) or .avi (Motion JPEG)",
+    )
     outputs.add_argument("--csv", type=Path, help="write a row for each frame and face there")
     outputs.add_argument("--plot", type=Path, metavar="PNG", help="draw the emotions over time there")
     steady = made.add_argument_group("against flicker")

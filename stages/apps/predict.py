@@ -35,7 +35,7 @@ def main() -> None:
     files = find_files(args.files, run.kind)
     require_outputs(outputs, [*files, *paths(args.run, args.model), args.detector_model])
     shown = tqdm(files, run.info["run"], unit=" files", disable=None, leave=False)
-    found = list(_light(told.ask(run, shown, find)))
+    found = _until_interrupted(_light(told.ask(run, shown, find)))
     if any(not answer.asked.error for answer in found):
         print(told.table(found, run.classes))
     _warn(run)
@@ -63,6 +63,16 @@ def parser() -> argparse.ArgumentParser:
     faces.add_argument("--scale-factor", type=float, default=1.1, help="Haar: smaller is slower and finds more")
     faces.add_argument("--min-face-px", type=int, default=40)
     return made
+
+
+def _until_interrupted(answers: Iterable[Answer]) -> list[Answer]:
+    """What Ctrl-C leaves is still told and written."""
+    found: list[Answer] = []
+    try:
+        found.extend(answers)
+    except KeyboardInterrupt:
+        warn(f"interrupted after {len(found)} answers")
+    return found
 
 
 def _light(answers: Iterable[Answer]) -> Iterator[Answer]:

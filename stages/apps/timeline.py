@@ -16,6 +16,7 @@ from stages.evaluation.canvas import INK, PALETTE, QUIET, Caption, quiet_axes, s
 
 STEP_S, MAX_STEPS = 0.05, 1_200  # of the picture: when these are used up, two steps become one
 KEPT_FACES, DRAWN_FACES = 32, 5  # those that were there longest
+LETTER = 0.0072  # of the picture's width: of a name on its block
 WIDTH_IN, FACE_IN, LEGEND_IN = 9.0, 1.75, 0.65
 
 
@@ -154,7 +155,7 @@ def _draw_face(axes: Axes, timeline: Timeline, number: int) -> None:
         for begin, end, label in _runs(edges, shown):
             strip = Rectangle((begin, 1.04), end - begin, 0.17, color=colours[label], linewidth=0, clip_on=False)
             axes.add_patch(strip)
-            if end - begin > 0.014 * (4 + len(timeline.classes[label])) * timeline.until_s:
+            if end - begin > LETTER * (1 + len(short(timeline.classes[label]))) * timeline.until_s:
                 said = {"ha": "center", "va": "center", "fontsize": 7.5, "color": _readable(colours[label])}
                 axes.text((begin + end) / 2, 1.12, short(timeline.classes[label]), **said)
     _frame(axes, timeline, f"face {number}")

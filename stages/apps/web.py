@@ -54,7 +54,7 @@ def require_free(host: str, port: int) -> None:
     if not 1 <= port <= 65_535:
         refuse("out of range", where="--port", allowed="1 to 65535", received=port)
     try:
-        socket.create_server((host, port)).close()
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
         raise UserError(f"--host {host} --port {port}: cannot be served: {error.strerror or error}") from None
 
@@ -66,7 +66,8 @@ def serve_until_stopped(made: Any, args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     look = {"theme": THEME, "css": CSS, "footer_links": []}
     alone = {"share": False, "ssr_mode": False, "mcp_server": False, "enable_monitoring": False, "run_history": False}
-    bound = {"server_name": args.host, "server_port": args.port, "max_file_size": args.max_upload_mb << 20}
+    name = f"[{args.host}]" if ":" in args.host else args.host  # as addresses of pages have them
+    bound = {"server_name": name, "server_port": args.port, "max_file_size": args.max_upload_mb << 20}
     try:
         made.launch(**look, **alone, **bound, quiet=True, inbrowser=False, prevent_thread_lock=True)
         if args.host not in LOOPBACK:

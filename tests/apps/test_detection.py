@@ -180,3 +180,8 @@ def test_yunet_answers_become_square_boxes(monkeypatch: pytest.MonkeyPatch, tmp_
     (tmp_path / "yunet.onnx").write_bytes(b"x")
     find = make_finder("yunet", tmp_path / "yunet.onnx", FinderSettings(min_face_px=20))
     assert find(np.zeros((100, 200), np.uint8)) == [Box(35, 10, 40, 40)]  # the other lies outside for the most part
+
+
+def test_a_model_that_nothing_would_read():
+    with pytest.raises(UserError, match="--detector-model: read by YuNet alone; allowed: with --detector yunet"):
+        make_finder("haar", Path("yunet.onnx"), FinderSettings())

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_store import DESCRIPTION, pictures, write_store
 
-from stages.apps import export, export_table, onnx_graph, onnx_model, onnx_quantize, pack
+from stages.apps import export, export_table, latency, onnx_graph, onnx_model, onnx_quantize, pack
 from stages.core import lookup
 from stages.core.checks import UserError
 from stages.core.files import md5, read_json, write_json
@@ -197,8 +197,23 @@ def test_without_its_data(project: Path, monkeypatch: pytest.MonkeyPatch, capsys
     said = capsys.readouterr()
     assert "its prepared data and split are not at faces.h5, faces.json" in said.err
     assert "int8" not in said.out
-    with pytest.raises(UserError, match="int8 of a network that convolves needs samples"):
+    with pytest.raises(UserError, match=r"int8 of a network that convolves needs samples.*: --quantize fp16, or"):
         run_export(monkeypatch, "--quantize", "int8")
+
+
+def test_the_table_is_kept(project: Path, monkeypatch: pytest.MonkeyPatch):
+    """Beside what else was measured."""
+    monkeypatch.setattr(latency, "circumstances", lambda params: {"commit": "abc", "command": "latency"})
+    monkeypatch.setattr(export, "load", lambda path: None)
+    write_json(project / latency.PATH, {"latency": {"speech": 1}})
+    run_export(monkeypatch, "--reference")
+    found = read_json(project / latency.PATH)
+    assert found["latency"] == {"speech": 1}
+    kept = found["export"][RUN]
+    assert (kept["name"], kept["protocol"], kept["commit"]) == ("FER-2013", "official", "abc")
+    assert kept["command"].startswith(f"python -m stages.apps.export --run {RUN}")
+    assert kept["int8"]["size_mb"] < kept["fp16"]["size_mb"] < kept["float32"]["size_mb"]
+    assert kept["float32"]["accuracy"] == kept["PyTorch"]["accuracy"]
 
 
 def test_no_such_run(project: Path, monkeypatch: pytest.MonkeyPatch):

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
 import wave
 import zipfile
@@ -24,7 +25,7 @@ from small_runs import small_run
 from stages.apps import onnx_graph, predict
 from stages.apps.pack import pack
 from stages.apps.run_files import FILES
-from stages.apps.serving import serve
+from stages.apps.serving import ServedRun, serve
 from stages.core.checks import UserError
 from stages.training import model_folder
 
@@ -278,6 +279,21 @@ def test_exported_sequences_are_drawn_as_the_run_draws_them(call, tmp_path: Path
     for name, which in (("a.png", ()), ("b.png", ("--model", tmp_path / "eeg.onnx"))):
         call("eeg", tmp_path / "one.npy", "--visualize", tmp_path / name, *which)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_what_ctrl_c_leaves_is_told(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    for number in range(100):  # more than a batch
+        face(number).save(tmp_path / f"{number:02d}.png")
+    real = ServedRun.probabilities
+    batches = iter([real])
+
+    def interrupted(run: ServedRun, prepared: list) -> np.ndarray:
+        return next(batches, lambda *_: signal.raise_signal(signal.SIGINT))(run, prepared)
+
+    small_run("faces")
+    monkeypatch.setattr(ServedRun, "probabilities", interrupted)
+    said = call("faces", tmp_path, "--no-detect", "--json", tmp_path / "a.json")
+    assert len(said.splitlines()) == 1 + 64 == 1 + len(json.loads((tmp_path / "a.json").read_text())["answers"])
 
 
 def test_what_an_exported_run_does_not_do(call, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture):

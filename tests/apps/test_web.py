@@ -198,6 +198,17 @@ def test_options_that_cannot_be(monkeypatch: pytest.MonkeyPatch):
     assert "no such run" in refusal(monkeypatch, "--port", free_port(), "--run", "absent")
 
 
+def test_an_address_of_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    web.require_free("::1", free_port())
+    taken = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    with taken, pytest.raises(UserError, match=r"--host ::1 .*Address already in use"):
+        web.require_free("::1", taken.getsockname()[1])
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         return found.getsockname()[1]
