@@ -4,6 +4,8 @@ Made for 48x48 faces on a few processor cores: each stage's first block halves t
 every pixel the work is done at 24, 12 and 6 px. With `widths` 64, 128, 256: 2.8 M weights, 5.5 MB in float16.
 """
 
+import math
+
 import torch
 from torch import nn
 
@@ -20,11 +22,14 @@ def build(
     blocks: PositiveInt = 2,
     stem: PositiveInt = 32,
     dropout: Fraction = 0.3,
+    mirrored: bool = False,
 ) -> nn.Module:
     """`input_shape` (channel, height, width), any size. One stage per entry of `widths`, its number of channels.
 
     `blocks`: of two convolutions each, in every stage. `stem`: channels of the first convolution. `dropout`: of the
-    pooled features, before the one linear layer. Raises ValueError for another number of axes.
+    pooled features, before the one linear layer. `mirrored`: an answer, not a training step, is the mean of what the
+    image and its mirror image give (Krizhevsky et al. 2012, section 4.1, of their ten views two), in twice the time.
+    Raises ValueError for another number of axes.
     """
     if len(input_shape) != 3:
         raise ValueError(
@@ -35,7 +40,8 @@ def build(
         for n_in, n_out in zip([stem, *widths[:-1]], widths, strict=True)
     ]
     head = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1], n_classes))
-    model = CompactResNet(nn.Sequential(*_convolution(input_shape[0], stem), nn.ReLU()), nn.Sequential(*stages), head)
+    first = nn.Sequential(*_convolution(input_shape[0], stem), nn.ReLU())
+    model = CompactResNet(first, nn.Sequential(*stages), head, mirrored)
     model.apply(_initialise)
     return model
 
@@ -43,12 +49,19 @@ def build(
 class CompactResNet(nn.Module):
     """Shapes in the comments are those of a 48x48 image and widths 64, 128, 256."""
 
-    def __init__(self, stem: nn.Module, stages: nn.Module, head: nn.Module) -> None:
+    def __init__(self, stem: nn.Module, stages: nn.Module, head: nn.Module, mirrored: bool) -> None:
         super().__init__()
-        self.stem, self.stages, self.head = stem, stages, head
+        self.stem, self.stages, self.head, self.mirrored = stem, stages, head, mirrored
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """(B, channel, height, width) → logits (B, n_classes); images have no `length`."""
+        if self.training or not self.mirrored:
+            return self._logits(x)
+        # The image last: who watches `feature_map_layer` sees the map of it.
+        views = torch.stack([self._logits(x.flip(3)), self._logits(x)])  # (2, B, n_classes)
+        return views.log_softmax(2).logsumexp(0) - math.log(2)  # of the mean of probabilities
+
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
         x = self.stages(self.stem(x))  # (B, 1, 48, 48) → (B, 32, 48, 48) → (B, 256, 6, 6)
         return self.head(x.mean((2, 3)))  # (B, 256, 6, 6) → (B, 256) → (B, n_classes)
 

@@ -80,6 +80,22 @@ def test_the_layer_for_pictures_gives_the_last_map():
     torch.testing.assert_close(model.head(maps[0].mean((2, 3))), logits)
 
 
+def test_mirrored_answers_are_the_mean_of_two():
+    plain, mirrored = (build((1, 24, 24), 7, widths=[4, 6], dropout=0.0, mirrored=on) for on in (False, True))
+    for layer in plain.modules():  # each block begins as its shortcut: mirror images would hardly differ
+        nn.init.ones_(layer.weight) if isinstance(layer, nn.BatchNorm2d) else None
+    mirrored.load_state_dict(plain.state_dict())
+    x, maps = torch.rand(5, 1, 24, 24), []
+    torch.testing.assert_close(mirrored(x), plain(x))  # in training
+    plain.eval(), mirrored.eval()
+    mirrored.feature_map_layer().register_forward_hook(lambda *found: maps.append(found[-1]))
+    expected = (plain(x).softmax(1) + plain(x.flip(3)).softmax(1)) / 2
+    torch.testing.assert_close(mirrored(x).softmax(1), expected)
+    torch.testing.assert_close(mirrored(x), mirrored(x.flip(3)))
+    assert not torch.allclose(plain(x), plain(x.flip(3)), atol=1e-4)
+    torch.testing.assert_close(maps[1], plain.stages(plain.stem(x)))
+
+
 def test_the_run_is_small_enough_to_ship():
     """At most 3 M weights, and with the normalisations' statistics 6 MB in float16."""
     run = YAML(typ="safe").load(PARAMS.read_text(encoding="utf-8"))["runs"]["faces_compact"]
