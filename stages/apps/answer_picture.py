@@ -96,8 +96,10 @@ def photo(axes: Axes, row: list[Answer], classes: list[str]) -> None:
     axes.set_axis_off()
     for number, answer in enumerate(row, start=1):
         box = answer.asked.box
-        axes.add_patch(Rectangle((box.left, box.top), box.width, box.height, fill=False, color="white", linewidth=2.6))
-        axes.add_patch(Rectangle((box.left, box.top), box.width, box.height, fill=False, color=ORANGE, linewidth=1.4))
+        for color, linewidth in (("white", 2.6), (ORANGE, 1.4)):
+            line = {"fill": False, "color": color, "linewidth": linewidth}
+            leaning = {"angle": box.tilt_deg, "rotation_point": "center"}
+            axes.add_patch(Rectangle((box.left, box.top), box.width, box.height, **leaning, **line))
         if len(row) <= NUMBERED:
             axes.text(box.left, box.top, _label(number, row, classes), **LABEL)
 

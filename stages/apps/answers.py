@@ -91,12 +91,15 @@ def _faces(run: ServedRun, file: Path, image: np.ndarray, find: Finder) -> Itera
 
 def _face_note(box: Box, size_px: int) -> str:
     tiny = f"tiny: {box.width} px, enlarged to {size_px}" if 2 * max(box.width, box.height) <= size_px else ""
-    leans = f"leans by {abs(box.tilt_deg):g}°, turned upright" if box.tilt_deg else ""
+    leans = f"leans: turned upright by {abs(box.tilt_deg):g}°" if box.tilt_deg else ""
     return "; ".join(filter(None, ["cut off at the picture's edge" if box.cut_off else "", tiny, leans]))
 
 
 def _length_note(run: ServedRun, prepared: Prepared, signal: Signal) -> str:
-    """What a feature leaves unheard of a long clip: nothing where cutting its silence off has made it short enough."""
+    """What a feature leaves out of a long sample: nothing of a clip that is short enough without its silence."""
+    n_windows = run.info["feature"].get("max_windows", 0)
+    if run.kind == "windows" and len(signal[0]) > n_windows:
+        return f"{len(signal[0])} windows long: judged by the first {n_windows}"
     longest_s, (x, frames), (values, rate_hz) = run.info["feature"].get("duration_s"), prepared, signal
     if longest_s is None or rate_hz is None or frames < len(x):
         return ""

@@ -200,12 +200,25 @@ def _squared(left: float, top: float, width: float, height: float) -> Rect:
 
 def _inside(found: list[tuple[Rect, float]], image: np.ndarray) -> list[Box]:
     """Whole pixels within the picture; what lies outside for the most part is no face of it."""
-    height, width = image.shape[:2]
     boxes = []
-    for (left, top, w, h), tilt_deg in sorted(found):
-        x0, y0 = max(round(left), 0), max(round(top), 0)
-        x1, y1 = min(round(left + w), width), min(round(top + h), height)
-        if x1 - x0 >= w / 2 and y1 - y0 >= h / 2:
-            cut_off = bool(min(x1 - x0 + 1, y1 - y0 + 1) < (1 - CUT_OFF) * w)
-            boxes.append(Box(x0, y0, x1 - x0, y1 - y0, cut_off, tilt_deg))
+    for rect, tilt_deg in sorted(found):
+        box = within(rect, tilt_deg, image)
+        if min(box.width, box.height) >= min(rect[2:]) / 2:
+            boxes.append(box)
     return boxes
+
+
+def within(rect: Rect, tilt_deg: float, image: np.ndarray) -> Box:
+    """In whole pixels, all of it inside the picture, one pixel at least.
+
+    What is cut off is left out; on all sides of a face that leans, which is turned round its middle.
+    """
+    (left, top, w, h), (height, width) = rect, image.shape[:2]
+    cut_off = min(left, top, width - left - w, height - top - h) < -CUT_OFF * w
+    if tilt_deg and cut_off:
+        middle_x, middle_y = left + w / 2, top + h / 2
+        side = 2 * min(w / 2, middle_x, middle_y, width - middle_x, height - middle_y)
+        left, top, w, h = middle_x - side / 2, middle_y - side / 2, side, side
+    x0, y0 = min(max(round(left), 0), width - 1), min(max(round(top), 0), height - 1)
+    x1, y1 = max(min(round(left + w), width), x0 + 1), max(min(round(top + h), height), y0 + 1)
+    return Box(x0, y0, x1 - x0, y1 - y0, bool(cut_off), tilt_deg)

@@ -120,6 +120,6 @@ def _heads(figure: Figure, place: SubplotSpec, names: list[str], values: np.ndar
         else:
             options = {"sphere": (0, 0, 0, 1), "cmap": "RdBu_r", "vlim": (-limit, limit), "contours": 4}
             plot_topomap(values[known, number], places, axes=axes, show=False, **options)
-        axes.set_title(
-            f"{said}\n{band}" if number == 0 else band, fontsize=8, color=INK, loc="left" if not number else "center"
-        )
+        axes.set_title(band, fontsize=8, color=INK)
+        if not number:
+            axes.set_title(f"{said}\n", fontsize=8, color=INK, loc="left")

@@ -17,6 +17,7 @@ from stages.apps import latency, onnx_graph, onnx_quantize
 from stages.apps.export_table import Judged, Row, ask, rows, table
 from stages.apps.onnx_model import OnnxModel
 from stages.apps.outputs import require_outputs
+from stages.apps.provenance import require_real
 from stages.apps.run_files import load_run, paths
 from stages.core.checks import UserError, exit_with_one_line, warn
 from stages.core.files import md5, read_json, write_json, written_whole
@@ -35,6 +36,9 @@ def main() -> None:
     args = parse()
     require_outputs({"--output": args.output}, paths(args.run))
     model = load_run(args.run)
+    if args.reference:
+        require_real(model.info["run"], model.info["corpus"], model.info["synthetic"])
+    require_outputs({"--output": args.output}, map(Path, model.info.get("inputs", {})))
     data = data_of(model)
     graphs = dict(export(model, data))
     if args.quantize not in graphs:

@@ -1,5 +1,6 @@
 """What a file is by how it begins: told of one that a run does not take. Nothing is read on the strength of it."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,32 +24,28 @@ class FileKind:
 
 _CONVERT = "save it as PNG or JPEG"
 _VIDEO = "python -m stages.apps.live --video takes it"
-# (where, how it begins there, what it is): the first that fits. RIFF and ISO's boxes tell what they hold further on.
-_BEGINNINGS: tuple[tuple[int, bytes, FileKind], ...] = (
-    (0, b"\xff\xd8\xff", FileKind("a JPEG picture", "image")),
-    (0, b"\x89PNG", FileKind("a PNG picture", "image")),
-    (0, b"GIF8", FileKind("a GIF", "image", f"{_CONVERT}, or {_VIDEO}")),
-    (8, b"WEBP", FileKind("a WebP picture", "image", _CONVERT)),
-    (0, b"BM", FileKind("a BMP picture", "image", _CONVERT)),
-    (0, b"II*\0", FileKind("a TIFF picture", "image", _CONVERT)),
-    (0, b"MM\0*", FileKind("a TIFF picture", "image", _CONVERT)),
-    (4, b"ftypheic", FileKind("a HEIC picture", "image", _CONVERT)),
-    (4, b"ftypheix", FileKind("a HEIC picture", "image", _CONVERT)),
-    (4, b"ftypmif1", FileKind("a HEIF picture", "image", _CONVERT)),
-    (4, b"ftypavif", FileKind("an AVIF picture", "image", _CONVERT)),
-    (4, b"ftypM4A", FileKind("M4A audio", "audio", "save it as WAV, FLAC, MP3 or Ogg")),
-    (4, b"ftyp", FileKind("an MP4 video", "video", _VIDEO)),
-    (0, b"\x1aE\xdf\xa3", FileKind("a Matroska or WebM video", "video", _VIDEO)),
-    (8, b"AVI ", FileKind("an AVI video", "video", _VIDEO)),
-    (8, b"WAVE", FileKind("WAV audio", "audio")),
-    (0, b"fLaC", FileKind("FLAC audio", "audio")),
-    (0, b"OggS", FileKind("Ogg audio", "audio")),
-    (0, b"ID3", FileKind("MP3 audio", "audio")),
-    (0, b"\x93NUMPY", FileKind("an array of NumPy", "windows")),
-    (0, b"PK\x03\x04", FileKind("a zip or npz", "windows")),
-    (0, b"0       ", FileKind("an EDF recording", "recording")),
-    (0, b"\xffBIOSEMI", FileKind("a BDF recording", "recording")),
-    (0, b"%PDF", FileKind("a PDF", "document")),
+# How it begins, and what it is: the first that fits.
+_BEGINNINGS: tuple[tuple[bytes, FileKind], ...] = (
+    (rb"\xff\xd8\xff", FileKind("a JPEG picture", "image")),
+    (rb"\x89PNG", FileKind("a PNG picture", "image")),
+    (rb"GIF8", FileKind("a GIF", "image", f"{_CONVERT}, or {_VIDEO}")),
+    (rb"RIFF.{4}WEBP", FileKind("a WebP picture", "image", _CONVERT)),
+    (rb"BM.{4}\0{4}", FileKind("a BMP picture", "image", _CONVERT)),
+    (rb"II\*\0|MM\0\*", FileKind("a TIFF picture", "image", _CONVERT)),
+    (rb".{4}ftyp(hei|hev|mif|msf|avif)", FileKind("a HEIC or AVIF picture", "image", _CONVERT)),
+    (rb".{4}ftypM4A", FileKind("M4A audio", "audio", "save it as WAV, FLAC, MP3 or Ogg")),
+    (rb".{4}ftyp", FileKind("an MP4 video", "video", _VIDEO)),
+    (rb"\x1aE\xdf\xa3", FileKind("a Matroska or WebM video", "video", _VIDEO)),
+    (rb"RIFF.{4}AVI ", FileKind("an AVI video", "video", _VIDEO)),
+    (rb"RIFF.{4}WAVE", FileKind("WAV audio", "audio")),
+    (rb"fLaC", FileKind("FLAC audio", "audio")),
+    (rb"OggS", FileKind("Ogg audio", "audio")),
+    (rb"ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", FileKind("MP3 audio", "audio")),
+    (rb"\x93NUMPY", FileKind("an array of NumPy", "windows")),
+    (rb"PK\x03\x04", FileKind("a zip or npz", "windows")),
+    (rb"0 {7}", FileKind("an EDF recording", "recording")),
+    (rb"\xffBIOSEMI", FileKind("a BDF recording", "recording")),
+    (rb"%PDF", FileKind("a PDF", "document")),
 )
 
 
@@ -59,8 +56,7 @@ def misfit(path: Path, kind: str) -> str:
             beginning = stream.read(BEGINNING_BYTES)
     except OSError:
         return ""
-    fitting = (what for at, begins, what in _BEGINNINGS if beginning[at:].startswith(begins))
-    found = next(fitting, None)
+    found = next((what for begins, what in _BEGINNINGS if re.match(begins, beginning, re.DOTALL)), None)
     if found is None or (found.kind == kind and not found.hint):
         return ""
     hint = f"; {found.hint}" if found.kind == kind or (found.kind, kind) == ("video", "image") else ""

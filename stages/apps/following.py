@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stages.apps.detection import Box, Finder
+from stages.apps.detection import Box, Finder, within
 from stages.apps.frames import Frame
 from stages.apps.near import TILTS_DEG, Tilted, find_again, find_all, shrunk
 from stages.apps.tracking import Tracker, follow, overlaps
@@ -82,7 +82,7 @@ class Follower:
         self._faces = [face for face in self._faces if _is_inside(face.box, gray)]
         numbers = self._tracker.update(frame.time_s, _boxes(self._faces))
         return [
-            Located(number, _placed(face.box * factor, face.tilt_deg, frame.image))
+            Located(number, within(tuple(face.box * factor), face.tilt_deg, frame.image))
             for number, face in zip(numbers, self._faces, strict=True)
         ]
 
@@ -143,13 +143,3 @@ def _is_inside(box: np.ndarray, gray: np.ndarray) -> bool:
     """Whether its middle is still in the picture."""
     middle = box[:2] + box[2:] / 2
     return bool(((middle >= 0) & (middle < gray.shape[::-1])).all())
-
-
-def _placed(box: np.ndarray, tilt_deg: float, image: np.ndarray) -> Box:
-    """In whole pixels of the frame, all of it inside, one pixel at least."""
-    height, width = image.shape[:2]
-    left, top, right, bottom = (*box[:2], *(box[:2] + box[2:]))
-    x0, y0 = min(max(round(left), 0), width - 1), min(max(round(top), 0), height - 1)
-    x1, y1 = max(min(round(right), width), x0 + 1), max(min(round(bottom), height), y0 + 1)
-    cut_off = bool(left < 0 or top < 0 or right > width or bottom > height)
-    return Box(x0, y0, x1 - x0, y1 - y0, cut_off, tilt_deg)

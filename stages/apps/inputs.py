@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.core.checks import refuse
+from stages.core.checks import printable, refuse
 from stages.core.records import DamagedSample, Signal
 from stages.corpora.archive import members
 from stages.corpora.archive.clips import is_hidden
@@ -88,7 +88,7 @@ def _trials(path: Path) -> Iterator[Sample]:
         trials = load_arrays(npz.stored_bytes(content, "data", path, path.name), str(path))
         yield from (Sample(f"trial {number}", partial(_checked, trials[number])) for number in sorted(trials))
     else:
-        yield from (Sample(name.removesuffix(".npy"), partial(_member, path, name)) for name in names)
+        yield from (Sample(printable(name.removesuffix(".npy")), partial(_member, path, name)) for name in names)
 
 
 def _member(npz_file: Path, name: str) -> Signal:

@@ -6,7 +6,8 @@ time, face by face.
 
 import argparse
 import signal
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
@@ -95,14 +96,29 @@ def watch(args: argparse.Namespace, run: ServedRun) -> None:
     sinks += [FaceRows(args.csv, run.classes)] if args.csv else []
     draw = Overlay(run.classes, SYNTHETIC if run.info["synthetic"] else "") if args.output or window else None
     pipeline = Pipeline(source, run, locate, steadier, draw, sinks)
-    with ExitStack() as ending:  # each, from the last on, whatever befalls another
-        ending.callback(lambda: print(pipeline.summary()))
-        if args.plot:
-            ending.callback(draw_timeline, args.plot, timeline, source.name, run.info)
-        if window:
-            ending.callback(window.close)
-        ending.callback(pipeline.close)
+    ending = ExitStack()  # each, from the last on, whatever befalls another
+    ending.callback(lambda: print(pipeline.summary()))
+    if args.plot:
+        ending.callback(draw_timeline, args.plot, timeline, source.name, run.info)
+    if window:
+        ending.callback(window.close)
+    ending.callback(pipeline.close)
+    try:
         follow_through(pipeline, window)
+    finally:
+        with uninterrupted():
+            ending.close()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A second Ctrl-C would leave half of a video, or no timeline."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def check_outputs(args: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """Where the apps write: refused before the work where that cannot be, or would write over what is read."""
 
+import tempfile
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -26,10 +27,10 @@ def require_writable(path: Path, option: str) -> None:
     if path.is_dir() or not path.parent.is_dir():
         what = "a folder, not a file" if path.is_dir() else "its folder does not exist"
         refuse(what, where=option, allowed="a file that can be written", received=str(path))
-    trial = path.with_name(f".{path.name}.trial")
+    if path.exists() and not path.is_file():  # it would be replaced
+        refuse("a device or pipe, not a file", where=option, allowed="a file that can be written", received=str(path))
     try:
-        trial.touch()
-        trial.unlink()
+        tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise UserError(f"{option}: {path}: cannot be written: {error.strerror}") from None
 

@@ -26,6 +26,8 @@ MAX_PARAMETERS = 250_000_000
 MAX_TENSORS, SPARE = 5_000, 100  # of weights; building may make some of them anew: a backbone's head
 MAX_STANDARDISING = 1e15  # of means and deviations, and one over it the least deviation: float32 holds all quotients
 MAX_DEPTH, MAX_ITEMS = 8, 1_000_000  # of nested lists: a mean of 74 windows x 310 features is the largest of ours
+# Of a feature's settings, beyond which its work or its arrays would have no end.
+RANGES = {"window_s": (0.05, 600.0), "resample_hz": (1.0, 50_000.0), "duration_s": (0.01, 600.0)}
 _KINDS = ("F64", "F32", "F16", "BF16", "I64")  # of weights, and of the steps that batch normalisation counts
 
 
@@ -126,18 +128,27 @@ def _refuse_constant(word: str) -> None:
 
 def _content_mistakes(info: dict[str, Any]) -> Iterator[str]:
     """Within sections that have their types."""
-    wrong = [*_choice_mistakes("feature", "features", info["feature"]), *feature_mistakes("feature", info["feature"])]
+    feature = info["feature"]
+    wrong = [*_choice_mistakes("feature", "features", feature), *feature_mistakes("feature", feature)]
+    wrong += _range_mistakes(feature)
     yield from wrong
     yield from _choice_mistakes("model", "models", info["model"])
     axes = dict(zip(info["input"]["layout"], info["input"]["shape"], strict=False))
     if len(axes) != len(info["input"]["shape"]) or len(axes) != len(info["input"]["layout"]):
         yield f"input.layout: allowed: a name for each of {len(info['input']['shape'])} axes"
-    yield from list(too_large("input.shape", axes)) or (() if wrong else _shape_mistakes(info["feature"], axes))
+    yield from list(too_large("input.shape", axes)) or (() if wrong else _shape_mistakes(feature, axes))
     yield from duplicate_names("classes", info["classes"], "class")
     for name, value in info["model"].items():
         if any(abs(number) > MAX_OPTION for number in _numbers(value) if isinstance(number, int)):
             yield f"model.{name}: allowed: up to {MAX_OPTION:,}; received: more"
     yield from _normaliser_mistakes(info)
+
+
+def _range_mistakes(feature: dict[str, Any]) -> Iterator[str]:
+    for name, (least, most) in RANGES.items():
+        value = feature.get(name)
+        if isinstance(value, int | float) and not least <= value <= most:
+            yield f"feature.{name}: allowed: {least:g} to {most:g}; received: {value:g}"
 
 
 def _shape_mistakes(feature: dict[str, Any], axes: dict[str, int]) -> Iterator[str]:

@@ -126,8 +126,9 @@ def _exported(path: Path) -> Model:
 def _checked(model: Model) -> ServedRun:
     feature = lookup.load("features", model.info["feature"]["name"])
     told = model.info["input"]
-    stored = list(feature.LAYOUT), feature.SCALE_FACTOR, feature.ADD_OFFSET
-    if (told["layout"], told["scale_factor"], told["add_offset"]) != stored:
+    rate_hz = feature.output_rate_hz({key: value for key, value in model.info["feature"].items() if key != "name"})
+    stored = list(feature.LAYOUT), feature.SCALE_FACTOR, feature.ADD_OFFSET, rate_hz
+    if (told["layout"], told["scale_factor"], told["add_offset"], told["rate_hz"]) != stored:
         name = model.info["feature"]["name"]
         raise UserError(f"{model.info['run']}: model.json: input: not what feature {name!r} gives: {stored}")
     return ServedRun(model)

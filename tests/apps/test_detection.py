@@ -111,6 +111,15 @@ def test_a_head_that_leans_beside_one_that_does_not(portrait, find):
             assert holds(box, *(turn(degrees) @ (x - 80, y, 1) + (place * part.shape[1], 0)))
 
 
+@pytest.mark.parametrize(("left", "side"), [(10, 40), (-10, 20), (70, 20)])
+def test_a_leaning_face_at_the_edge_is_turned_round_its_middle(left: int, side: int):
+    """What is cut off on one side is left out on all: a square, so that no face is widened."""
+    box = detection.within((left, 30, 40, 40), 30.0, np.zeros((100, 100, 3), np.uint8))
+    assert (box.width, box.height) == (side, side)
+    assert (box.left + side / 2, box.top + side / 2) == (left + 20, 50)
+    assert (box.tilt_deg, box.cut_off) == (30.0, left != 10)
+
+
 @needs_portrait
 def test_many_faces(portrait, find):
     tile = cv2.resize(portrait[20:210, 130:320], (90, 90), interpolation=cv2.INTER_AREA)

@@ -228,6 +228,13 @@ def test_output_not_writable_is_told_before_the_work(project: Path, monkeypatch:
         run_export(monkeypatch, "--output", str(project))
 
 
+def test_its_own_data_are_not_written_over(project: Path, monkeypatch: pytest.MonkeyPatch):
+    before = (project / "faces.h5").read_bytes()
+    with pytest.raises(UserError, match=r"--output: faces\.h5 is read, and would be written over"):
+        run_export(monkeypatch, "--output", "faces.h5")
+    assert (project / "faces.h5").read_bytes() == before
+
+
 def test_a_packed_run_is_exported(project: Path, graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch, capsys):
     pack.pack(RUN, project / "run.zip")
     monkeypatch.setattr(export, "data_of", lambda model: None)

@@ -285,6 +285,21 @@ def test_signals_end_it_with_whole_files(call, tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "out.png").exists()
 
 
+def test_a_second_signal_leaves_whole_files(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """That comes while the files are finished."""
+    real = live.draw_timeline
+
+    def interrupted(*arguments: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        real(*arguments)
+
+    monkeypatch.setattr(live, "draw_timeline", interrupted)
+    call("--video", write_clip(tmp_path / "in.mp4", 5), "--plot", tmp_path / "out.png")
+    assert (tmp_path / "out.png").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 # ---- refused ----
 
 

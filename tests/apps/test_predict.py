@@ -192,6 +192,13 @@ def test_eeg_features_in_every_form(call, tmp_path: Path):
     assert first != pytest.approx(second, abs=1e-6)
 
 
+def test_a_trial_longer_than_the_run_takes(call, tmp_path: Path):
+    np.savez(tmp_path / "a.npz", **{"\x1bred": np.random.default_rng(0).normal(4, 1, (100, 310))})
+    said = call("eeg", tmp_path / "a.npz", "--json", tmp_path / "a.json")
+    assert "100 windows long: judged by the first 74" in said
+    assert json.loads((tmp_path / "a.json").read_text())["answers"][0]["part"] == "\\x1bred"
+
+
 def test_seed_v_file_trial_by_trial(call, tmp_path: Path):
     with zipfile.ZipFile(small_run("eeg").archive) as archive:
         [name] = [name for name in archive.namelist() if name.endswith(".npz")]
@@ -235,6 +242,19 @@ def test_a_bad_stretch_stops_no_other(call, tmp_path: Path, capsys: pytest.Captu
         ("24–36 s", False),
     ]
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("window_s", 1e-5), ("window_s", 1e9), ("resample_hz", 1e9), ("resample_hz", 1e-9)]
+)
+def test_settings_that_would_have_no_end(call, tmp_path: Path, setting: str, value: float):
+    path = recording_run(tmp_path / "run") / "model.json"
+    info = json.loads(path.read_text())
+    info["feature"][setting] = value
+    path.write_text(json.dumps(info))
+    (tmp_path / "a.edf").write_bytes(edf(waves_uv(30.0, rate_hz=128), rate_hz=128))
+    with pytest.raises(UserError, match=f"feature.{setting}: allowed: "):
+        call("", tmp_path / "a.edf", "--run", tmp_path / "run")
 
 
 def recording_run(folder: Path) -> Path:
@@ -400,6 +420,8 @@ def test_files_of_another_kind_are_named(call, tmp_path: Path):
     for suffix in ("webp", "bmp", "tiff", "gif"):
         face().save(tmp_path / f"a.{suffix}")
     write_clip(tmp_path / "clip.mp4", 3)
+    (tmp_path / "a.mp3").write_bytes(bytes.fromhex("fff388c4") + bytes(60))  # as libsndfile writes it, without a tag
+    (tmp_path / "BMI.png").write_text("BMI 23 and more of a text")
     pictures = "allowed: pictures (JPEG, PNG), as this run takes them"
     for corpus, name, words in (
         ("faces", "voice.wav", f"voice.wav: WAV audio; {pictures}"),
@@ -408,6 +430,8 @@ def test_files_of_another_kind_are_named(call, tmp_path: Path):
         ("faces", "a.bmp", "a BMP picture"),
         ("faces", "a.tiff", "a TIFF picture"),
         ("faces", "a.gif", "a GIF; "),
+        ("faces", "a.mp3", "MP3 audio"),
+        ("faces", "BMI.png", "not a whole JPEG or PNG image"),
         ("speech", "a.png", "a.png: a PNG picture; allowed: audio (WAV, FLAC, MP3, Ogg)"),
         ("eeg", "voice.wav", "voice.wav: WAV audio; allowed: EEG features (npz, npy)"),
     ):
@@ -424,6 +448,18 @@ def test_output_not_writable_is_told_before_the_work(call, tmp_path: Path, optio
     face().save(tmp_path / "a.png")
     assert refusal(call, "faces", tmp_path / "a.png", option, tmp_path).startswith(f"{option}: a folder, not a file")
     assert "its folder does not exist" in refusal(call, "faces", tmp_path / "a.png", option, tmp_path / "no/a.x")
+
+
+def test_output_that_is_no_file_stays(call, tmp_path: Path):
+    face().save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / ".x.json.trial").write_text("mine")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        line = refusal(call, "faces", tmp_path / "a.png", "--json", path)
+        assert line.startswith("--json: a device or pipe, not a file")
+    call("faces", tmp_path / "a.png", "--no-detect", "--json", tmp_path / "x.json")
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / ".x.json.trial").read_text() == "mine"
 
 
 def test_output_never_overwrites_what_is_read(call, tmp_path: Path):

@@ -160,6 +160,9 @@ def test_tampered_model_json(folder: Path, change: dict, words: list[str]):
     [
         ("speech", {"feature__n_mels": 39}, "mel 39, as feature 'mel' gives them"),
         ("speech", {"feature__duration_s": 2.5}, "time 157 x mel"),
+        ("speech", {"input__rate_hz": None}, "not what feature 'mel' gives"),
+        ("speech", {"input__rate_hz": 1e-300}, "not what feature 'mel' gives"),
+        ("eeg", {"input__rate_hz": 0.25}, "not what feature 'eeg' gives"),
         ("eeg", {"feature__max_windows": 9}, "time 9, as feature 'eeg' gives them; received: time 74"),
     ],
 )
