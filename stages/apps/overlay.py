@@ -55,10 +55,12 @@ class Overlay:
 
     def _box(self, image: np.ndarray, face: Face, row_px: int) -> None:
         box, colour = face.box, self._colours[face.shown]
-        corners = (box.left, box.top), (box.left + box.width - 1, box.top + box.height - 1)
+        sides = box.width - 1, box.height - 1
+        middle = box.left + sides[0] / 2, box.top + sides[1] / 2
+        corners = cv2.boxPoints((middle, sides, box.tilt_deg)).round().astype(np.int32)  # (4, 2), leaning as the face
         thick = max(2, row_px // 7)
-        cv2.rectangle(image, *corners, (255, 255, 255), thick + 2, cv2.LINE_AA)
-        cv2.rectangle(image, *corners, colour, thick, cv2.LINE_AA)
+        cv2.polylines(image, [corners], True, (255, 255, 255), thick + 2, cv2.LINE_AA)
+        cv2.polylines(image, [corners], True, colour, thick, cv2.LINE_AA)
         label = f"{face.number}  {self._names[face.shown]} {face.smoothed[face.shown]:.2f}"
         large = round(1.2 * row_px)
         above = box.top - round(1.5 * large)

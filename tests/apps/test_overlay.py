@@ -36,6 +36,15 @@ def test_box_is_where_the_face_is_in_the_colour_of_its_class():
     assert not coloured[130:230, 330:430].any()  # the face itself is left free
 
 
+def test_box_leans_as_the_face_does():
+    """By 30 degrees clockwise: the middle of its upper side goes to the right."""
+    coloured = pixels(drawn([face(Box(300, 100, 161, 161, tilt_deg=30.0))]), bgr(PALETTE[3]))
+    x, y = 380 + round(80 * np.sin(np.pi / 6)), 180 - round(80 * np.cos(np.pi / 6))
+    assert coloured[y - 3 : y + 4, x - 3 : x + 4].any()
+    assert not coloured[130:230, 330:430].any()
+    assert not coloured[177:184, 298:304].any()  # where the left side stands upright
+
+
 def test_bars_are_as_long_as_probabilities():
     image = drawn([face(Box(40, 100, 160, 160))])
     panel = image[:, 210:]
