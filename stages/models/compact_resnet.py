@@ -56,14 +56,14 @@ class CompactResNet(nn.Module):
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """(B, channel, height, width) → logits (B, n_classes); images have no `length`."""
         if self.training or not self.mirrored:
-            return self._logits(x)
+            return self.head(self._pooled(x))
         # The image last: who watches `feature_map_layer` sees the map of it.
-        views = torch.stack([self._logits(x.flip(3)), self._logits(x)])  # (2, B, n_classes)
-        return views.log_softmax(2).logsumexp(0) - math.log(2)  # of the mean of probabilities
+        views = torch.stack([self._pooled(x.flip(3)), self._pooled(x)])  # (2, B, 256)
+        return self.head(views).log_softmax(2).logsumexp(0) - math.log(2)  # of the mean of probabilities
 
-    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+    def _pooled(self, x: torch.Tensor) -> torch.Tensor:
         x = self.stages(self.stem(x))  # (B, 1, 48, 48) → (B, 32, 48, 48) → (B, 256, 6, 6)
-        return self.head(x.mean((2, 3)))  # (B, 256, 6, 6) → (B, 256) → (B, n_classes)
+        return x.mean((2, 3))  # (B, 256, 6, 6) → (B, 256)
 
     def feature_map_layer(self) -> nn.Module:
         """The layer whose output is the last map of the image (B, channel, H, W), for Grad-CAM."""

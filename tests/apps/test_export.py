@@ -124,7 +124,11 @@ def test_fp16_halves_the_weights_and_hardly_moves_an_answer(faces: TrainedModel,
     assert 0 < np.abs(found - expected).max() < 5e-3
 
 
-def test_int8_of_convolutions(faces: TrainedModel, graph: onnx.ModelProto):
+@pytest.mark.parametrize("run", [RUN, "faces_compact"])
+def test_int8_of_convolutions(run: str):
+    """Also of a network whose weights a graph reads twice."""
+    faces = trained(run)
+    graph = onnx_graph.export(faces)
     assert onnx_quantize.convolves(graph)
     samples = [onnx_graph.examples(faces, count) for count in (8, 9)]
     small = onnx_quantize.int8(graph, ({"x": sample["x"]} for sample in samples))
