@@ -27,6 +27,7 @@ from stages.apps.timeline import FaceRows, Timeline, draw_timeline
 from stages.apps.video_output import VideoOutput
 from stages.apps.window import Window
 from stages.core.checks import UserError, exit_with_one_line, refuse, warn
+from stages.training.model_folder import TrainedModel
 
 SYNTHETIC = "drawn faces taught this model: it says nothing about people"
 
@@ -36,6 +37,7 @@ def main() -> None:
     cv2.setNumThreads(1)  # the steps run beside each other: threads within them would only wait for one another
     torch.set_num_threads(1)
     run = require_images(serve(args.run, args.model))
+    ask_once(run)
     if run.info["synthetic"]:
         warn(f"{run.info['run']} was trained on a synthetic corpus: its answers say nothing about people")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does, with whole files
@@ -81,6 +83,13 @@ def require_images(run: ServedRun) -> ServedRun:
     if run.kind != "image":
         refuse("not trained on images", where=run.info["run"], allowed="a run over faces", received=run.kind)
     return run
+
+
+def ask_once(run: ServedRun) -> None:
+    """About each face of a frame: the mean over time takes the place of that over a face and its mirror image."""
+    architecture = run.recogniser.architecture if isinstance(run.model, TrainedModel) else None
+    if getattr(architecture, "mirrored", False):
+        architecture.mirrored = False
 
 
 def watch(args: argparse.Namespace, run: ServedRun) -> None:

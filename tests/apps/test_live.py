@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+import torch
 from clips import FakeCapture, number_of, read_clip, write_clip, write_uneven
 from conftest import ROOT
 from PIL import Image
@@ -28,10 +29,13 @@ from stages.apps.frames import Frame
 from stages.apps.live_faces import Steadier, Steadiness
 from stages.apps.live_pipeline import AT_ONCE, Pipeline
 from stages.apps.overlay import Overlay
-from stages.apps.serving import serve
+from stages.apps.serving import ServedRun, serve
 from stages.apps.timeline import FaceRows, Timeline
 from stages.apps.video_output import VideoOutput
 from stages.core.checks import UserError
+from stages.models import compact_resnet
+from stages.training.model_folder import TrainedModel
+from stages.training.recogniser import Recogniser
 
 CLIP = ROOT.parent / "shared/media/sad_to_laughing.mp4"
 
@@ -51,6 +55,14 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     signal.signal(signal.SIGTERM, before)
     cv2.setNumThreads(-1)
     assert {thread.name for thread in threading.enumerate()} & {"decode", "faces", "classify", "draw", "write"} == set()
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Heard, also where the tests were started in the background, whose children do not hear it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -79,6 +91,20 @@ def test_a_clip_into_video_rows_and_picture(call, tmp_path: Path):
     smoothed = np.array([[float(row[f"smoothed_{name}"]) for name in served.classes] for row in found])
     assert smoothed[20] == pytest.approx(raw[8:21].mean(axis=0), abs=2e-6)  # half a second: twelve of 0.04 s and this
     assert Image.open(out[2]).size[0] > 900
+
+
+def test_a_network_of_two_views_is_asked_once():
+    options = {"widths": [4, 6], "mirrored": True}
+    network = compact_resnet.build((1, 24, 24), 7, **options).eval()
+    ones = Recogniser(network, torch.zeros(1), torch.ones(1), 1.0, 0.0)
+    run = ServedRun(TrainedModel(ones, {}))
+    x, asked = torch.rand(2, 1, 24, 24), []
+    network.stem.register_forward_hook(lambda *_: asked.append(1))
+    ones(x, None)
+    assert len(asked) == 2
+    live.ask_once(run)
+    ones(x, None)
+    assert len(asked) == 3
 
 
 def test_variable_rate_stays_in_step(call, tmp_path: Path):
@@ -270,6 +296,7 @@ def test_q_ends_it_with_whole_files(call, tmp_path: Path, monkeypatch: pytest.Mo
     assert 5 <= len(read_clip(tmp_path / "out.mp4")) < 100  # those on their way are written, no others
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_with_whole_files(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int):
     class Killing(FakeWindow):
@@ -285,6 +312,7 @@ def test_signals_end_it_with_whole_files(call, tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "out.png").exists()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_signal_leaves_whole_files(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """That comes while the files are finished."""
     real = live.draw_timeline

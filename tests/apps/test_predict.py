@@ -9,6 +9,7 @@ import signal
 import sys
 import wave
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,14 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
         return capsys.readouterr().out
 
     return run
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Heard, also where the tests were started in the background, whose children do not hear it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def face(seed: int = 0, size: tuple[int, int] = (48, 48)) -> Image.Image:
@@ -301,6 +310,7 @@ def test_exported_sequences_are_drawn_as_the_run_draws_them(call, tmp_path: Path
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_what_ctrl_c_leaves_is_told(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     for number in range(100):  # more than a batch
         face(number).save(tmp_path / f"{number:02d}.png")
