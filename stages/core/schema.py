@@ -14,6 +14,7 @@ Choice = dict[str, Any]
 
 
 Groups = Annotated[list[str], Field(min_length=1)]
+Mixup = Annotated[float, Field(ge=0.01, le=100)]  # beyond, a blend is one of the two, or their mean, to the last digit
 BatchSize = Annotated[int, Field(ge=2)]  # batch normalisation knows no variance of one sample
 
 
@@ -91,6 +92,7 @@ class Split(Section):
 class Loss(Section):
     class_weights: Literal["none", "balanced"] | dict[str, PositiveFloat]
     label_smoothing: Fraction
+    mixup: Mixup | None = None
 
 
 class Run(Section):

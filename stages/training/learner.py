@@ -9,6 +9,8 @@ from stages.core import lookup
 from stages.core.checks import UserError
 from stages.core.schema import Run
 from stages.core.seeding import derive
+from stages.training import mixup
+from stages.training.mixup import Targets
 from stages.training.recogniser import Recogniser
 from stages.training.schedules import MODES, Horizon, Schedule
 
@@ -69,7 +71,11 @@ class Learner(lightning.LightningModule):
         x = self.recogniser.unpack(packed)
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             x, length = self.augmentation(x, length) if self.augmentation is not None else (x, length)
-        loss = self._score(x, length, label, "train_")[0] + self.recogniser.penalty()
+            if self.run.loss.mixup is None:
+                targets = [(label, 1.0)]
+            else:
+                x, length, targets = mixup.mix(x, length, label, self.run.loss.mixup)
+        loss = self._score(x, length, targets, "train_")[0] + self.recogniser.penalty()
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss is {loss.item()} at step {self.global_step}: lower optimizer.lr or set gradient_clip_norm"
@@ -83,7 +89,7 @@ class Learner(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         """The predicted classes (B,), for callbacks."""
         packed, length, label = batch
-        return self._score(self.recogniser.unpack(packed), length, label, "validation_")[1]
+        return self._score(self.recogniser.unpack(packed), length, [(label, 1.0)], "validation_")[1]
 
     def on_validation_epoch_end(self) -> None:
         figures = {}
@@ -99,9 +105,10 @@ class Learner(lightning.LightningModule):
         elif self.schedule.per == "monitored":
             self.schedule.scheduler.step(figures[self.run.monitor])
 
-    def _score(self, x: torch.Tensor, length: torch.Tensor, label: torch.Tensor, part: str) -> tuple[torch.Tensor, ...]:
+    def _score(self, x: torch.Tensor, length: torch.Tensor, targets: Targets, part: str) -> tuple[torch.Tensor, ...]:
         logits = self.recogniser(x, length).float()
-        loss, predicted = self.loss(logits, label), logits.detach().argmax(1)
-        self.mean_loss[part].update(loss.detach(), len(label))
-        self.hits[part].update((predicted == label).float())
+        predicted = logits.detach().argmax(1)
+        loss = sum(share * self.loss(logits, label) for label, share in targets)
+        self.mean_loss[part].update(loss.detach(), len(x))
+        self.hits[part].update(sum(share * (predicted == label).float() for label, share in targets))
         return loss, predicted
