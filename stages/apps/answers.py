@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stages.apps.detection import Box, Finder, crop
+from stages.apps.boxes import Box, crop
+from stages.apps.detection import Finder
 from stages.apps.file_kinds import misfit
 from stages.apps.inputs import Sample, read_samples
 from stages.apps.serving import Prepared, ServedRun

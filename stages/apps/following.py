@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 
 import cv2
 import numpy as np
 
-from stages.apps.detection import Box, Finder, within
+from stages.apps.boxes import Box, within
+from stages.apps.detection import Finder
 from stages.apps.frames import Frame
 from stages.apps.near import TILTS_DEG, Tilted, find_again, find_all, shrunk
 from stages.apps.tracking import Tracker, follow, overlaps
@@ -22,12 +24,13 @@ class Located:
 
 
 Locate = Callable[[Frame], list[Located]]
+Look = tuple[Finder, float]  # what finds faces, and the tilt of those that it looks for
 
 # A frame is shrunk so that the smallest face that is looked for has this many pixels: Haar's window has 24.
 SEARCHED_FACE_PX = 30
 KEPT_S = 0.5  # that a face is followed without being found again: turned away, or none
 FOLLOWED = 0.5  # of a box comes from where its face was followed to, the rest from where it was found
-EVERYWHERE_S = 1.0  # after which newcomers are looked for, also such as lean; in between, faces where they were
+EVERYWHERE_S = 1.0  # after which newcomers are looked for; in between, faces where they were
 FEW = 4  # faces: of more, all places together are as large as the frame
 CUT = 30.0  # mean difference of gray levels between two frames from which on they are different scenes
 
@@ -59,15 +62,23 @@ class _Face:
 
 
 class Follower:
-    """Called with one frame after the other. `find` looks for faces of `SEARCHED_FACE_PX` and more."""
+    """Called with one frame after the other. `find` looks for faces of `SEARCHED_FACE_PX` and more.
 
-    def __init__(self, find: Finder, settings: FollowSettings) -> None:
-        self._find, self._settings = find, settings
+    `find_profiles`: likewise, those that `find` misses. It takes three times as long: it looks where a face was lost,
+    everywhere in the first frame of a scene, and then in every third second, in turns upright and leaning.
+    """
+
+    def __init__(self, find: Finder, settings: FollowSettings, find_profiles: Finder | None = None) -> None:
+        self._find, self._settings, self._find_profiles = find, settings, find_profiles
+        self._upright, *leaning = [(find, tilt_deg) for tilt_deg in TILTS_DEG]
+        profiles = [(find_profiles, tilt_deg) for tilt_deg in TILTS_DEG] if find_profiles else []
+        self._all_looks: list[Look] = [self._upright, *leaning, *profiles]
+        self._in_turn = cycle([look for profile in profiles for look in (*leaning, profile)] or leaning)
         self._tracker = Tracker(max_gap_s=KEPT_S)
         self._before: np.ndarray | None = None
         self._faces: list[_Face] = []
         self._until_search = 0  # frames
-        self._everywhere_s = 0.0  # when to search everywhere again
+        self._everywhere_s: float | None = None  # when to look for newcomers again; None in a new scene
 
     def __call__(self, frame: Frame) -> list[Located]:
         """Faces in the frame, boxes in its pixels. After a cut, all are new."""
@@ -90,7 +101,7 @@ class Follower:
         """Faces go where their pixels went since the last frame; after a cut there are none."""
         if self._before is None or cv2.absdiff(self._before, gray).mean() > CUT:
             self._tracker.forget()
-            self._faces, self._until_search, self._everywhere_s = [], 0, 0.0
+            self._faces, self._until_search, self._everywhere_s = [], 0, None
         else:
             moved = follow(self._before, gray, _boxes(self._faces))
             for face, box in zip(self._faces, moved, strict=True):
@@ -101,25 +112,31 @@ class Follower:
         """Known faces near where they are; from time to time, and where one is lost or there is none, everywhere."""
         for face in self._faces if len(self._faces) <= FEW else ():
             self._search_near(frame, face)
-        is_lost = any(face.found_s < frame.time_s for face in self._faces)
-        is_due = frame.time_s >= self._everywhere_s
-        if is_lost or is_due or not self._faces:
-            for tilt_deg in TILTS_DEG if is_due else (0.0,):
-                self._search_everywhere(frame.time_s, small, tilt_deg)
-        if is_due:
-            self._everywhere_s = frame.time_s + EVERYWHERE_S
+        for find, tilt_deg in self._looks(frame.time_s):
+            self._search_everywhere(frame.time_s, small, tilt_deg, find)
         self._faces = [face for face in self._faces if frame.time_s - face.found_s < KEPT_S]
+
+    def _looks(self, time_s: float) -> list[Look]:
+        """In which ways to look for faces everywhere."""
+        is_new, is_lost = self._everywhere_s is None, any(face.found_s < time_s for face in self._faces)
+        if is_new or time_s >= self._everywhere_s:
+            self._everywhere_s = time_s + EVERYWHERE_S
+            return self._all_looks if is_new else [self._upright, next(self._in_turn)]
+        return [self._upright] if is_lost or not self._faces else []
 
     def _search_near(self, frame: Frame, face: _Face) -> None:
         factor = self._settings.shrunk_by
-        found = find_again(self._find, frame.image, Tilted(face.box * factor, face.tilt_deg))
+        known = Tilted(face.box * factor, face.tilt_deg)
+        found = find_again(self._find, frame.image, known)
+        if found is None and self._find_profiles:
+            found = find_again(self._find_profiles, frame.image, known)
         if found:
             face.box = FOLLOWED * face.box + (1 - FOLLOWED) * found.box / factor
             face.tilt_deg, face.found_s = found.tilt_deg, frame.time_s
 
-    def _search_everywhere(self, time_s: float, small: np.ndarray, tilt_deg: float) -> None:
+    def _search_everywhere(self, time_s: float, small: np.ndarray, tilt_deg: float, find: Finder) -> None:
         """Newcomers join; a known face that was not found near where it was may be found here."""
-        boxes = find_all(self._find, small, tilt_deg)
+        boxes = find_all(find, small, tilt_deg)
         shared = overlaps(boxes, _boxes(self._faces))  # (found, known)
         for box, share in zip(boxes, shared, strict=True):
             known = self._faces[share.argmax()] if share.max(initial=0) >= self._tracker.min_iou else None

@@ -14,9 +14,10 @@ import cv2
 import torch
 from tqdm import tqdm
 
-from stages.apps.detection import FinderSettings, make_finder
+from stages.apps.detection import in_frames, make_finder
 from stages.apps.following import Follower, FollowSettings, Locate, whole_frame
 from stages.apps.frames import Camera, Source, Video
+from stages.apps.haar import FinderSettings
 from stages.apps.live_faces import SMOOTHINGS, Steadier, Steadiness
 from stages.apps.live_pipeline import Pipeline
 from stages.apps.outputs import require_outputs, require_png
@@ -146,7 +147,8 @@ def make_locate(args: argparse.Namespace) -> Locate:
     settings = FollowSettings(args.detect_every, args.min_face_px)
     smallest = round(args.min_face_px / settings.shrunk_by)
     finder = FinderSettings(args.min_neighbors, args.scale_factor, smallest)
-    return Follower(make_finder(args.detector, args.detector_model, finder, in_video=True), settings)
+    find = make_finder(args.detector, args.detector_model, finder, in_video=True)
+    return Follower(find, settings, in_frames(finder, "half profile") if args.detector == "haar" else None)
 
 
 def follow_through(pipeline: Pipeline, window: Window | None) -> None:

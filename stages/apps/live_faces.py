@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stages.apps.detection import Box, crop
+from stages.apps.boxes import Box, crop
 from stages.apps.following import Locate, Located
 from stages.apps.frames import Frame
 from stages.apps.running_ahead import Ahead

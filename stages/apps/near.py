@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stages.apps.detection import Finder, turned
+from stages.apps.boxes import turned
+from stages.apps.detection import Finder
 from stages.apps.tracking import overlaps
 
 MARGIN, FACE_PX = 0.4, 60  # of a box on each of its sides, what is looked at, with the face shrunk to this

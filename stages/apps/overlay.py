@@ -13,8 +13,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from stages.apps.detection import Box
 from stages.apps.live_faces import Face, Seen
+from stages.apps.panel_places import PanelPlaces
 from stages.core.checks import printable
 from stages.evaluation.canvas import INK, PALETTE, QUIET
 
@@ -38,6 +38,7 @@ class Overlay:
         self._names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
         self._colours = [bgr(PALETTE[index % len(PALETTE)]) for index in range(len(classes))]
         self._note = note
+        self._places = PanelPlaces()
         self._arrived: deque[float] = deque(maxlen=RATE_OVER)
 
     def __call__(self, seen: Seen) -> None:
@@ -45,9 +46,10 @@ class Overlay:
         image = seen.frame.image
         row_px = min(max(image.shape[0] // 26, 10), 44)
         faces = sorted(seen.faces, key=lambda face: -face.box.width * face.box.height)
+        corners = self._panel_corners(image, faces, row_px)
         for rank, face in reversed(list(enumerate(faces))):  # the largest last, over the others
             if rank < PANELS:
-                self._panel(image, face, row_px)
+                self._panel(image, face, corners[rank], row_px)
             self._box(image, face, row_px)
         self._corner(image, seen.frame.time_s, row_px)
         if self._note:
@@ -66,12 +68,22 @@ class Overlay:
         above = box.top - round(1.5 * large)
         write(image, label, (box.left, above if above >= 0 else box.top + thick), large, readable(colour), colour, True)
 
-    def _panel(self, image: np.ndarray, face: Face, row_px: int) -> None:
-        """Bars beside the box: on its right, or its left where there is more room."""
-        names_px = max(letters(name, row_px, True).shape[1] for name in self._names)
-        bar_px, pad = 4 * row_px, row_px // 3
-        width, height = names_px + bar_px + 3 * row_px, row_px * len(self._names) + 2 * pad + len(self._names)
-        x, y = panel_corner(image, face.box, width, height, row_px // 2 + 2)
+    def _panel_corners(self, image: np.ndarray, faces: list[Face], row_px: int) -> list[tuple[int, int]]:
+        boxes, picture = [(face.number, face.box) for face in faces], image.shape[1::-1]
+        return self._places(boxes, PANELS, picture, self._panel_size(row_px), row_px // 2 + 2, 2 * row_px)
+
+    def _panel_size(self, row_px: int) -> tuple[int, int]:
+        """Width, height."""
+        rows = len(self._names)
+        return self._names_px(row_px) + 7 * row_px, (row_px + 1) * rows + 2 * (row_px // 3)
+
+    def _names_px(self, row_px: int) -> int:
+        return max(letters(name, row_px, True).shape[1] for name in self._names)
+
+    def _panel(self, image: np.ndarray, face: Face, corner: tuple[int, int], row_px: int) -> None:
+        """Bars beside the box."""
+        (x, y), (width, height) = corner, self._panel_size(row_px)
+        names_px, bar_px, pad = self._names_px(row_px), 4 * row_px, row_px // 3
         fade(image, x, y, width, height)
         for index, (name, value) in enumerate(zip(self._names, face.smoothed, strict=True)):
             top, leads = y + pad + index * (row_px + 1), index == face.shown
@@ -87,14 +99,6 @@ class Overlay:
         passed_s = self._arrived[-1] - self._arrived[0]
         rate = f"{(len(self._arrived) - 1) / passed_s:3.0f} FPS  " if passed_s else ""
         write(image, f"{rate}{time_s:.1f} s", (row_px // 2, row_px // 2), row_px, (255, 255, 255), INK)
-
-
-def panel_corner(image: np.ndarray, box: Box, width: int, height: int, gap: int) -> tuple[int, int]:
-    """Upper left corner of a panel beside the box, as far inside the picture as it can be."""
-    right, left = box.left + box.width + gap, box.left - gap - width
-    fits_right = right + width <= image.shape[1] or left < 0
-    x = min(right if fits_right else left, image.shape[1] - width)
-    return max(x, 0), max(min(box.top, image.shape[0] - height), 0)
 
 
 def readable(colour: Colour) -> Colour:

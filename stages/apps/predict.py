@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from stages.apps import answers as told
 from stages.apps.answers import Answer
-from stages.apps.detection import FinderSettings, make_finder
+from stages.apps.detection import make_finder
+from stages.apps.haar import FinderSettings
 from stages.apps.inputs import find_files
 from stages.apps.outputs import require_outputs, require_png
 from stages.apps.run_files import paths

@@ -9,7 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from stages.apps.detection import Finder, FinderSettings, HaarFinder, whole
+from stages.apps.detection import Finder, whole
+from stages.apps.haar import FinderSettings, HaarFinder
 from stages.apps.inputs import SUFFIXES
 from stages.apps.serving import ServedRun
 from stages.apps.web_answers import Shown, show

@@ -8,11 +8,15 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from stages.apps import detection
-from stages.apps.detection import Box, FinderSettings, HaarFinder, crop, make_finder
+from stages.apps import boxes
+from stages.apps.boxes import Box, crop
+from stages.apps.detection import make_finder
+from stages.apps.frames import Video
+from stages.apps.haar import FinderSettings, HaarFinder
 from stages.core.checks import UserError
 
 PORTRAIT = ROOT.parent / "shared/media/astronaut.png"
+CLIP = ROOT.parent / "shared/media/two_faces.gif"
 # Of the eyes and the chin in the portrait, read off it by eye.
 EYES_AND_MOUTH = ((205, 110), (245, 110), (224, 140))
 
@@ -111,10 +115,26 @@ def test_a_head_that_leans_beside_one_that_does_not(portrait, find):
             assert holds(box, *(turn(degrees) @ (x - 80, y, 1) + (place * part.shape[1], 0)))
 
 
+@pytest.mark.skipif(not CLIP.exists(), reason="no clip of people comes with the project")
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_half_profiles_to_either_side(find, mirrored: bool):
+    """Two people whose heads lean, one of them in half profile; where their eyes are was read off the frame."""
+    eyes = [(57, 110), (328, 97)]
+    frames = list(Video(CLIP).frames())
+    image = frames[len(frames) // 2].image[..., ::-1]
+    if mirrored:
+        image, eyes = np.ascontiguousarray(image[:, ::-1]), [(image.shape[1] - x, y) for x, y in reversed(eyes)]
+    boxes = find(image)
+    assert [box.tilt_deg for box in boxes] == [30 if mirrored else -30] * 2
+    assert all(holds(box, x, y) for box, (x, y) in zip(boxes, eyes, strict=True))
+    frontal = HaarFinder(FinderSettings(), views=("frontal",))(image)
+    assert len(frontal) == 1
+
+
 @pytest.mark.parametrize(("left", "side"), [(10, 40), (-10, 20), (70, 20)])
 def test_a_leaning_face_at_the_edge_is_turned_round_its_middle(left: int, side: int):
     """What is cut off on one side is left out on all: a square, so that no face is widened."""
-    box = detection.within((left, 30, 40, 40), 30.0, np.zeros((100, 100, 3), np.uint8))
+    box = boxes.within((left, 30, 40, 40), 30.0, np.zeros((100, 100, 3), np.uint8))
     assert (box.width, box.height) == (side, side)
     assert (box.left + side / 2, box.top + side / 2) == (left + 20, 50)
     assert (box.tilt_deg, box.cut_off) == (30.0, left != 10)
@@ -141,7 +161,7 @@ def test_pictures_without_a_face(find, shape: tuple[int, ...]):
 def test_boxes_lie_inside_and_tell_what_is_cut():
     image = np.zeros((100, 80), np.uint8)
     rects = (-10, 5, 40, 40), (50, 70, 30, 30), (-30, 0, 40, 40), (10, 10, 20, 20)
-    found = detection._inside([(rect, 0.0) for rect in rects], image)
+    found = boxes.inside([(rect, 0.0) for rect in rects], image)
     assert found == [Box(0, 5, 30, 40, True), Box(10, 10, 20, 20, False), Box(50, 70, 30, 30, False)]
 
 

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from small_runs import small_run
 
 from stages.apps import live, onnx_graph
-from stages.apps.detection import Box
+from stages.apps.boxes import Box
 from stages.apps.following import Follower, FollowSettings, whole_frame
 from stages.apps.frames import Frame
 from stages.apps.live_faces import Steadier, Steadiness

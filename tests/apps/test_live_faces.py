@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from stages.apps.detection import Box
+from stages.apps.boxes import Box
 from stages.apps.following import Located
 from stages.apps.frames import Frame
 from stages.apps.live_faces import Seen, Steadier, Steadiness, classify, find_faces

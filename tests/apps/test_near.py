@@ -6,7 +6,9 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from stages.apps.detection import Box, FinderSettings, HaarFinder
+from stages.apps.boxes import Box
+from stages.apps.detection import in_frames
+from stages.apps.haar import FinderSettings
 from stages.apps.near import Tilted, find_again
 
 PORTRAIT = ROOT.parent / "shared/media/astronaut.png"
@@ -20,7 +22,7 @@ def test_a_tilted_face_is_found_again(tilt_deg: float):
     middle = FACE[:2] + FACE[2:] / 2
     matrix = cv2.getRotationMatrix2D(middle.tolist(), -tilt_deg, 1.0)  # clockwise
     image = cv2.warpAffine(portrait, matrix, portrait.shape[1::-1])
-    find = HaarFinder(FinderSettings(5, 1.2, 30), 0.0, leaning=False)
+    find = in_frames(FinderSettings(5, 1.2, 30), "frontal")
     found = find_again(find, image, Tilted(FACE + np.array([12, -10, 0, 0])))
     assert found.tilt_deg == tilt_deg
     assert np.abs(found.box[:2] + found.box[2:] / 2 - middle).max() < 14
@@ -47,5 +49,5 @@ def test_where_a_face_is_found_in_a_turned_picture():
 
 @pytest.mark.parametrize("box", [(-15, -15, 40, 40), (90, 90, 60, 60), (0, 0, 1, 1), (50, 50, 500, 500)])
 def test_boxes_at_the_edge(box: tuple[int, ...]):
-    find = HaarFinder(FinderSettings(5, 1.2, 30), 0.0, leaning=False)
+    find = in_frames(FinderSettings(5, 1.2, 30), "frontal")
     assert find_again(find, np.zeros((100, 100, 3), np.uint8), Tilted(np.array(box, float))) is None

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from stages.apps.detection import Box
+from stages.apps.boxes import Box
 from stages.apps.frames import Frame
 from stages.apps.live_faces import Face, Seen
-from stages.apps.overlay import Overlay, bgr, letters, panel_corner, readable
+from stages.apps.overlay import Overlay, bgr, letters, readable
 from stages.evaluation.canvas import PALETTE
 
 CLASSES = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
@@ -79,13 +79,6 @@ def test_many_faces_and_names_of_any_script():
     overlay = Overlay(["très heureux, vraiment", "злость", "怒り", "x" * 90, "", "a\nb", "$^_{"])
     overlay(Seen(Frame(0.0, image), faces))
     assert image.any()
-
-
-def test_panel_stands_beside_the_face_where_there_is_room():
-    image = np.zeros((360, 640, 3), np.uint8)
-    assert panel_corner(image, Box(100, 50, 100, 100), 150, 100, 8) == (208, 50)
-    assert panel_corner(image, Box(480, 300, 100, 60), 150, 100, 8) == (322, 260)
-    assert panel_corner(image, Box(10, 0, 620, 360), 150, 100, 8) == (490, 0)
 
 
 def test_letters():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from stages.apps import timeline as module
-from stages.apps.detection import Box
+from stages.apps.boxes import Box
 from stages.apps.frames import Frame
 from stages.apps.live_faces import Face, Seen
 from stages.apps.timeline import FaceRows, Timeline, draw_timeline

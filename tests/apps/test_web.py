@@ -19,7 +19,8 @@ from small_runs import small_run
 from test_predict import clip, face, truncated
 
 from stages.apps import web, web_answers
-from stages.apps.detection import Box, whole
+from stages.apps.boxes import Box
+from stages.apps.detection import whole
 from stages.apps.inputs import read_samples
 from stages.apps.serving import ServedRun, serve
 from stages.apps.web_answers import NO_FACE, Shown, show

@@ -175,6 +175,7 @@ ONE_LINE = [
     ({f"{RUN}.model.dropout": 1.0}, f"{RUN}.model.dropout: allowed: less than 1; received: 1.0"),
     ({f"{RUN}.gradient_clip_norm": 0}, f"{RUN}.gradient_clip_norm: allowed: more than 0 or null; received: 0"),
     ({f"{RUN}.weight_average_decay": 1}, f"{RUN}.weight_average_decay: allowed: less than 1 or null; received: 1"),
+    ({f"{RUN}.loss.mixup": 0}, f"{RUN}.loss.mixup: allowed: 0.01 or more or null; received: 0"),
     ({"seed": -1}, "seed: allowed: 0 or more; received: -1"),
     (
         {"splits.faces.validation_fraction": 0.7},

@@ -193,6 +193,7 @@ def test_one_cycle_steps_with_every_batch(tmp_path: Path):
     "change",
     [
         {"loss": {"class_weights": "none", "label_smoothing": 0.1}},
+        {"loss": {"class_weights": "balanced", "label_smoothing": 0.0, "mixup": 0.4}},
         {"precision": "bf16-mixed"},
         {"gradient_clip_norm": 1.0},
         {"gradient_clip_norm": 1.0, "precision": "bf16-mixed"},
@@ -217,6 +218,21 @@ def test_smoothing_and_weights_enter_the_loss(tmp_path: Path):
         run = changed(loss={"class_weights": "none", "label_smoothing": smoothing}, max_epochs=1)
         outcome = trained(tmp_path / str(smoothing), run, model=recogniser(Zero()), weights=weights)
         assert outcome.history[0]["train_loss"] == pytest.approx(np.log(3), abs=1e-6)
+
+
+def test_a_blend_is_judged_by_what_it_has_of_either():
+    """As PyTorch judges by shares of classes; a hit counts as much as the class that was hit."""
+    learner = Learner(recogniser().eval(), None, RUN, None, max_epochs=1, seed=7)
+    x, length, label = batches(16, 3).batches[0]
+    other = label.roll(1)
+    shares = 0.3 * nn.functional.one_hot(label, 3) + 0.7 * nn.functional.one_hot(other, 3)
+    with torch.no_grad():
+        loss, predicted = learner._score(x / 255, length, [(label, 0.3), (other, 0.7)], "train_")
+        expected = nn.functional.cross_entropy(learner.recogniser(x / 255, length), shares.float())
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
+    assert learner.hits["train_"].compute().item() == pytest.approx(
+        shares[range(16), predicted].mean().item(), abs=1e-6
+    )
 
 
 def test_rare_class_weighs_more(tmp_path: Path):
