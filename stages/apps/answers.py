@@ -175,13 +175,15 @@ def _json_row(answer: Answer, classes: list[str]) -> dict[str, Any]:
 
 def write_answers_csv(path: Path, answers: list[Answer], classes: list[str]) -> None:
     """A row for each answer, a column for each class."""
-    columns = ("file", "part", "left", "top", "width", "height", "class", "probability", *classes, "note", "error")
+    columns = ("file", "part", "left", "top", "width", "height", "tilt_deg")
+    columns += ("class", "probability", *classes, "note", "error")
     write_csv(path, columns, (_csv_row(answer, classes) for answer in answers))
 
 
 def _csv_row(answer: Answer, classes: list[str]) -> list[Any]:
     asked, p = answer.asked, answer.probabilities
-    box = [asked.box.left, asked.box.top, asked.box.width, asked.box.height] if asked.box else [None] * 4
+    places = "left", "top", "width", "height", "tilt_deg"
+    box = [getattr(asked.box, name) for name in places] if asked.box else [None] * len(places)
     said = [None] * (2 + len(classes)) if p is None else [classes[int(p.argmax())], float(p.max()), *map(float, p)]
     return [printable(str(asked.file)), asked.part, *box, *said, asked.note, asked.error]
 

@@ -70,13 +70,14 @@ def shared(one: Rect, other: Rect) -> float:
 
 
 def inside(found: list[tuple[Rect, float]], image: np.ndarray) -> list[Box]:
-    """Whole pixels within the picture; what lies outside for the most part is no face of it."""
-    boxes = []
-    for rect, tilt_deg in sorted(found):
-        box = within(rect, tilt_deg, image)
-        if min(box.width, box.height) >= min(rect[2:]) / 2:
-            boxes.append(box)
-    return boxes
+    """Whole pixels within the picture; faces of which too little can be cut out are left out."""
+    placed = [(within(rect, tilt_deg, image), rect) for rect, tilt_deg in sorted(found)]
+    return [box for box, rect in placed if is_whole_enough(box, rect)]
+
+
+def is_whole_enough(box: Box, rect: Rect) -> bool:
+    """Whether at least half of each side of the face `rect` is left in `box`."""
+    return min(box.width, box.height) >= min(rect[2:]) / 2
 
 
 def within(rect: Rect, tilt_deg: float, image: np.ndarray) -> Box:

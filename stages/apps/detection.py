@@ -61,7 +61,7 @@ def whole(image: np.ndarray) -> list[Box]:
 
 
 def make_finder(detector: str, model: Path | None, settings: FinderSettings, in_video: bool = False) -> Finder:
-    """`detector`: haar | yunet | none (the picture is the face). `in_video`: what Haar misses is seen a frame later."""
+    """`detector`: haar | yunet | none (the picture is the face). `in_video`: upright frontal faces, of Haar."""
     if model is not None and detector != "yunet":
         refuse("read by YuNet alone", where="--detector-model", allowed="with --detector yunet", received=str(model))
     if detector == "none":

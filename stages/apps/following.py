@@ -7,7 +7,7 @@ from itertools import cycle
 import cv2
 import numpy as np
 
-from stages.apps.boxes import Box, within
+from stages.apps.boxes import Box, is_whole_enough, shared, within
 from stages.apps.detection import Finder
 from stages.apps.frames import Frame
 from stages.apps.near import TILTS_DEG, Tilted, find_again, find_all, shrunk
@@ -32,6 +32,7 @@ KEPT_S = 0.5  # that a face is followed without being found again: turned away, 
 FOLLOWED = 0.5  # of a box comes from where its face was followed to, the rest from where it was found
 EVERYWHERE_S = 1.0  # after which newcomers are looked for; in between, faces where they were
 FEW = 4  # faces: of more, all places together are as large as the frame
+ONE_FACE = 0.5  # of the smaller of two boxes that are one face if they share more
 CUT = 30.0  # mean difference of gray levels between two frames from which on they are different scenes
 
 
@@ -92,10 +93,13 @@ class Follower:
         self._until_search -= 1
         self._faces = [face for face in self._faces if _is_inside(face.box, gray)]
         numbers = self._tracker.update(frame.time_s, _boxes(self._faces))
-        return [
-            Located(number, within(tuple(face.box * factor), face.tilt_deg, frame.image))
-            for number, face in zip(numbers, self._faces, strict=True)
-        ]
+        located = []
+        for number, face in zip(numbers, self._faces, strict=True):
+            rect = tuple(face.box * factor)
+            box = within(rect, face.tilt_deg, frame.image)
+            if is_whole_enough(box, rect):
+                located.append(Located(number, box))
+        return located
 
     def _move(self, gray: np.ndarray) -> None:
         """Faces go where their pixels went since the last frame; after a cut there are none."""
@@ -110,11 +114,14 @@ class Follower:
 
     def _search(self, frame: Frame, small: np.ndarray) -> None:
         """Known faces near where they are; from time to time, and where one is lost or there is none, everywhere."""
-        for face in self._faces if len(self._faces) <= FEW else ():
+        are_few = len(self._faces) <= FEW
+        for face in self._faces if are_few else ():
             self._search_near(frame, face)
         for find, tilt_deg in self._looks(frame.time_s):
             self._search_everywhere(frame.time_s, small, tilt_deg, find)
-        self._faces = [face for face in self._faces if frame.time_s - face.found_s < KEPT_S]
+        for face in () if are_few else [face for face in self._faces if face.found_s < frame.time_s]:
+            self._search_near(frame, face)
+        self._faces = _single([face for face in self._faces if frame.time_s - face.found_s < KEPT_S])
 
     def _looks(self, time_s: float) -> list[Look]:
         """In which ways to look for faces everywhere."""
@@ -137,10 +144,10 @@ class Follower:
     def _search_everywhere(self, time_s: float, small: np.ndarray, tilt_deg: float, find: Finder) -> None:
         """Newcomers join; a known face that was not found near where it was may be found here."""
         boxes = find_all(find, small, tilt_deg)
-        shared = overlaps(boxes, _boxes(self._faces))  # (found, known)
-        for box, share in zip(boxes, shared, strict=True):
+        together = overlaps(boxes, _boxes(self._faces))  # (found, known)
+        for box, share in zip(boxes, together, strict=True):
             known = self._faces[share.argmax()] if share.max(initial=0) >= self._tracker.min_iou else None
-            if known is None:
+            if known is None:  # a part of a known face would not outlive `_single`
                 self._faces.append(_Face(box, tilt_deg, time_s))
             elif known.found_s < time_s:
                 known.box, known.tilt_deg, known.found_s = (known.box + box) / 2, tilt_deg, time_s
@@ -154,6 +161,15 @@ def whole_frame(frame: Frame) -> list[Located]:
 def _boxes(faces: list[_Face]) -> np.ndarray:
     """(N, 4)"""
     return np.array([face.box for face in faces], dtype=float).reshape(-1, 4)
+
+
+def _single(faces: list[_Face]) -> list[_Face]:
+    """Of two that have become one, who was there first."""
+    kept: list[_Face] = []
+    for face in faces:
+        if all(shared(tuple(face.box), tuple(other.box)) < ONE_FACE for other in kept):
+            kept.append(face)
+    return kept
 
 
 def _is_inside(box: np.ndarray, gray: np.ndarray) -> bool:

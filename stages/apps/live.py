@@ -142,12 +142,12 @@ def check_outputs(args: argparse.Namespace) -> None:
 
 def make_locate(args: argparse.Namespace) -> Locate:
     """Finding and following, as the arguments have it."""
-    if args.no_detect:
-        return whole_frame
     settings = FollowSettings(args.detect_every, args.min_face_px)
     smallest = round(args.min_face_px / settings.shrunk_by)
     finder = FinderSettings(args.min_neighbors, args.scale_factor, smallest)
-    find = make_finder(args.detector, args.detector_model, finder, in_video=True)
+    find = make_finder("none" if args.no_detect else args.detector, args.detector_model, finder, in_video=True)
+    if args.no_detect:
+        return whole_frame
     return Follower(find, settings, in_frames(finder, "half profile") if args.detector == "haar" else None)
 
 

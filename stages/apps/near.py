@@ -10,6 +10,7 @@ from stages.apps.detection import Finder
 from stages.apps.tracking import overlaps
 
 MARGIN, FACE_PX = 0.4, 60  # of a box on each of its sides, what is looked at, with the face shrunk to this
+LEAST_IOU = 0.2  # of what is found with where the face should be: less is another one's face
 TILTS_DEG = (0.0, 30.0, -30.0)  # clockwise; Haar finds faces some 15 degrees from upright
 
 
@@ -38,8 +39,9 @@ def find_again(find: Finder, image: np.ndarray, face: Tilted) -> Tilted | None:
     near = shrunk(image[y0:y1, x0:x1], factor)
     for tilt_deg in sorted(TILTS_DEG, key=lambda tilt_deg: tilt_deg != face.tilt_deg):
         boxes = find_all(find, near, tilt_deg) * factor + (x0, y0, 0, 0)
-        if len(boxes):
-            return Tilted(boxes[overlaps(boxes, face.box)[:, 0].argmax()], tilt_deg)
+        shared = overlaps(boxes, face.box)[:, 0]
+        if shared.max(initial=0) >= LEAST_IOU:
+            return Tilted(boxes[shared.argmax()], tilt_deg)
     return None
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from stages.apps.live_faces import Face, Seen
-from stages.apps.panel_places import PanelPlaces
+from stages.apps.panel_places import Marked, PanelPlaces
 from stages.core.checks import printable
 from stages.evaluation.canvas import INK, PALETTE, QUIET
 
@@ -63,14 +63,22 @@ class Overlay:
         thick = max(2, row_px // 7)
         cv2.polylines(image, [corners], True, (255, 255, 255), thick + 2, cv2.LINE_AA)
         cv2.polylines(image, [corners], True, colour, thick, cv2.LINE_AA)
-        label = f"{face.number}  {self._names[face.shown]} {face.smoothed[face.shown]:.2f}"
+        corner = self._label(face, row_px)[:2]
+        write(image, self._told(face), corner, round(1.2 * row_px), readable(colour), colour, True)
+
+    def _told(self, face: Face) -> str:
+        return f"{face.number}  {self._names[face.shown]} {face.smoothed[face.shown]:.2f}"
+
+    def _label(self, face: Face, row_px: int) -> tuple[int, int, int, int]:
+        """Left, top, width, height of the label of a face: above the box, or in it where there is no room."""
         large = round(1.2 * row_px)
-        above = box.top - round(1.5 * large)
-        write(image, label, (box.left, above if above >= 0 else box.top + thick), large, readable(colour), colour, True)
+        height, width = (side + 2 * (large // 4) for side in letters(self._told(face), large, True).shape)
+        above = face.box.top - height
+        return face.box.left, above if above >= 0 else face.box.top + max(2, row_px // 7), width, height
 
     def _panel_corners(self, image: np.ndarray, faces: list[Face], row_px: int) -> list[tuple[int, int]]:
-        boxes, picture = [(face.number, face.box) for face in faces], image.shape[1::-1]
-        return self._places(boxes, PANELS, picture, self._panel_size(row_px), row_px // 2 + 2, 2 * row_px)
+        marked = [Marked(face.number, face.box, self._label(face, row_px)) for face in faces]
+        return self._places(marked, PANELS, image.shape[1::-1], self._panel_size(row_px), row_px // 2 + 2)
 
     def _panel_size(self, row_px: int) -> tuple[int, int]:
         """Width, height."""

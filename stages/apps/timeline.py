@@ -29,12 +29,12 @@ class FaceRows:
         self._stream = path.open("w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._stream, lineterminator="\n")
         probabilities = [f"{kind}_{name}" for kind in ("raw", "smoothed") for name in classes]
-        self._writer.writerow(["time_s", "face", "left", "top", "width", "height", "class", *probabilities])
+        self._writer.writerow(["time_s", "face", "left", "top", "width", "height", "tilt_deg", "class", *probabilities])
 
     def add(self, seen: Seen) -> None:
         """The next frame; one without a face has no row."""
         for face in seen.faces:
-            place = [face.box.left, face.box.top, face.box.width, face.box.height]
+            place = [face.box.left, face.box.top, face.box.width, face.box.height, f"{face.box.tilt_deg:g}"]
             values = [f"{value:.6f}" for value in (*face.raw, *face.smoothed)]
             told = [f"{seen.frame.time_s:.6f}", face.number, *place, self._classes[face.shown]]
             self._writer.writerow(told + values)

@@ -34,18 +34,22 @@ class _Seen:
 class Tracker:
     """Numbers faces 0, 1, 2, … in the order they appear; no number is given twice.
 
-    Two boxes are of one face from an overlap of `min_iou` on. A face unseen for more than `max_gap_s` is forgotten:
-    who comes back later is another one.
+    Two boxes are of one face from an overlap of `min_iou` on. A face that was not in the last frame, and is unseen for
+    more than `max_gap_s`, is forgotten: who comes back later is another one.
     """
 
     def __init__(self, min_iou: float = 0.3, max_gap_s: float = 0.5) -> None:
         self.min_iou, self.max_gap_s = min_iou, max_gap_s
         self._faces: list[_Seen] = []
         self._next = 0
+        self._last_s = 0.0  # of the last frame, however long ago: nobody left between two frames that follow each other
 
     def update(self, time_s: float, boxes: np.ndarray) -> list[int]:
         """This frame's (N, 4) boxes → the number of each."""
-        self._faces = [face for face in self._faces if time_s - face.time_s <= self.max_gap_s]
+        seen_last, self._last_s = self._last_s, time_s
+        self._faces = [
+            face for face in self._faces if face.time_s == seen_last or time_s - face.time_s <= self.max_gap_s
+        ]
         matches = self._matches(boxes)
         numbers = []
         for index, box in enumerate(boxes):

@@ -6,6 +6,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from stages.apps import following, live
 from stages.apps.boxes import Box
 from stages.apps.detection import in_frames
 from stages.apps.following import Follower, FollowSettings, whole_frame
@@ -126,6 +127,72 @@ def test_frames_without_a_face_and_faces_that_leave():
     assert counts[-1] == 0
 
 
+def spots(image: np.ndarray) -> list[Box]:
+    bright = (image[..., 0] > 128).astype(np.uint8)
+    return [Box(*map(int, stats[:4])) for stats in cv2.connectedComponentsWithStats(bright)[2][1:]]
+
+
+def test_more_faces_than_are_searched_one_by_one_keep_their_numbers():
+    """Five small ones, and a larger one that the second finder alone sees."""
+    image = np.zeros((120, 400, 3), np.uint8)
+    for left in range(20, 200, 40):
+        image[20:32, left : left + 12] = 255
+    image[50:70, 300:320] = 255
+
+    def small(seen: np.ndarray) -> list[Box]:
+        return [one for one in spots(seen) if one.width < 14]
+
+    def large(seen: np.ndarray) -> list[Box]:
+        return [one for one in spots(seen) if one.width >= 14]
+
+    locate = Follower(small, FollowSettings(1, min_face_px=30), large)
+    for step in range(60):
+        assert [one.number for one in locate(Frame(0.1 * step, image))] == list(range(6))
+
+
+def found_where(boxes: list[Box], settings: FollowSettings) -> tuple[list[Box], Follower]:
+    """A list to fill, and what finds what is in it, in whole frames alone."""
+    frame = np.zeros((120, 160, 3), np.uint8)
+    return boxes, Follower(lambda seen: list(boxes) if seen.shape == frame.shape else [], settings)
+
+
+def test_two_boxes_that_become_one_are_one_face():
+    """Who was there first stays."""
+    boxes, locate = found_where([], FollowSettings(1, min_face_px=30))
+    counts = []
+    for step, left in enumerate(range(100, 40, -5)):
+        boxes[:] = [Box(40, 40, 40, 40), Box(left, 40, 40, 40)]
+        numbers = [one.number for one in locate(Frame(0.04 * step, np.zeros((120, 160, 3), np.uint8)))]
+        assert numbers in ([0], [0, 1])
+        counts.append(len(numbers))
+    assert counts == sorted(counts, reverse=True)
+    assert (counts[0], counts[-1]) == (2, 1)
+
+
+def test_a_part_of_a_face_is_no_newcomer():
+    _, locate = found_where([Box(40, 40, 40, 40), Box(50, 45, 20, 20)], FollowSettings(1, min_face_px=30))
+    for step in range(5):
+        found = locate(Frame(0.2 * step, np.zeros((120, 160, 3), np.uint8)))
+        assert [(one.number, one.box.width) for one in found] == [(0, 40)]
+
+
+def test_a_leaning_face_at_the_edge_leaves_as_its_middle_does():
+    """What can be cut out upright, round its middle, is too little from half of its side on."""
+    _, locate = found_where([], FollowSettings(1, min_face_px=30))
+    locate(Frame(0.0, np.zeros((120, 160, 3), np.uint8)))
+    located = []
+    for left in (10, -8, -12):
+        locate._faces = [following._Face(np.array([left, 40.0, 40, 40]), 30.0, 0.1)]
+        located.append([one.box.width for one in locate(Frame(0.1, np.zeros((120, 160, 3), np.uint8)))])
+    assert located == [[40], [24], []]
+
+
+def test_pictures_taken_seconds_apart():
+    scene = Scene()
+    locate = follower(scene, every=1)
+    assert [[one.number for one in locate(scene.frame(step, 60))] for step in (0, 2, 5)] == [[0]] * 3
+
+
 def test_as_small_as_a_frame_can_be():
     locate = Follower(in_frames(FinderSettings(5, 1.2, 30), "frontal"), FollowSettings())
     for side in (1, 2, 5):
@@ -144,8 +211,7 @@ def test_detect_every():
 
 def follow_haar() -> Follower:
     """As `live` does by default."""
-    settings = FinderSettings(5, 1.2, 30)
-    return Follower(in_frames(settings, "frontal"), FollowSettings(), in_frames(settings, "half profile"))
+    return live.make_locate(live.parser().parse_args(["--video", "any"]))
 
 
 @pytest.mark.skipif(not CLIPS.exists(), reason="no clip of a person comes with the project")

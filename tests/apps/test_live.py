@@ -107,6 +107,35 @@ def test_a_network_of_two_views_is_asked_once():
     assert len(asked) == 3
 
 
+def test_who_calls_live_has_it_asked_once(call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    network = compact_resnet.build((1, 24, 24), 7, widths=[4, 6], mirrored=True).eval()
+    run = serve(str(small_run("faces").folder))
+    run.recogniser.architecture = network
+    monkeypatch.setattr(live, "serve", lambda *_: run)
+    call("--video", write_clip(tmp_path / "in.mp4", 2, 25), "--csv", tmp_path / "out.csv")
+    assert not network.mirrored
+
+
+def test_yunet_finds_what_haar_would_be_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """A network in its place, whose file does not come with the project; no cascade looks beside it."""
+
+    class Fixed:
+        def setInputSize(self, size):
+            self.size = size
+
+        def detect(self, image):
+            face = [[40, 10, 30, 30, *[0] * 10, 0.9]]
+            return 1, np.array(face, np.float32) if self.size == (160, 90) else None
+
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_: Fixed())
+    monkeypatch.setattr(cv2, "CascadeClassifier", None)
+    (tmp_path / "yunet.onnx").write_bytes(b"x")
+    words = ["--video", "any", "--detector", "yunet", "--detector-model", str(tmp_path / "yunet.onnx")]
+    locate = live.make_locate(live.parser().parse_args(words))
+    [found] = locate(Frame(0.0, np.zeros((180, 320, 3), np.uint8)))
+    assert found.box == Box(80, 20, 60, 60)
+
+
 def test_variable_rate_stays_in_step(call, tmp_path: Path):
     durations = [0.1, 0.5, 0.1, 0.1, 1.0, 0.2]
     clip = write_uneven(tmp_path / "in.gif", durations)
@@ -140,8 +169,8 @@ def test_an_exported_run_answers_alike(call, tmp_path: Path):
     call("--video", clip, "--csv", tmp_path / "run.csv")
     call("--video", clip, "--csv", tmp_path / "onnx.csv", model=("--model", tmp_path / "faces.onnx"))
     one, other = ([[*row.values()] for row in rows(tmp_path / f"{name}.csv")] for name in ("run", "onnx"))
-    assert [row[:7] for row in one] == [row[:7] for row in other]
-    values = (np.array([row[7:] for row in found], float) for found in (one, other))
+    assert [row[:8] for row in one] == [row[:8] for row in other]
+    values = (np.array([row[8:] for row in found], float) for found in (one, other))
     assert np.abs(np.subtract(*values)).max() < 1e-4
 
 
@@ -363,6 +392,9 @@ def test_refused(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert "--output and --plot: both" in refusal(call, "--video", clip, *same(tmp_path / "a.png"))
     assert "--output: its folder" in refusal(call, "--video", clip, "--output", tmp_path / "none/a.mp4")
     assert "--plot: a folder" in refusal(call, "--video", clip, "--plot", tmp_path)
+    assert "--detect-every: too few" in refusal(call, "--video", clip, "--csv", tmp_path / "a.csv", "--detect-every", 0)
+    unread = "--csv", tmp_path / "a.csv", "--detector", "yunet", "--detector-model", clip
+    assert "--detector-model: read by YuNet alone" in refusal(call, "--video", clip, *unread)
     assert "--smooth-s: out of range" in refusal(call, "--video", clip, "--plot", tmp_path / "a.png", "--smooth-s", -1)
     assert "--camera: no such camera" in refusal(call, "--camera", 77, "--csv", tmp_path / "a.csv")
     assert "--video: no such file" in refusal(call, "--video", tmp_path / "none.mp4", "--csv", tmp_path / "a.csv")

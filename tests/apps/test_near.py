@@ -38,13 +38,26 @@ def test_where_a_face_is_found_in_a_turned_picture():
         if not bright.any():
             return []
         y, x = (places.mean() for places in np.nonzero(bright))
-        return [Box(round(x) - 10, round(y) - 10, 20, 20)] if y < image.shape[0] * 0.34 else []
+        return [Box(round(x) - 30, round(y) - 30, 60, 60)] if y < image.shape[0] * 0.34 else []
 
     image = np.zeros((200, 200, 3), np.uint8)
     cv2.circle(image, (125, 92), 4, (255, 255, 255), cv2.FILLED)  # far right of the box's middle
     found = find_again(find_spot, image, Tilted(np.array([80.0, 80, 40, 40])))
     assert found.tilt_deg == 30  # upright it is not high enough to be taken
-    assert found.box + np.array([10, 10, 0, 0]) == pytest.approx([125, 92, 20, 20], abs=2)
+    assert found.box + np.array([30, 30, 0, 0]) == pytest.approx([125, 92, 60, 60], abs=2)
+
+
+@pytest.mark.parametrize(("left", "is_found"), [(20, True), (33, True), (34, False), (60, False)])
+def test_what_hardly_overlaps_is_another_face(left: int, is_found: bool):
+    """Of two squares of 50, one to the right of the other by 33, a fifth is shared."""
+    face = Tilted(np.array([100.0, 100, 50, 50]))
+    upright = 90, 90, 3  # what is looked at, from (80, 80) on: .4 of the side beyond the box
+    found = find_again(
+        lambda seen: [Box(20 + left, 20, 50, 50)] if seen.shape == upright else [],
+        np.zeros((300, 300, 3), np.uint8),
+        face,
+    )
+    assert (found is not None) == is_found
 
 
 @pytest.mark.parametrize("box", [(-15, -15, 40, 40), (90, 90, 60, 60), (0, 0, 1, 1), (50, 50, 500, 500)])

@@ -53,6 +53,15 @@ def test_bars_are_as_long_as_probabilities():
     assert lengths[0] == lengths[6]
 
 
+@pytest.mark.parametrize("shown", range(7))
+def test_no_label_covers_bars_or_their_names(shown: int):
+    """A label is wider than a small box; its bars stand beside the box nevertheless."""
+    image = drawn([face(Box(200, 100, 60, 60), shown)])
+    assert (image[100:190, 269:272] > 190).all()  # the panel's margin, from its first row to its last
+    for index in range(7):
+        assert pixels(image[100:200, 262:], bgr(PALETTE[index])).any()
+
+
 def test_nothing_but_the_corner_without_a_face():
     image = drawn([])
     assert (image[60:] == 40).all()

@@ -3,13 +3,18 @@
 import pytest
 
 from stages.apps.boxes import Box
-from stages.apps.panel_places import PanelPlaces, sides_of
+from stages.apps.panel_places import Marked, PanelPlaces, sides_of
 
 PICTURE, SIZE = (640, 360), (150, 100)
 
 
 def corners(places: PanelPlaces, *boxes: Box, panels: int = 4) -> list[tuple[int, int]]:
-    return places(list(enumerate(boxes)), panels, PICTURE, SIZE, 8, 0)
+    return places([marked(box, number) for number, box in enumerate(boxes)], panels, PICTURE, SIZE, 8)
+
+
+def marked(box: Box, number: int = 0) -> Marked:
+    """With a label above it, ten pixels high and as wide as the box."""
+    return Marked(number, box, (box.left, box.top - 10, box.width, 10))
 
 
 @pytest.mark.parametrize(
@@ -19,8 +24,8 @@ def corners(places: PanelPlaces, *boxes: Box, panels: int = 4) -> list[tuple[int
         (Box(480, 300, 100, 60), (322, 260)),
         (Box(10, 0, 620, 360), (490, 0)),  # no room at all
         (Box(120, 20, 400, 180), (120, 208)),  # on either side there is less than a panel
-        (Box(120, 150, 400, 180), (120, 42)),
-        (Box(150, 100, 100, 100, tilt_deg=30.0), (276, 82)),  # 18 px of its corners stand out
+        (Box(120, 150, 400, 180), (120, 32)),
+        (Box(150, 100, 100, 100, tilt_deg=30.0), (276, 100)),  # 18 px of its corners stand out
     ],
 )
 def test_one_face(box: Box, corner: tuple[int, int]):
@@ -46,9 +51,9 @@ def test_a_panel_stays_where_it_is_for_a_trifle():
 def test_who_left_is_forgotten():
     places = PanelPlaces()
     assert corners(places, Box(420, 50, 100, 100)) == [(262, 50)]
-    places([], 4, PICTURE, SIZE, 8, 0)
+    places([], 4, PICTURE, SIZE, 8)
     assert corners(places, Box(384, 50, 100, 100)) == [(490, 50)]
 
 
 def test_what_is_larger_than_the_picture():
-    assert sides_of((5.0, 5.0, 20.0, 20.0), (30, 30), SIZE, 8) == [(0, 0)] * 4
+    assert sides_of(marked(Box(5, 5, 20, 20)), (30, 30), SIZE, 8) == [(0, 0)] * 4

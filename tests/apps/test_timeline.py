@@ -48,7 +48,7 @@ def test_rows_are_there_as_they_come(tmp_path: Path):
         ("0.120000", "2", "sad"),
     ]
     last = found[-1]
-    assert [last[key] for key in ("left", "top", "width", "height")] == ["1", "2", "3", "4"]
+    assert [last[key] for key in ("left", "top", "width", "height", "tilt_deg")] == ["1", "2", "3", "4", "0"]
     names = "raw_happy", "raw_sad", "smoothed_happy", "smoothed_sad"
     assert [float(last[name]) for name in names] == [0.875, 0.125, 0.125, 0.875]
 

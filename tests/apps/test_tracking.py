@@ -58,7 +58,14 @@ def test_the_forgotten_take_no_memory():
     tracker = Tracker(max_gap_s=0.5)
     for number in range(1_000):
         assert tracker.update(number, boxes((0, 0, 10, 10))) == [number]
+        tracker.update(number + 0.1, NONE)
     assert tracker.known == {999}
+
+
+def test_no_frame_no_gap():
+    """Pictures taken seconds apart, as a clip."""
+    tracker = Tracker(max_gap_s=0.5)
+    assert [tracker.update(time_s, boxes((time_s, 0, 10, 10))) for time_s in (0.0, 1.0, 3.5)] == [[0], [0], [0]]
 
 
 def test_follow_moves_boxes_with_their_content():

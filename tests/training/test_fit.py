@@ -235,6 +235,14 @@ def test_a_blend_is_judged_by_what_it_has_of_either():
     )
 
 
+def test_blends_are_trained_on(tmp_path: Path):
+    """They are harder to tell than what they are made of; what is validated is not blended."""
+    plain = trained(tmp_path / "plain").history[-1]
+    mixed = trained(tmp_path / "mixed", changed(loss={**RUN.loss.model_dump(), "mixup": 1.0})).history[-1]
+    assert mixed["train_loss"] > plain["train_loss"] + 0.2
+    assert mixed["validation_accuracy"] > 0.9
+
+
 def test_rare_class_weighs_more(tmp_path: Path):
     """With a weight a hundred times the others', the third class is what is said in doubt."""
     doubtful = Listed([(torch.full_like(x, 60), length, label) for x, length, label in batches(45, 2)])
