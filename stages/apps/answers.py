@@ -182,8 +182,8 @@ def write_answers_csv(path: Path, answers: list[Answer], classes: list[str]) -> 
 
 def _csv_row(answer: Answer, classes: list[str]) -> list[Any]:
     asked, p = answer.asked, answer.probabilities
-    places = "left", "top", "width", "height", "tilt_deg"
-    box = [getattr(asked.box, name) for name in places] if asked.box else [None] * len(places)
+    seen = asked.box
+    box = [seen.left, seen.top, seen.width, seen.height, f"{seen.tilt_deg:g}"] if seen else [None] * 5
     said = [None] * (2 + len(classes)) if p is None else [classes[int(p.argmax())], float(p.max()), *map(float, p)]
     return [printable(str(asked.file)), asked.part, *box, *said, asked.note, asked.error]
 

@@ -90,7 +90,7 @@ def test_folder_of_faces_into_table_json_and_csv(call, tmp_path: Path):
     said = call("faces", tmp_path / "in", "--no-detect", "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
     answers = json.loads((tmp_path / "a.json").read_text())
     rows = list(csv.DictReader((tmp_path / "a.csv").open()))
-    assert {row["tilt_deg"] for row in rows} == {"0.0"}
+    assert {row["tilt_deg"] for row in rows} == {"0"}
     assert len(said.splitlines()) == 71
     assert len(answers["answers"]) == len(rows) == 70
     assert (answers["run"], answers["synthetic"]) == ("faces_custom_cnn", True)
