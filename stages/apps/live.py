@@ -87,10 +87,10 @@ def require_images(run: ServedRun) -> ServedRun:
 
 
 def ask_once(run: ServedRun) -> None:
-    """About each face of a frame: the mean over time takes the place of that over a face and its mirror image."""
+    """About each face of a frame: the mean over time takes the place of that over several views of one."""
     architecture = run.recogniser.architecture if isinstance(run.model, TrainedModel) else None
-    if getattr(architecture, "mirrored", False):
-        architecture.mirrored = False
+    if hasattr(architecture, "views"):
+        architecture.views = 1
 
 
 def watch(args: argparse.Namespace, run: ServedRun) -> None:

@@ -5,13 +5,15 @@ every pixel the work is done at 24, 12 and 6 px. With `widths` 64, 128, 256: 2.8
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 
-from stages.core.options import Fraction, PositiveInt, PositiveInts
+from stages.core.options import Fraction, Literal, PositiveInt, PositiveInts
 
 LAYOUT = ("channel", "height", "width")
+EDGES = {2: (0.0,), 6: (1 / 16, 1 / 24, 0.0)}  # of the image, left out at each of its edges, by the number of views
 
 
 def build(
@@ -22,13 +24,14 @@ def build(
     blocks: PositiveInt = 2,
     stem: PositiveInt = 32,
     dropout: Fraction = 0.3,
-    mirrored: bool = False,
+    views: Literal[1, 2, 6] = 1,
 ) -> nn.Module:
     """`input_shape` (channel, height, width), any size. One stage per entry of `widths`, its number of channels.
 
     `blocks`: of two convolutions each, in every stage. `stem`: channels of the first convolution. `dropout`: of the
-    pooled features, before the one linear layer. `mirrored`: an answer, not a training step, is the mean of what the
-    image and its mirror image give (Krizhevsky et al. 2012, section 4.1, of their ten views two), in twice the time.
+    pooled features, before the one linear layer. `views`: an answer, not a training step, is the mean of what so many
+    give, in as many times the time: 2, the image and its mirror image (Krizhevsky et al. 2012, section 4.1, of their
+    ten); 6, also the middles of both, without a 24th and without a 16th of the image at each edge.
     Raises ValueError for another number of axes.
     """
     if len(input_shape) != 3:
@@ -41,7 +44,7 @@ def build(
     ]
     head = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1], n_classes))
     first = nn.Sequential(*_convolution(input_shape[0], stem), nn.ReLU())
-    model = CompactResNet(first, nn.Sequential(*stages), head, mirrored)
+    model = CompactResNet(first, nn.Sequential(*stages), head, views)
     model.apply(_initialise)
     return model
 
@@ -49,17 +52,24 @@ def build(
 class CompactResNet(nn.Module):
     """Shapes in the comments are those of a 48x48 image and widths 64, 128, 256."""
 
-    def __init__(self, stem: nn.Module, stages: nn.Module, head: nn.Module, mirrored: bool) -> None:
+    def __init__(self, stem: nn.Module, stages: nn.Module, head: nn.Module, views: int) -> None:
         super().__init__()
-        self.stem, self.stages, self.head, self.mirrored = stem, stages, head, mirrored
+        self.stem, self.stages, self.head, self.views = stem, stages, head, views
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """(B, channel, height, width) → logits (B, n_classes); images have no `length`."""
-        if self.training or not self.mirrored:
+        if self.training or self.views == 1:
             return self.head(self._pooled(x))
-        # The image last: who watches `feature_map_layer` sees the map of it.
-        views = torch.stack([self._pooled(x.flip(3)), self._pooled(x)])  # (2, B, 256)
-        return self.head(views).log_softmax(2).logsumexp(0) - math.log(2)  # of the mean of probabilities
+        pooled = torch.stack([self._pooled(view) for view in self._views_of(x)])  # (views, B, 256)
+        return self.head(pooled).log_softmax(2).logsumexp(0) - math.log(self.views)  # of the mean of probabilities
+
+    def _views_of(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The image last: who watches `feature_map_layer` sees the map of it."""
+        height, width = x.shape[2:]
+        for part in EDGES[self.views]:
+            top, left = round(height * part), round(width * part)
+            middle = x[:, :, top : height - top, left : width - left]
+            yield from (middle.flip(3), middle)
 
     def _pooled(self, x: torch.Tensor) -> torch.Tensor:
         x = self.stages(self.stem(x))  # (B, 1, 48, 48) → (B, 32, 48, 48) → (B, 256, 6, 6)

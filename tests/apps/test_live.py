@@ -93,27 +93,27 @@ def test_a_clip_into_video_rows_and_picture(call, tmp_path: Path):
     assert Image.open(out[2]).size[0] > 900
 
 
-def test_a_network_of_two_views_is_asked_once():
-    options = {"widths": [4, 6], "mirrored": True}
+def test_a_network_of_several_views_is_asked_once():
+    options = {"widths": [4, 6], "views": 6}
     network = compact_resnet.build((1, 24, 24), 7, **options).eval()
     ones = Recogniser(network, torch.zeros(1), torch.ones(1), 1.0, 0.0)
     run = ServedRun(TrainedModel(ones, {}))
     x, asked = torch.rand(2, 1, 24, 24), []
     network.stem.register_forward_hook(lambda *_: asked.append(1))
     ones(x, None)
-    assert len(asked) == 2
+    assert len(asked) == 6
     live.ask_once(run)
     ones(x, None)
-    assert len(asked) == 3
+    assert len(asked) == 7
 
 
 def test_who_calls_live_has_it_asked_once(call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    network = compact_resnet.build((1, 24, 24), 7, widths=[4, 6], mirrored=True).eval()
+    network = compact_resnet.build((1, 24, 24), 7, widths=[4, 6], views=2).eval()
     run = serve(str(small_run("faces").folder))
     run.recogniser.architecture = network
     monkeypatch.setattr(live, "serve", lambda *_: run)
     call("--video", write_clip(tmp_path / "in.mp4", 2, 25), "--csv", tmp_path / "out.csv")
-    assert not network.mirrored
+    assert network.views == 1
 
 
 def test_yunet_finds_what_haar_would_be_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

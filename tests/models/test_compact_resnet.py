@@ -80,20 +80,22 @@ def test_the_layer_for_pictures_gives_the_last_map():
     torch.testing.assert_close(model.head(maps[0].mean((2, 3))), logits)
 
 
-def test_mirrored_answers_are_the_mean_of_two():
-    plain, mirrored = (build((1, 24, 24), 7, widths=[4, 6], dropout=0.0, mirrored=on) for on in (False, True))
+@pytest.mark.parametrize("views", [2, 6])
+def test_answers_are_the_mean_of_views(views: int):
+    plain, several = (build((1, 48, 32), 7, widths=[4, 6], dropout=0.0, views=number) for number in (1, views))
     for layer in plain.modules():  # each block begins as its shortcut: mirror images would hardly differ
         nn.init.ones_(layer.weight) if isinstance(layer, nn.BatchNorm2d) else None
-    mirrored.load_state_dict(plain.state_dict())
-    x, maps = torch.rand(5, 1, 24, 24), []
-    torch.testing.assert_close(mirrored(x), plain(x))  # in training
-    plain.eval(), mirrored.eval()
-    mirrored.feature_map_layer().register_forward_hook(lambda *found: maps.append(found[-1]))
-    expected = (plain(x).softmax(1) + plain(x.flip(3)).softmax(1)) / 2
-    torch.testing.assert_close(mirrored(x).softmax(1), expected)
-    torch.testing.assert_close(mirrored(x), mirrored(x.flip(3)))
+    several.load_state_dict(plain.state_dict())
+    x, maps = torch.rand(5, 1, 48, 32), []
+    torch.testing.assert_close(several(x), plain(x))  # in training
+    plain.eval(), several.eval()
+    several.feature_map_layer().register_forward_hook(lambda *found: maps.append(found[-1]))
+    middles = [x, x[:, :, 2:46, 1:31], x[:, :, 3:45, 2:30]][: views // 2]
+    expected = sum(plain(one).softmax(1) for middle in middles for one in (middle, middle.flip(3))) / views
+    torch.testing.assert_close(several(x).softmax(1), expected)
+    torch.testing.assert_close(several(x), several(x.flip(3)))
     assert not torch.allclose(plain(x), plain(x.flip(3)), atol=1e-4)
-    torch.testing.assert_close(maps[1], plain.stages(plain.stem(x)))
+    torch.testing.assert_close(maps[views - 1], plain.stages(plain.stem(x)))
 
 
 def test_the_run_is_small_enough_to_ship():
