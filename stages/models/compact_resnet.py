@@ -13,7 +13,8 @@ from torch import nn
 from stages.core.options import Fraction, Literal, PositiveInt, PositiveInts
 
 LAYOUT = ("channel", "height", "width")
-EDGES = {2: (0.0,), 6: (1 / 16, 1 / 24, 0.0)}  # of the image, left out at each of its edges, by the number of views
+# Of the image, left out at each of its edges, by the number of views.
+EDGES = {1: (), 2: (0.0,), 6: (1 / 16, 1 / 24, 0.0)}
 
 
 def build(
@@ -44,7 +45,9 @@ def build(
     ]
     head = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1], n_classes))
     first = nn.Sequential(*_convolution(input_shape[0], stem), nn.ReLU())
-    model = CompactResNet(first, nn.Sequential(*stages), head, views)
+    # Worked out here: within a graph that is exported, sides are no numbers.
+    middles = [tuple(_middle(side, edge) for side in input_shape[1:]) for edge in EDGES[views]]
+    model = CompactResNet(first, nn.Sequential(*stages), head, views, middles)
     model.apply(_initialise)
     return model
 
@@ -52,9 +55,11 @@ def build(
 class CompactResNet(nn.Module):
     """Shapes in the comments are those of a 48x48 image and widths 64, 128, 256."""
 
-    def __init__(self, stem: nn.Module, stages: nn.Module, head: nn.Module, views: int) -> None:
+    def __init__(
+        self, stem: nn.Module, stages: nn.Module, head: nn.Module, views: int, middles: list[tuple[slice, slice]]
+    ) -> None:
         super().__init__()
-        self.stem, self.stages, self.head, self.views = stem, stages, head, views
+        self.stem, self.stages, self.head, self.views, self.middles = stem, stages, head, views, middles
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """(B, channel, height, width) → logits (B, n_classes); images have no `length`."""
@@ -65,10 +70,8 @@ class CompactResNet(nn.Module):
 
     def _views_of(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
         """The image last: who watches `feature_map_layer` sees the map of it."""
-        height, width = x.shape[2:]
-        for part in EDGES[self.views]:
-            top, left = round(height * part), round(width * part)
-            middle = x[:, :, top : height - top, left : width - left]
+        for rows, columns in self.middles:
+            middle = x[:, :, rows, columns]
             yield from (middle.flip(3), middle)
 
     def _pooled(self, x: torch.Tensor) -> torch.Tensor:
@@ -78,6 +81,11 @@ class CompactResNet(nn.Module):
     def feature_map_layer(self) -> nn.Module:
         """The layer whose output is the last map of the image (B, channel, H, W), for Grad-CAM."""
         return self.stages
+
+
+def _middle(side_px: int, edge: float) -> slice:
+    left_out = round(side_px * edge)
+    return slice(left_out, side_px - left_out)
 
 
 class Block(nn.Module):
