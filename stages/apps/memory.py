@@ -73,10 +73,13 @@ def peak_mb(work: Callable[..., None], *arguments: Any) -> float:
 
 
 def held_mb(pid: int) -> float:
-    """Resident memory of a process and its descendants now; of what they share, each counts its part. Linux only."""
+    """Resident memory of a process and its descendants now; of what they share, each counts its part. Linux only.
+
+    Who starts or ends meanwhile may be left out, never counted twice: children are listed before, and read after.
+    """
     try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         started = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:  # ended meanwhile
         return 0.0
     own_kib = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
