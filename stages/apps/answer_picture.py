@@ -1,5 +1,6 @@
 """Samples beside bars of their probabilities: photos with boxes, mel-spectrograms, EEG over channels and bands."""
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
@@ -47,6 +48,7 @@ def draw_answers(path: Path, run: ServedRun, answers: list[Answer]) -> None:
     what = "answers" if len(rows) <= ROWS else f"answers, the first {ROWS} of {len(rows)}"
     heights = [row_height_in(row, run) for row in rows[:ROWS]]
     figure = titled_figure(caption(run, sum(map(len, rows[:ROWS]))), what, WIDTH_IN, sum(heights))
+    names = told_apart(row[0].asked.file for row in rows[:ROWS])
     grid = figure.add_gridspec(len(heights), 2, width_ratios=(1.15, 1), height_ratios=heights)
     for number, row in enumerate(rows[:ROWS]):
         left = figure.add_subplot(grid[number, 0])
@@ -54,7 +56,7 @@ def draw_answers(path: Path, run: ServedRun, answers: list[Answer]) -> None:
             photo(left, row, run.classes)
         else:
             draw_prepared(left, run, row[0])
-        left.set_title(title(row[0], run.kind), fontsize=8.5, color=INK, loc="left")
+        left.set_title(title(row[0], run.kind, names), fontsize=8.5, color=INK, loc="left")
         _bars_beside(figure, grid[number, 1], row, run.classes)
     save_true(figure, path)
 
@@ -79,10 +81,20 @@ def row_height_in(row: list[Answer], run: ServedRun) -> float:
     return max(ROW_IN, lines * (0.75 + BAR_IN * len(run.classes)))
 
 
-def title(answer: Answer, kind: str) -> str:
+def told_apart(files: Iterable[Path]) -> dict[Path, str]:
+    """Their names, of those that share one with as much of their folders as tells one from another."""
+    files = list(dict.fromkeys(files))
+    names = {file: file.name for file in files}
+    for depth in range(2, max((len(file.parts) for file in files), default=0) + 1):
+        counts = Counter(names.values())
+        names = {file: str(Path(*file.parts[-depth:])) if counts[said] > 1 else said for file, said in names.items()}
+    return names
+
+
+def title(answer: Answer, kind: str, names: dict[Path, str]) -> str:
     """File and part; a photo's faces are told beside it."""
     part = f", {answer.asked.part}" if answer.asked.part and kind != "image" else ""
-    return short(f"{printable(answer.asked.file.name)}{part}", 56)
+    return short(f"{printable(names[answer.asked.file])}{part}", 56)
 
 
 def photo(axes: Axes, row: list[Answer], classes: list[str]) -> None:

@@ -56,6 +56,9 @@ def ask(run: ServedRun, files: Iterable[Path], find: Finder) -> Iterator[Answer]
 
 def samples(run: ServedRun, file: Path, find: Finder) -> Iterator[Asked]:
     """One of each face, clip or trial in a file; a damaged one is told of, and does not stop the others."""
+    if file.is_dir():
+        yield Asked(file, error="a folder that cannot be read")
+        return
     feature = run.info["feature"]
     windows = (feature["max_windows"], feature["window_s"]) if run.kind == "recording" else None
     try:
@@ -155,15 +158,17 @@ def _table_row(answer: Answer, classes: list[str]) -> tuple[str, ...]:
     )
 
 
-def write_answers_json(path: Path, answers: list[Answer], info: dict[str, Any]) -> None:
-    """Which run, trained on what, and every answer."""
+def write_answers_json(path: Path, answers: list[Answer], info: dict[str, Any], interrupted: bool) -> None:
+    """Which run, trained on what, every answer, and whether they are all that was asked for."""
     told = {name: info[name] for name in ("run", "name", "synthetic", "protocol", "classes")}
-    write_json(path, told | {"answers": [_json_row(answer, info["classes"]) for answer in answers]})
+    write_json(
+        path, told | {"interrupted": interrupted, "answers": [_json_row(answer, info["classes"]) for answer in answers]}
+    )
 
 
 def _json_row(answer: Answer, classes: list[str]) -> dict[str, Any]:
     asked, p = answer.asked, answer.probabilities
-    row: dict[str, Any] = {"file": printable(str(asked.file))}
+    row: dict[str, Any] = {"file": _as_text(asked.file)}
     if asked.error:
         return row | {"part": asked.part, "error": asked.error}
     row |= {"part": asked.part, "box": vars(asked.box) if asked.box else None, "note": asked.note}
@@ -185,7 +190,12 @@ def _csv_row(answer: Answer, classes: list[str]) -> list[Any]:
     seen = asked.box
     box = [seen.left, seen.top, seen.width, seen.height, f"{seen.tilt_deg:g}"] if seen else [None] * 5
     said = [None] * (2 + len(classes)) if p is None else [classes[int(p.argmax())], float(p.max()), *map(float, p)]
-    return [printable(str(asked.file)), asked.part, *box, *said, asked.note, asked.error]
+    return [_as_text(asked.file), asked.part, *box, *said, asked.note, asked.error]
+
+
+def _as_text(file: Path) -> str:
+    """The name as it is, for programs to open; of one that is no UTF-8, what is not is spelled out."""
+    return str(file).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def error_lines(answers: list[Answer]) -> str:

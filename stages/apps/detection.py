@@ -12,6 +12,7 @@ import numpy as np
 
 from stages.apps.boxes import Box, Rect, inside, shrunk
 from stages.apps.haar import FinderSettings, HaarFinder, View
+from stages.apps.outputs import require_utf8
 from stages.core.checks import UserError, refuse
 
 SCORE, OVERLAP = 0.6, 0.3  # YuNet's: at least as sure, and boxes that share more than this are one face
@@ -30,12 +31,14 @@ class YunetFinder:
         if model.stat().st_size > MAX_YUNET_BYTES:
             allowed, received = f"at most {MAX_YUNET_BYTES} bytes", f"{model.stat().st_size} bytes"
             refuse("not YuNet's file", where="--detector-model", allowed=allowed, received=received)
+        require_utf8(model, "--detector-model")
         self._settings = settings
         try:
             self._network = cv2.FaceDetectorYN.create(str(model), "", (320, 320), SCORE, OVERLAP)
         except cv2.error as error:
             said = " ".join(str(error.err).split())[:120]
             raise UserError(f"--detector-model: {model}: not a network that OpenCV reads ({said})") from None
+        self(np.zeros((64, 64), np.uint8))  # another network is told of before the first picture
 
     def __call__(self, image: np.ndarray) -> list[Box]:
         """(height, width[, 3]) uint8 → square boxes round the faces, from left to right."""

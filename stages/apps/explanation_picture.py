@@ -8,7 +8,17 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
 from stages.apps import explanation
-from stages.apps.answer_picture import bars, caption, channel_map, color_bar, over_time, save_true, spectrogram, title
+from stages.apps.answer_picture import (
+    bars,
+    caption,
+    channel_map,
+    color_bar,
+    over_time,
+    save_true,
+    spectrogram,
+    title,
+    told_apart,
+)
 from stages.apps.answers import Answer
 from stages.apps.electrodes import BANDS, channel_names, over_bands, positions
 from stages.apps.serving import ServedRun
@@ -32,10 +42,11 @@ def draw_explanations(path: Path, run: ServedRun, answers: list[Answer]) -> None
     rows, kind = answers[:ROWS], run.kind
     left_out = f", the first {ROWS} of {len(answers)}" if len(answers) > ROWS else ""
     figure = titled_figure(caption(run, len(rows)), WHAT[kind] + left_out, WIDTH_IN, ROW_IN[kind] * len(rows))
+    names = told_apart(answer.asked.file for answer in rows)
     grid = figure.add_gridspec(len(rows), 1)
     draw = {"image": _face, "audio": _clip}.get(kind, _trial)
     for number, answer in enumerate(rows):
-        draw(figure, grid[number], run, answer)
+        draw(figure, grid[number], run, answer, title(answer, kind, names))
     save_true(figure, path)
 
 
@@ -44,12 +55,12 @@ def _said(run: ServedRun, answer: Answer) -> str:
     return f"{short(run.classes[target])} {answer.probabilities[target]:.2f}"
 
 
-def _face(figure: Figure, place: SubplotSpec, run: ServedRun, answer: Answer) -> None:
+def _face(figure: Figure, place: SubplotSpec, run: ServedRun, answer: Answer, named: str) -> None:
     left, middle, right = (figure.add_subplot(spot) for spot in place.subgridspec(1, 3, width_ratios=(1, 1, 1.2)))
     found = explanation.grad_cam(run, answer.asked.prepared, int(answer.probabilities.argmax()))
     face = _in_colour(answer.asked.prepared[0])
     part = f", {answer.asked.part}" if answer.asked.part else ""
-    _tile(left, face, f"{title(answer, run.kind)}{part}")
+    _tile(left, face, f"{named}{part}")
     _tile(middle, covered(face, found), f"for {_said(run, answer)}")
     middle.set_xlabel(f"{found.min():.2g} (violet) to {found.max():.2g} (yellow)", fontsize=7, color=QUIET)
     bars(right, answer.probabilities, run.classes)
@@ -68,7 +79,7 @@ def _tile(axes: Axes, picture: np.ndarray, said: str) -> None:
     axes.set_title(said, fontsize=8, color=INK, loc="left")
 
 
-def _clip(figure: Figure, place: SubplotSpec, run: ServedRun, answer: Answer) -> None:
+def _clip(figure: Figure, place: SubplotSpec, run: ServedRun, answer: Answer, named: str) -> None:
     """The spectrogram above, contributions below on the same axes, and what each mel band adds in all."""
     grid = place.subgridspec(2, 2, width_ratios=(3.2, 1))
     above, below = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[1, 0])
@@ -76,7 +87,7 @@ def _clip(figure: Figure, place: SubplotSpec, run: ServedRun, answer: Answer) ->
     found = explanation.contributions(run, answer.asked.prepared, int(answer.probabilities.argmax()))
     spectrogram(above, run, x[:length])
     above.set_xlabel("")
-    above.set_title(title(answer, run.kind), fontsize=8.5, color=INK, loc="left")
+    above.set_title(named, fontsize=8.5, color=INK, loc="left")
     limit = max(float(np.percentile(np.abs(found), 99.5)), 1e-9)
     color_bar(below, over_time(below, run, found, cmap="RdBu_r", vmin=-limit, vmax=limit), "logit")
     below.set_title(f"for (red) and against (blue) {_said(run, answer)}", fontsize=8.5, color=INK, loc="left")
@@ -93,12 +104,12 @@ def _band_sums(axes: Axes, sums: np.ndarray) -> None:
     axes.tick_params(axis="y", labelleft=False)
 
 
-def _trial(figure: Figure, place: SubplotSpec, run: ServedRun, answer: Answer) -> None:
+def _trial(figure: Figure, place: SubplotSpec, run: ServedRun, answer: Answer, named: str) -> None:
     """A head for each band, above the same values as a map, which also has channels of unknown place."""
     found = explanation.contributions(run, answer.asked.prepared, int(answer.probabilities.argmax())).sum(axis=0)
     names = channel_names(run.info)
     grid = place.subgridspec(2, 1, height_ratios=(1.1, 1))
-    said = f"{title(answer, run.kind)}: for (red) and against (blue) {_said(run, answer)}"
+    said = f"{named}: for (red) and against (blue) {_said(run, answer)}"
     _heads(figure, grid[0], names, over_bands(found), said)
     lower = grid[1].subgridspec(1, 2, width_ratios=(2.4, 1))
     channel_map(figure.add_subplot(lower[0, 0]), names, found, "logit, summed over time")
@@ -107,18 +118,20 @@ def _trial(figure: Figure, place: SubplotSpec, run: ServedRun, answer: Answer) -
 
 
 def _heads(figure: Figure, place: SubplotSpec, names: list[str], values: np.ndarray, said: str) -> None:
-    """(channels, bands) over MNE's head, of those channels whose place is known."""
+    """(channels, bands) over MNE's head, of those channels whose place is known. No colour is beyond its outline."""
     from mne.viz import plot_topomap
 
     places, known = positions(names)
     limit = max(float(np.abs(values).max()), 1e-9)
+    levels = [limit * third / 3 for third in (-2, -1, 1, 2)]  # a line at zero would follow noise
+    rim = 1.02 * np.linalg.norm(places, axis=1).max(initial=1.0)  # SEED's cap reaches below the ears' height
     for number, (spot, band) in enumerate(zip(place.subgridspec(1, len(BANDS)), BANDS, strict=True)):
         axes = figure.add_subplot(spot)
         if len(known) < FEWEST_ELECTRODES:
             axes.text(0.5, 0.5, "places of channels\nnot known", ha="center", va="center", fontsize=7, color=QUIET)
             axes.set_axis_off()
         else:
-            options = {"sphere": (0, 0, 0, 1), "cmap": "RdBu_r", "vlim": (-limit, limit), "contours": 4}
+            options = {"sphere": (0, 0, 0, rim), "cmap": "RdBu_r", "vlim": (-limit, limit), "contours": levels}
             plot_topomap(values[known, number], places, axes=axes, show=False, **options)
         axes.set_title(band, fontsize=8, color=INK)
         if not number:

@@ -19,7 +19,7 @@ from stages.apps.onnx_model import OnnxModel
 from stages.apps.outputs import require_outputs
 from stages.apps.provenance import require_real
 from stages.apps.run_files import load_run, paths
-from stages.core.checks import UserError, exit_with_one_line, warn
+from stages.core.checks import UserError, exit_with_one_line, printable, warn
 from stages.core.files import md5, read_json, write_json, written_whole
 from stages.core.params import load
 from stages.core.seeding import derive
@@ -80,7 +80,8 @@ def data_of(model: TrainedModel) -> Judged | None:
     told = model.info.get("inputs", {})
     paths = [Path(path) for path in told]
     if len(paths) != 2 or not all(path.is_file() and md5(path) == told[str(path)] for path in paths):
-        warn(f"{model.info['run']}: its prepared data and split are not at {', '.join(told)}, or changed; no accuracy")
+        at = printable(", ".join(told))
+        warn(f"{model.info['run']}: its prepared data and split are not at {at}, or changed; no accuracy")
         return None
     return Judged(*paths)
 

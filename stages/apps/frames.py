@@ -14,6 +14,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from stages.apps.outputs import require_utf8
 from stages.core.checks import UserError, refuse
 from stages.corpora.decoding.images import MAX_SIDE_PX
 
@@ -24,6 +25,7 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # and OpenCV 
 RATES_HZ = 0.1, 240.0  # that are believed; a file or camera may tell anything
 USUAL_HZ = 30.0  # where none is told
 LONGEST_GAP_S = 600.0  # between two frames: a screen that stood still may have it, beyond it a time stamp is damaged
+LONGEST_BACK_S = 1.0  # that a stamp may lie behind the last one's; beyond it, the stamps begin anew
 LOST = 0.02, 2  # share of a clip's frames, and frames, that may be missing: their number is often an estimate
 
 
@@ -48,7 +50,10 @@ class Source(Protocol):
 
 
 class Clock:
-    """A file's time stamps, from 0 on. One that is missing (0) follows the last at the usual rate; none goes back."""
+    """A file's time stamps, from 0 on. One that is missing (0) follows the last at the usual rate; none goes back.
+
+    Those that begin anew, as of two recordings in one file, go on from the last one.
+    """
 
     def __init__(self, rate_hz: float) -> None:
         self._rate_hz = rate_hz
@@ -60,8 +65,10 @@ class Clock:
         if self._first_s is None:
             self._first_s = stamp_s if math.isfinite(stamp_s) else 0.0
             return self.time_s
-        told = math.isfinite(stamp_s) and stamp_s != 0
-        time_s = max(self.time_s, stamp_s - self._first_s) if told else self.time_s + 1 / self._rate_hz
+        told, expected_s = math.isfinite(stamp_s) and stamp_s != 0, self.time_s + 1 / self._rate_hz
+        if told and stamp_s - self._first_s < self.time_s - LONGEST_BACK_S:
+            self._first_s = stamp_s - expected_s
+        time_s = max(self.time_s, stamp_s - self._first_s) if told else expected_s
         if time_s - self.time_s > LONGEST_GAP_S:
             raise UserError(f"damaged: after {self.time_s:.1f} s its time stamps jump to {time_s:.1f} s")
         self.time_s = time_s
@@ -77,6 +84,7 @@ class Video:
         self.name = path.name
         if not path.is_file():
             refuse("no such file", where="--video", allowed="a video file", received=str(path))
+        require_utf8(path, "--video")
         self._capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise UserError(f"--video: {path}: not a video that can be read, or cut off before its index")

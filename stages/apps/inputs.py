@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +38,10 @@ class Sample:
 
 
 def find_files(given: list[Path], kind: str) -> list[Path]:
-    """Files as given; of folders, all below that are of this kind by their suffix, sorted. Raises `UserError`."""
+    """Files as given; of folders, all below that are of this kind by their suffix, sorted; each once.
+
+    Folders below that cannot be read are among them, so that they are told of. Raises `UserError`.
+    """
     found: list[Path] = []
     for path in given:
         if path.is_dir():
@@ -47,7 +51,7 @@ def find_files(given: list[Path], kind: str) -> list[Path]:
         else:
             what = "neither a file nor a folder" if path.exists() else "no such file or folder"
             refuse(what, where=str(path), allowed=f"{kind}: files, or folders of them", received=path.name)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def read_samples(path: Path, kind: str, windows: tuple[int, float] | None = None) -> Iterator[Sample]:
@@ -62,11 +66,19 @@ def read_samples(path: Path, kind: str, windows: tuple[int, float] | None = None
 
 
 def _below(folder: Path, kind: str) -> list[Path]:
-    names = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES[kind] and path.is_file())
-    found = [path for path in names if not is_hidden(path.relative_to(folder).as_posix())]
+    closed: list[Path] = []
+    inside = os.walk(folder, onerror=lambda error: closed.append(Path(error.filename)))
+    names = (Path(at, name) for at, _, files in inside for name in files)
+    found = [path for path in names if path.suffix.lower() in SUFFIXES[kind] and _may_be_read(path)]
+    found = sorted(path for path in found + closed if not is_hidden(path.relative_to(folder).as_posix()))
     if not found:
         refuse(f"holds no {kind} files", where=str(folder), allowed=", ".join(SUFFIXES[kind]), received=folder.name)
     return found
+
+
+def _may_be_read(path: Path) -> bool:
+    """Neither a pipe nor a device; of one that cannot be looked at, reading tells why."""
+    return os.path.isfile(path) or not os.path.exists(path)  # noqa: PTH110, PTH113 - pathlib raises where these say no
 
 
 def _content(path: Path) -> bytes:

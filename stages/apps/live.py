@@ -29,6 +29,7 @@ from stages.apps.video_output import VideoOutput
 from stages.apps.window import Window
 from stages.core.checks import UserError, exit_with_one_line, refuse, warn
 from stages.training.model_folder import TrainedModel
+from stages.training.recogniser import ask_once
 
 SYNTHETIC = "drawn faces taught this model: it says nothing about people"
 
@@ -38,7 +39,8 @@ def main() -> None:
     cv2.setNumThreads(1)  # the steps run beside each other: threads within them would only wait for one another
     torch.set_num_threads(1)
     run = require_images(serve(args.run, args.model))
-    ask_once(run)
+    if isinstance(run.model, TrainedModel):
+        ask_once(run.recogniser.architecture)  # the mean over time takes the place of that over several views
     if run.info["synthetic"]:
         warn(f"{run.info['run']} was trained on a synthetic corpus: its answers say nothing about people")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does, with whole files
@@ -69,9 +71,10 @@ def parser() -> argparse.ArgumentParser:
     steady.add_argument("--smooth-s", type=float, default=0.5, help="the window, or exponential's time constant")
     steady.add_argument("--hold-s", type=float, default=0.4, help="another class must lead so long to be shown")
     faces = made.add_argument_group("finding faces")
-    faces.add_argument("--no-detect", action="store_true", help="the whole frame is a face")
+    how = faces.add_mutually_exclusive_group()
+    how.add_argument("--no-detect", action="store_true", help="the whole frame is a face")
+    how.add_argument("--detector", choices=("haar", "yunet"), default="haar")
     faces.add_argument("--detect-every", type=int, default=3, help="frames; in those between, faces are followed")
-    faces.add_argument("--detector", choices=("haar", "yunet"), default="haar")
     faces.add_argument("--detector-model", type=Path, help="YuNet's .onnx file")
     faces.add_argument("--min-neighbors", type=int, default=5, help="Haar: fewer find more, also what is no face")
     faces.add_argument("--scale-factor", type=float, default=1.2, help="Haar: smaller is slower and finds more")
@@ -84,13 +87,6 @@ def require_images(run: ServedRun) -> ServedRun:
     if run.kind != "image":
         refuse("not trained on images", where=run.info["run"], allowed="a run over faces", received=run.kind)
     return run
-
-
-def ask_once(run: ServedRun) -> None:
-    """About each face of a frame: the mean over time takes the place of that over several views of one."""
-    architecture = run.recogniser.architecture if isinstance(run.model, TrainedModel) else None
-    if hasattr(architecture, "views"):
-        architecture.views = 1
 
 
 def watch(args: argparse.Namespace, run: ServedRun) -> None:

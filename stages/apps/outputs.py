@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations
 from pathlib import Path
 
-from stages.core.checks import UserError, refuse
+from stages.core.checks import UserError, printable, refuse
 
 
 def require_outputs(outputs: Mapping[str, Path | None], read: Iterable[Path | None] = ()) -> None:
@@ -33,6 +33,14 @@ def require_writable(path: Path, option: str) -> None:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise UserError(f"{option}: {path}: cannot be written: {error.strerror}") from None
+
+
+def require_utf8(path: Path, option: str) -> None:
+    """Of what OpenCV is told: it crashes on any other name. Raises `UserError`."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        refuse("not UTF-8", where=option, allowed="a path of UTF-8", received=printable(str(path)))
 
 
 def require_png(outputs: Mapping[str, Path | None]) -> None:

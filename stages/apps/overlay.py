@@ -138,18 +138,18 @@ def write(
         end = x + covered.shape[1] + 2 * pad - 1, y + covered.shape[0] + 2 * pad - 1
         cv2.rectangle(image, (x, y), end, bgr(ground) if isinstance(ground, str) else ground, cv2.FILLED)
     part = image[y + pad : y + pad + covered.shape[0], x + pad : x + pad + covered.shape[1]]
-    share = covered[: part.shape[0], : part.shape[1], None]
+    share = covered[: part.shape[0], : part.shape[1], None] / np.float32(255)
     part[:] = part + share * (np.array(colour, np.float32) - part)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)  # classes and two digits; in uint8, since clocks fill what is left of it
 def letters(text: str, height_px: int, bold: bool) -> np.ndarray:
-    """(height, width) float32: how much of each pixel they cover. All of one size are equally high."""
+    """(height, width) uint8: how much of each pixel they cover. All of one size are equally high."""
     font = _font(height_px, bold)
     ascent, descent = font.getmetrics()
     drawn = Image.new("L", (max(1, round(font.getlength(text))), ascent + descent))
     ImageDraw.Draw(drawn).text((0, 0), text, fill=255, font=font)
-    return np.asarray(drawn, dtype=np.float32) / 255
+    return np.asarray(drawn)
 
 
 @lru_cache(maxsize=16)

@@ -36,13 +36,16 @@ def main() -> None:
     files = find_files(args.files, run.kind)
     require_outputs(outputs, [*files, *paths(args.run, args.model), args.detector_model])
     shown = tqdm(files, run.info["run"], unit=" files", disable=None, leave=False)
-    found = _until_interrupted(_light(told.ask(run, shown, find)))
-    if any(not answer.asked.error for answer in found):
-        print(told.table(found, run.classes))
-    _warn(run)
-    _write(args, run, found)
-    if wrong := told.error_lines(found):
-        raise UserError(wrong)
+    found, interrupted = _until_interrupted(_light(told.ask(run, shown, find)))
+    try:
+        _write(args, run, found, interrupted)
+    finally:  # last, since who reads the table may close the pipe
+        if any(not answer.asked.error for answer in found):
+            print(told.table(found, run.classes))
+        _warn(run)
+    wrong = [f"interrupted after {len(found)} answers"] if interrupted else []
+    if wrong := [*wrong, *filter(None, [told.error_lines(found)])]:
+        raise UserError("\n".join(wrong))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,8 +60,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--visualize", type=Path, metavar="PNG", help="draw samples with bars of their probabilities")
     made.add_argument("--explain", type=Path, metavar="PNG", help="draw what in the samples speaks for their class")
     faces = made.add_argument_group("finding faces")
-    faces.add_argument("--no-detect", action="store_true", help="pictures are faces already")
-    faces.add_argument("--detector", choices=("haar", "yunet"), default="haar")
+    how = faces.add_mutually_exclusive_group()
+    how.add_argument("--no-detect", action="store_true", help="pictures are faces already")
+    how.add_argument("--detector", choices=("haar", "yunet"), default="haar")
     faces.add_argument("--detector-model", type=Path, help="YuNet's .onnx file")
     faces.add_argument("--min-neighbors", type=int, default=7, help="Haar: fewer find more, also what is no face")
     faces.add_argument("--scale-factor", type=float, default=1.1, help="Haar: smaller is slower and finds more")
@@ -66,14 +70,14 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _until_interrupted(answers: Iterable[Answer]) -> list[Answer]:
-    """What Ctrl-C leaves is still told and written."""
+def _until_interrupted(answers: Iterable[Answer]) -> tuple[list[Answer], bool]:
+    """What Ctrl-C leaves is still told and written; and whether it came."""
     found: list[Answer] = []
     try:
         found.extend(answers)
     except KeyboardInterrupt:
-        warn(f"interrupted after {len(found)} answers")
-    return found
+        return found, True
+    return found, False
 
 
 def _light(answers: Iterable[Answer]) -> Iterator[Answer]:
@@ -91,9 +95,9 @@ def _warn(run: ServedRun) -> None:
         warn(f"{run.info['run']} knows groups normalised over all their samples; single ones are not, expect worse")
 
 
-def _write(args: argparse.Namespace, run: ServedRun, found: list[Answer]) -> None:
+def _write(args: argparse.Namespace, run: ServedRun, found: list[Answer], interrupted: bool) -> None:
     if args.json:
-        told.write_answers_json(args.json, found, run.info)
+        told.write_answers_json(args.json, found, run.info, interrupted)
     if args.csv:
         told.write_answers_csv(args.csv, found, run.classes)
     asked = [answer for answer in found if answer.probabilities is not None]

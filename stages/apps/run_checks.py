@@ -21,6 +21,7 @@ from stages.core.schema import Choice, Key, Section
 from stages.core.schema_checks import schema_mistakes
 from stages.training import model_folder
 
+MAX_TEXT = 2_000  # letters that pictures and terminals are told
 MAX_OPTION = 10_000  # of a whole number among a model's options: none of ours comes near it
 MAX_PARAMETERS = 250_000_000
 MAX_TENSORS, SPARE = 5_000, 100  # of weights; building may make some of them anew: a backbone's head
@@ -29,6 +30,9 @@ MAX_DEPTH, MAX_ITEMS = 8, 1_000_000  # of nested lists: a mean of 74 windows x 3
 # Of a feature's settings, beyond which its work or its arrays would have no end.
 RANGES = {"window_s": (0.05, 600.0), "resample_hz": (1.0, 50_000.0), "duration_s": (0.01, 600.0)}
 _KINDS = ("F64", "F32", "F16", "BF16", "I64")  # of weights, and of the steps that batch normalisation counts
+
+
+Told = Annotated[str, Field(max_length=MAX_TEXT)]
 
 
 class Input(Section):
@@ -55,10 +59,10 @@ class ModelJson(BaseModel):
     classes: Annotated[list[Literal[CLASSES]], Field(min_length=2)]
     feature: Choice
     corpus: Key
-    inputs: dict[str, str] = {}
-    name: str
+    inputs: Annotated[dict[Told, Told], Field(max_length=10)] = {}
+    name: Told
     synthetic: bool
-    protocol: str
+    protocol: Told
 
 
 def checked_info(content: bytes, where: str) -> dict[str, Any]:

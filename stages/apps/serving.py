@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import torch
@@ -75,11 +75,13 @@ class ServedRun:
 
         Raises `DamagedSample` for a signal that the feature refuses or that has other features than the run's.
         """
+        expected = tuple(self.info["input"]["shape"])
+        if self.kind == "windows" and signal.shape[1] != expected[1]:  # before room is made for them
+            self._refuse((expected[0], signal.shape[1]))
         settings = {key: value for key, value in self.info["feature"].items() if key != "name"}
         x, length = self._feature.compute(signal, rate_hz, **settings)
-        expected = tuple(self.info["input"]["shape"])
         if x.shape != expected:
-            raise DamagedSample(f"gives {self._named(x.shape)}; run {self.info['run']} takes {self._named(expected)}")
+            self._refuse(x.shape)
         return x, length
 
     def probabilities(self, prepared: Sequence[Prepared]) -> np.ndarray:
@@ -104,6 +106,10 @@ class ServedRun:
     @property
     def _feature(self) -> ModuleType:
         return lookup.load("features", self.info["feature"]["name"])
+
+    def _refuse(self, shape: tuple[int, ...]) -> NoReturn:
+        takes = self._named(tuple(self.info["input"]["shape"]))
+        raise DamagedSample(f"gives {self._named(shape)}; run {self.info['run']} takes {takes}")
 
     def _named(self, shape: tuple[int, ...]) -> str:
         return " x ".join(f"{axis} {size}" for axis, size in zip(self.info["input"]["layout"], shape, strict=False))

@@ -26,6 +26,7 @@ from stages.core.files import read_json, write_json, written_whole
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.training.model_folder import TrainedModel
+from stages.training.recogniser import ask_once
 
 CARD = "README.md"
 TEMPLATE = "model_card.md.j2"
@@ -70,16 +71,17 @@ def rounded(values: torch.Tensor) -> torch.Tensor:
 @dataclass(frozen=True)
 class Judged:
     """Of the test part: accuracy before and after rounding, how many samples lie, to the byte, in another part too, and
-    the accuracy after rounding on all others."""
+    the accuracy after rounding on all others; by one view of each, as `live` asks, where the run takes several."""
 
     before: float
     after: float
     twins: int
     without_twins: float
+    one_view: float | None
 
 
 def judge(model: TrainedModel, weights: dict[str, torch.Tensor]) -> Judged:
-    """Leaves `model` with the rounded weights. Raises `UserError` where its data are not here."""
+    """Leaves `model` with the rounded weights, of one view. Raises `UserError` where its data are not here."""
     data = data_of(model)
     if data is None:
         raise UserError(f"{model.info['run']}: allowed: a run whose prepared data are here, to see what rounding costs")
@@ -89,7 +91,8 @@ def judge(model: TrainedModel, weights: dict[str, torch.Tensor]) -> Judged:
     with Store(data.dataset) as store:
         test = load_parts(data.split, store.sample_id)["test"]
         alone = ~np.isin(np.array(store.sample_id)[test], sorted(twins(read_json(data.split))))
-    return Judged(before.mean(), after.mean(), int((~alone).sum()), after[alone].mean())
+    once = right(model, data).mean() if ask_once(model.recogniser.architecture) else None
+    return Judged(before.mean(), after.mean(), int((~alone).sum()), after[alone].mean(), once)
 
 
 def right(model: TrainedModel, data: Data) -> np.ndarray:

@@ -59,16 +59,18 @@ class Timeline:
         self._faces: dict[int, _Sums] = {}
         self._steps: dict[int, None] = {}  # in which there was a frame, with a face or without
         self.n_frames = self.n_faces = 0
+        self._newest = -1
 
     def add(self, seen: Seen) -> None:
         """The next frame."""
         step = int(seen.frame.time_s / self.step_s)
         self._steps[step] = None
         self.n_frames += 1
-        for face in seen.faces:
+        for face in sorted(seen.faces, key=lambda face: face.number):
             self._add_face(step, face)
         if len(self._faces) > 2 * KEPT_FACES:
-            self._faces = {number: self._faces[number] for number in self.longest(KEPT_FACES)}
+            there = {face.number for face in seen.faces}
+            self._faces = {number: self._faces[number] for number in sorted({*self.longest(KEPT_FACES), *there})}
         if len(self._steps) > MAX_STEPS:
             self._halve()
 
@@ -110,7 +112,8 @@ class Timeline:
     def _add_face(self, step: int, face: Face) -> None:
         if face.number not in self._faces:
             self._faces[face.number] = _Sums()
-            self.n_faces += 1
+        if face.number > self._newest:  # who comes later has a higher number
+            self.n_faces, self._newest = self.n_faces + 1, face.number
         kept = self._faces[face.number]
         kept.frames += 1
         sums = kept.steps.setdefault(step, np.zeros((2, len(self.classes))))

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from stages.apps.live_faces import Seen
-from stages.apps.outputs import require_writable
+from stages.apps.outputs import require_utf8, require_writable
 from stages.core.checks import UserError, refuse
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
@@ -30,8 +30,11 @@ class VideoOutput:
         if path.suffix.lower() not in CODECS:
             refuse("unknown kind of video", where="--output", allowed=", ".join(CODECS), received=path.name)
         require_writable(path, "--output")
-        self.path, self.rate_hz = path, round(rate_hz * math.ceil(LEAST_HZ / rate_hz), 3)
-        self._temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix.lower()}")
+        require_utf8(path, "--output")
+        rate_hz *= math.ceil(LEAST_HZ / rate_hz)
+        # As OpenCV tells it to MPEG-4, the rate is a fraction of decimals, neither part of which may be beyond 65,535.
+        self.path, self.rate_hz = path, round(rate_hz, 3 if rate_hz < 65 else 2)
+        self._temporary = path.absolute().with_name(f".{path.stem}.{os.getpid()}{path.suffix.lower()}")
         self._writer: cv2.VideoWriter | None = None
         self._waiting: np.ndarray | None = None  # until the next frame tells how long it stands
         self._written = 0
@@ -71,7 +74,7 @@ class VideoOutput:
 
     def _require_whole(self) -> None:
         """OpenCV says nothing of a disk that is full."""
-        capture = cv2.VideoCapture(str(self._temporary.absolute()), cv2.CAP_FFMPEG)
+        capture = cv2.VideoCapture(str(self._temporary), cv2.CAP_FFMPEG)
         found = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
         capture.release()
         if found < self._written:

@@ -7,6 +7,7 @@ import numpy as np
 
 from stages.core.checks import UserError
 
+LISTENS_S = 0.02  # between two looks for keys, while a frame waits for its time
 SCREEN = 0.9  # of its sides that a frame may fill: there are bars and borders, too
 
 
@@ -40,13 +41,19 @@ class Window:
         now_s = time.monotonic()
         self._start_s = now_s - time_s if self._start_s is None else self._start_s
         if self._paced:
-            time.sleep(max(0.0, self._start_s + time_s - now_s))
+            self._wait_until(self._start_s + time_s)
         _, encoded = cv2.imencode(".ppm", self._fitting(image))
         if self._open:
             self._shown = self._image(data=encoded.tobytes(), format="PPM")  # Tk keeps no reference of its own
             self._label.configure(image=self._shown)
             self._root.update()
         return self._open
+
+    def _wait_until(self, then_s: float) -> None:
+        """Listening: frames of a slow clip may be seconds apart."""
+        while self._open and (left_s := then_s - time.monotonic()) > 0:
+            time.sleep(min(left_s, LISTENS_S))
+            self._root.update()
 
     def _fitting(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]

@@ -199,16 +199,29 @@ def test_yunet_answers_become_square_boxes(monkeypatch: pytest.MonkeyPatch, tmp_
 
     class Fixed:
         def setInputSize(self, size):
-            assert size == (200, 100)
+            self.size = size
 
         def detect(self, image):
-            assert image.shape == (100, 200, 3)
+            assert image.shape == (*self.size[::-1], 3)
             return 1, np.array([[40, 10, 30, 40, *[0] * 10, 0.9], [190, 50, 40, 40, *[0] * 10, 0.9]], np.float32)
 
     monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *arguments: Fixed())
     (tmp_path / "yunet.onnx").write_bytes(b"x")
     find = make_finder("yunet", tmp_path / "yunet.onnx", FinderSettings(min_face_px=20))
     assert find(np.zeros((100, 200), np.uint8)) == [Box(35, 10, 40, 40)]  # the other lies outside for the most part
+
+
+def test_another_network_is_told_of_before_the_first_picture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    class Other:
+        def setInputSize(self, size): ...
+
+        def detect(self, image):
+            raise cv2.error("no such output")
+
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_: Other())
+    (tmp_path / "other.onnx").write_bytes(b"x")
+    with pytest.raises(UserError, match="--detector-model: not YuNet"):
+        make_finder("yunet", tmp_path / "other.onnx", FinderSettings())
 
 
 def test_a_model_that_nothing_would_read():

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import LayerGradCam
+from matplotlib.figure import Figure
 from small_runs import small_run
 from torch import nn
 
 from stages.apps import electrodes, explanation
+from stages.apps.explanation_picture import _heads
 from stages.apps.serving import ServedRun, serve
 from stages.models import custom_cnn
 from stages.training.model_folder import TrainedModel
@@ -96,6 +98,19 @@ def test_channels_lie_where_they_are_named():
     assert at["O1"][0] < 0 < at["O2"][0]
     assert np.linalg.norm(at["Cz"]) < 0.2
     assert np.linalg.norm(places, axis=1).max() < 1.4
+
+
+def test_colours_end_at_the_outline_of_the_head():
+    """Of SEED's cap, whose lowest electrodes, CB1 and CB2, lie beyond the rim through Fpz and Oz."""
+    figure = Figure()
+    values = np.linspace(-1, 1, 62 * 5).reshape(-1, 5)
+    _heads(figure, figure.add_gridspec(1, 1)[0], list(electrodes.SEED_CHANNELS), values, "trial")
+    for axes in figure.axes:
+        outline = np.linalg.norm(axes.lines[0].get_xydata(), axis=1)  # first the circle, then nose and ears
+        assert outline.max() == pytest.approx(outline.min())
+        assert axes.images[0].get_extent() == pytest.approx([-outline[0], outline[0]] * 2)
+        _, electrodes_drawn = axes.collections  # contours come first
+        assert np.linalg.norm(electrodes_drawn.get_offsets(), axis=1).max() < outline[0]
 
 
 def test_unknown_and_older_names():

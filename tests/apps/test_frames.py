@@ -1,6 +1,7 @@
 """Frames come with the times they had; what is damaged, missing or breaks off is told of in one line."""
 
 import math
+import os
 from pathlib import Path
 
 import cv2
@@ -49,6 +50,23 @@ def test_clock():
     assert [clock.tick(stamp) for stamp in stamps] == pytest.approx([0, 0.1, 0.2, 0.2, 0.4, 0.5])
     with pytest.raises(UserError, match=r"damaged: after 0.5 s its time stamps jump to 5000.0 s"):
         clock.tick(5002.0)
+
+
+def test_stamps_that_begin_anew_go_on():
+    """As of two recordings that somebody joined: none of the second is lost, and the clock does not stand."""
+    clock = Clock(rate_hz=10)
+    stamps = [0.0, 0.1, 5.0, 5.1, 0.2, 0.3, 0.4, 9.0]
+    assert [clock.tick(stamp) for stamp in stamps] == pytest.approx([0, 0.1, 5.0, 5.1, 5.2, 5.3, 5.4, 14.0])
+
+
+def test_a_name_that_is_no_utf8(tmp_path: Path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.mp4"))
+    try:
+        write_clip(tmp_path / "a.mp4", 2).rename(path)
+    except OSError:
+        pytest.skip("this file system keeps no such name")
+    with pytest.raises(UserError, match=r"--video: not UTF-8; allowed: a path of UTF-8; received: .*bad"):
+        Video(path)
 
 
 def cut(path: Path, share: float) -> Path:

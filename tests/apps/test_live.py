@@ -29,13 +29,12 @@ from stages.apps.frames import Frame
 from stages.apps.live_faces import Steadier, Steadiness
 from stages.apps.live_pipeline import AT_ONCE, Pipeline
 from stages.apps.overlay import Overlay
-from stages.apps.serving import ServedRun, serve
+from stages.apps.serving import serve
 from stages.apps.timeline import FaceRows, Timeline
 from stages.apps.video_output import VideoOutput
 from stages.core.checks import UserError
 from stages.models import compact_resnet
-from stages.training.model_folder import TrainedModel
-from stages.training.recogniser import Recogniser
+from stages.training.recogniser import Recogniser, ask_once
 
 CLIP = ROOT.parent / "shared/media/sad_to_laughing.mp4"
 
@@ -97,14 +96,14 @@ def test_a_network_of_several_views_is_asked_once():
     options = {"widths": [4, 6], "views": 6}
     network = compact_resnet.build((1, 24, 24), 7, **options).eval()
     ones = Recogniser(network, torch.zeros(1), torch.ones(1), 1.0, 0.0)
-    run = ServedRun(TrainedModel(ones, {}))
     x, asked = torch.rand(2, 1, 24, 24), []
     network.stem.register_forward_hook(lambda *_: asked.append(1))
     ones(x, None)
     assert len(asked) == 6
-    live.ask_once(run)
+    assert ask_once(network)
     ones(x, None)
     assert len(asked) == 7
+    assert not ask_once(network)
 
 
 def test_who_calls_live_has_it_asked_once(call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -393,7 +392,7 @@ def test_refused(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert "--output: its folder" in refusal(call, "--video", clip, "--output", tmp_path / "none/a.mp4")
     assert "--plot: a folder" in refusal(call, "--video", clip, "--plot", tmp_path)
     assert "--detect-every: too few" in refusal(call, "--video", clip, "--csv", tmp_path / "a.csv", "--detect-every", 0)
-    unread = "--csv", tmp_path / "a.csv", "--detector", "yunet", "--detector-model", clip
+    unread = "--csv", tmp_path / "a.csv", "--detector-model", clip
     assert "--detector-model: read by YuNet alone" in refusal(call, "--video", clip, *unread)
     assert "--smooth-s: out of range" in refusal(call, "--video", clip, "--plot", tmp_path / "a.png", "--smooth-s", -1)
     assert "--camera: no such camera" in refusal(call, "--camera", 77, "--csv", tmp_path / "a.csv")

@@ -23,11 +23,13 @@ from recording_forms import edf, waves_uv
 from safetensors.torch import load_file, save_file
 from small_runs import small_run
 
-from stages.apps import onnx_graph, predict
+from stages.apps import answers, onnx_graph, predict
+from stages.apps.answer_picture import told_apart
 from stages.apps.pack import pack
 from stages.apps.run_files import FILES
 from stages.apps.serving import ServedRun, serve
 from stages.core.checks import UserError
+from stages.features import eeg
 from stages.training import model_folder
 
 PORTRAIT = ROOT.parent / "shared/media/astronaut.png"
@@ -154,8 +156,71 @@ def test_a_name_that_is_no_utf8(call, tmp_path: Path):
         pytest.skip("this file system keeps no such name")
     call("faces", path, "--no-detect", "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
     [answer] = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["answers"]
-    assert answer["file"].endswith("bad\\udcff.png")
-    assert "bad\\udcff.png" in (tmp_path / "a.csv").read_text(encoding="utf-8")
+    assert answer["file"].endswith("bad\\xff.png")
+    assert "bad\\xff.png" in (tmp_path / "a.csv").read_text(encoding="utf-8")
+
+
+def test_names_are_written_as_they_are(call, tmp_path: Path):
+    """macOS puts a narrow no-break space into names of screenshots; only a terminal is spared what is not printable."""
+    path = tmp_path / "1.00.00\u202fPM \U0001f468\u200d\U0001f469.png"
+    face().save(path)
+    said = call("faces", path, "--no-detect", "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
+    assert "\\u202f" in said
+    [answer] = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["answers"]
+    assert Path(answer["file"]) == path
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as stream:
+        [row] = csv.DictReader(stream)
+    assert Path(row["file"]) == path
+
+
+def test_a_folder_that_cannot_be_read_stops_no_other(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("a", "b"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        face().save(tmp_path / "in" / name / "x.png")
+    real = os.scandir
+
+    def closed(path):  # the tests may run as root, whom no folder is closed to
+        if Path(path).name == "a":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    line = refusal(call, "faces", tmp_path / "in", "--no-detect", "--json", tmp_path / "a.json")
+    assert line == f"{tmp_path / 'in' / 'a'}: a folder that cannot be read"
+    told = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["answers"]
+    assert [Path(answer["file"]).relative_to(tmp_path).as_posix() for answer in told] == ["in/a", "in/b/x.png"]
+
+
+def test_a_file_given_twice_is_asked_once(call, tmp_path: Path):
+    face().save(tmp_path / "x.png")
+    assert len(call("faces", tmp_path, tmp_path / "x.png", "--no-detect").splitlines()) == 2
+
+
+def test_pictures_tell_files_of_one_name_apart():
+    files = [Path(name) for name in ("in/happy/1.jpg", "in/sad/1.jpg", "other/sad/1.jpg", "in/sad/2.jpg")]
+    assert list(told_apart(files).values()) == ["happy/1.jpg", "in/sad/1.jpg", "other/sad/1.jpg", "2.jpg"]
+
+
+def test_who_closes_the_pipe_loses_no_file(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As `| head` does, before the whole table is through."""
+    face().save(tmp_path / "x.png")
+
+    def broken(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(answers, "table", broken)
+    with pytest.raises(BrokenPipeError):
+        call("faces", tmp_path / "x.png", "--no-detect", "--json", tmp_path / "a.json")
+    assert (tmp_path / "a.json").exists()
+
+
+def test_more_features_than_the_run_takes_are_refused_before_room_is_made(tmp_path: Path, call, monkeypatch):
+    """Zeros compress well: an upload of 65 KB would have asked for 20 GB."""
+    np.savez_compressed(tmp_path / "wide.npz", x=np.zeros((1, 3_000_000), np.uint8))
+    small_run("eeg")  # made before features are forbidden, whichever test comes first
+    monkeypatch.setattr(eeg, "compute", None)
+    line = refusal(call, "eeg", tmp_path / "wide.npz")
+    assert "x feature 3000000; run" in line
 
 
 @needs_portrait
@@ -323,8 +388,12 @@ def test_what_ctrl_c_leaves_is_told(call, tmp_path: Path, monkeypatch: pytest.Mo
 
     small_run("faces")
     monkeypatch.setattr(ServedRun, "probabilities", interrupted)
-    said = call("faces", tmp_path, "--no-detect", "--json", tmp_path / "a.json")
-    assert len(said.splitlines()) == 1 + 64 == 1 + len(json.loads((tmp_path / "a.json").read_text())["answers"])
+    assert (
+        refusal(call, "faces", tmp_path, "--no-detect", "--json", tmp_path / "a.json") == "interrupted after 64 answers"
+    )
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 64
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert (told["interrupted"], len(told["answers"])) == (True, 64)
 
 
 def test_what_an_exported_run_does_not_do(call, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture):

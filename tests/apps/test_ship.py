@@ -99,6 +99,19 @@ def test_card_tells_the_record(real: Path):
         assert f"| {name} | {100 * recall:.0f} % | {precise} | {n} |" in card
 
 
+@pytest.mark.parametrize("views", [1, 2])
+def test_card_tells_what_one_view_is_worth(real: Path, monkeypatch: pytest.MonkeyPatch, views: int):
+    model = load_run(str(real))
+    model.recogniser.architecture.views = views  # this network answers alike by one
+    model.info["model"]["views"] = views
+    monkeypatch.setattr(ship, "load_run", lambda _: model)
+    card = (ship.ship(str(real), record(confusion(real)), Path("shipped")) / ship.CARD).read_text()
+    judged = ship.judge(model, model.recogniser.architecture.state_dict())
+    line = f"in place of the mean of 2 | {100 * judged.after:.1f} % on the same faces"
+    assert (line in card) == (views == 2)
+    assert model.recogniser.architecture.views == 1
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [({"run": "faces_compact"}, "received: .faces_compact"), ({"accuracy": 0.9}, r"received: .* 0\.9000")],

@@ -106,6 +106,19 @@ def test_memory_does_not_grow_with_the_faces():
     assert timeline.longest(1) == [1]
 
 
+def test_a_crowd_is_counted_once():
+    """More faces at once than are kept: who is still there is not forgotten."""
+    timeline = Timeline(CLASSES)
+    crowd = {f"f{number}": 0.5 for number in range(1, 101)}
+    for number in range(10):
+        timeline.add(seen(number / 25, **crowd))
+    assert timeline.n_faces == 100
+    for number in range(10, 40):
+        timeline.add(seen(number / 25, f100=0.5))
+    assert timeline.longest(1) == [100]
+    assert timeline._faces[100].frames == 40
+
+
 @pytest.mark.parametrize("faces", [0, 1, 9])
 def test_picture(tmp_path: Path, faces: int):
     path, firsts = tmp_path / "a.png", {f"f{number}": 0.1 * number for number in range(1, faces + 1)}

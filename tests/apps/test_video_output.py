@@ -52,6 +52,21 @@ def test_written_rate_is_the_rate_that_was_asked_for(tmp_path: Path):
     assert cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FPS) == pytest.approx(23.976, abs=1e-9)
 
 
+@pytest.mark.parametrize("rate_hz", [66.667, 71.429, 142.857])
+def test_rates_of_whole_milliseconds(tmp_path: Path, rate_hz: float):
+    """MPEG-4 holds no fraction of five digits."""
+    assert written(tmp_path / "a.mp4", [number / rate_hz for number in range(20)], rate_hz) == list(range(20))
+
+
+def test_a_relative_name_with_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Which FFmpeg would take for a protocol."""
+    monkeypatch.chdir(tmp_path)
+    output = VideoOutput(Path("10:30.mp4"), 25)
+    output.add(Seen(Frame(0.0, picture(3)), []))
+    output.close()
+    assert read_clip(tmp_path / "10:30.mp4") == [3]
+
+
 def test_no_frame_leaves_no_file(tmp_path: Path):
     VideoOutput(tmp_path / "a.mp4", 30).close()
     assert list(tmp_path.iterdir()) == []

@@ -127,6 +127,14 @@ def test_a_real_window(screen: str):
     window.close()
 
 
+def test_q_is_heard_while_a_frame_waits_for_its_time(tk: FakeTk, monkeypatch: pytest.MonkeyPatch):
+    window, begin = Window("a", paced=True), time.monotonic()
+    window.show(0.0, IMAGE)
+    monkeypatch.setattr(tk, "update", lambda: tk.keys["q"](None))
+    assert not window.show(30.0, IMAGE)
+    assert time.monotonic() - begin < 5
+
+
 def test_a_clip_is_played_at_its_own_pace(tk: FakeTk):
     window, begin = Window("a", paced=True), time.monotonic()
     for time_s in (0.0, 0.02, 0.15):
