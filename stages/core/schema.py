@@ -93,6 +93,7 @@ class Loss(Section):
     class_weights: Literal["none", "balanced"] | dict[str, PositiveFloat]
     label_smoothing: Fraction
     mixup: Mixup | None = None
+    self_distillation: Fraction | None = None
 
 
 class Run(Section):

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from stages.training.recogniser import ask_once
 from stages.training.schedules import MODES
 
 HISTORY_COLUMNS = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate")
@@ -68,10 +69,17 @@ class WeightAverage(Callback):
     """
 
     def __init__(self, decay: float, architecture: nn.Module) -> None:
-        self.average = AveragedModel(architecture, avg_fn=partial(_moved, decay), use_buffers=True)
+        self.average = AveragedModel(architecture, avg_fn=partial(_moved, decay), use_buffers=True).eval()
+        ask_once(self.average.module)
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.average.to(module.device)
+        module.teacher = self.answer
+
+    @torch.no_grad()
+    def answer(self, x: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        """(B, …) standardised, (B,) → probabilities (B, n_classes) of the average, by one view."""
+        return self.average(x, length).float().softmax(1)
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: object) -> None:
         self.average.update_parameters(module.recogniser.architecture)

@@ -1,5 +1,7 @@
 """One training step and one validation step, for Lightning to run on any device."""
 
+from collections.abc import Callable
+
 import lightning.pytorch as lightning
 import torch
 from torch import nn
@@ -15,6 +17,7 @@ from stages.training.recogniser import Recogniser
 from stages.training.schedules import MODES, Horizon, Schedule
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Teacher = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Learner(lightning.LightningModule):
@@ -34,6 +37,7 @@ class Learner(lightning.LightningModule):
         self.loss = nn.CrossEntropyLoss(class_weights, label_smoothing=run.loss.label_smoothing)
         self.max_epochs = max_epochs
         self.schedule: Schedule | None = None
+        self.teacher: Teacher | None = None  # WeightAverage sets it
         self._waiting_schedule_state: dict | None = None
         # train and validation, each means of loss and hits that stay right over several devices
         # (a loss that is no number must show, which by default torchmetrics would leave out of the mean)
@@ -75,7 +79,8 @@ class Learner(lightning.LightningModule):
                 targets = [(label, 1.0)]
             else:
                 x, length, targets = mixup.mix(x, length, label, self.run.loss.mixup)
-        loss = self._score(x, length, targets, "train_")[0] + self.recogniser.penalty()
+        loss, _, logits = self._score(x, length, targets, "train_")
+        loss = self._taught(loss, logits, x, length) + self.recogniser.penalty()
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss is {loss.item()} at step {self.global_step}: lower optimizer.lr or set gradient_clip_norm"
@@ -105,10 +110,23 @@ class Learner(lightning.LightningModule):
         elif self.schedule.per == "monitored":
             self.schedule.scheduler.step(figures[self.run.monitor])
 
+    def _taught(self, loss: torch.Tensor, logits: torch.Tensor, x: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        """`loss`, of the labels, mixed with that of the teacher's answers, which count for more from epoch to epoch.
+
+        Kim, Ji, Yoon, Hwang, "Self-knowledge distillation with progressive refinement of targets", ICCV 2021,
+        equations 2 and 4; the teacher is the moving average of the weights rather than those of the epoch before.
+        """
+        share = (self.run.loss.self_distillation or 0.0) * self.current_epoch / self.max_epochs
+        if share == 0:
+            return loss
+        answer = self.teacher(self.recogniser.standardise(x), length)
+        return (1 - share) * loss + share * nn.functional.cross_entropy(logits, answer)
+
     def _score(self, x: torch.Tensor, length: torch.Tensor, targets: Targets, part: str) -> tuple[torch.Tensor, ...]:
+        """The loss, the predicted classes (B,), the logits (B, n_classes)."""
         logits = self.recogniser(x, length).float()
         predicted = logits.detach().argmax(1)
         loss = sum(share * self.loss(logits, label) for label, share in targets)
         self.mean_loss[part].update(loss.detach(), len(x))
         self.hits[part].update(sum(share * (predicted == label).float() for label, share in targets))
-        return loss, predicted
+        return loss, predicted, logits

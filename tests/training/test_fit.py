@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,6 +91,7 @@ def trained(
     *,
     model: Recogniser | None = None,
     weights: torch.Tensor | None = None,
+    train: Listed | None = None,
     validation: Listed | None = None,
     augmentation: nn.Module | None = None,
     machine: Machine = MACHINE,
@@ -98,7 +100,7 @@ def trained(
     return fit(
         model or recogniser(),
         augmentation,
-        batches(sizes.get("count", 96), 1),
+        train or batches(sizes.get("count", 96), 1),
         validation or batches(45, 2),
         run,
         classes=["angry", "happy", "sad"],
@@ -201,6 +203,7 @@ def test_one_cycle_steps_with_every_batch(tmp_path: Path):
         {"schedule": {"name": "plateau", "patience_epochs": 1}},
         {"schedule": {"name": "cosine"}},
         {"weight_average_decay": 0.9},
+        {"loss": {**RUN.loss.model_dump(), "mixup": 0.4, "self_distillation": 0.8}, "weight_average_decay": 0.9},
     ],
 )
 def test_every_way_of_training_learns(tmp_path: Path, change: dict[str, object]):
@@ -227,7 +230,7 @@ def test_a_blend_is_judged_by_what_it_has_of_either():
     other = label.roll(1)
     shares = 0.3 * nn.functional.one_hot(label, 3) + 0.7 * nn.functional.one_hot(other, 3)
     with torch.no_grad():
-        loss, predicted = learner._score(x / 255, length, [(label, 0.3), (other, 0.7)], "train_")
+        loss, predicted, _ = learner._score(x / 255, length, [(label, 0.3), (other, 0.7)], "train_")
         expected = nn.functional.cross_entropy(learner.recogniser(x / 255, length), shares.float())
     assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
     assert learner.hits["train_"].compute().item() == pytest.approx(
@@ -241,6 +244,22 @@ def test_blends_are_trained_on(tmp_path: Path):
     mixed = trained(tmp_path / "mixed", changed(loss={**RUN.loss.model_dump(), "mixup": 1.0})).history[-1]
     assert mixed["train_loss"] > plain["train_loss"] + 0.2
     assert mixed["validation_accuracy"] > 0.9
+
+
+def test_the_average_teaches_for_more_from_epoch_to_epoch():
+    """By hand, in the third of four epochs: half of 0.8 is the teacher's, the rest the label's."""
+    run = changed(loss={**RUN.loss.model_dump(), "self_distillation": 0.8}, weight_average_decay=0.9, max_epochs=4)
+    x, length, label = batches(16, 3).batches[0]
+    answer = torch.tensor([[0.2, 0.3, 0.5]]).expand(16, 3)
+    losses = []
+    for epoch in (0, 2):
+        learner = Learner(recogniser().eval(), None, run, None, max_epochs=4, seed=7)
+        learner.teacher = lambda *_: answer
+        learner._trainer = SimpleNamespace(current_epoch=epoch)
+        losses.append(learner.training_step((x, length, label), 0).item())
+    log_p = learner.recogniser(learner.recogniser.unpack(x), length).log_softmax(1).detach()
+    of_label, of_teacher = -log_p[range(16), label].mean().item(), -(answer * log_p).sum(1).mean().item()
+    assert losses == pytest.approx([of_label, 0.6 * of_label + 0.4 * of_teacher], abs=1e-6)
 
 
 def test_rare_class_weighs_more(tmp_path: Path):
