@@ -28,6 +28,9 @@ def misfits(content: Item) -> Iterator[str]:
         feature = _chosen("features", datasets.get(dataset, {}), "feature")
         for field, room in (("model", "models"), ("augmentation", "datasets.augmentation")):
             yield from _layout_mistakes(f"runs.{key}.{field}.name", feature, _chosen(room, run, field), room)
+        yield from _color_mistakes(
+            f"datasets.{dataset}.feature.color", f"runs.{key}.model", run, datasets.get(dataset, {})
+        )
         yield from _size_mistakes(f"runs.{key}.model", run, lengths_of(dataset, datasets.get(dataset, {}), corpora))
 
 
@@ -106,6 +109,15 @@ def _layout_mistakes(where: str, feature: str, chosen: str, room: str) -> Iterat
             f"{where}: allowed: one for the feature {feature!r}, ({', '.join(expected)}); "
             f"received: {chosen!r}, for ({', '.join(received)})"
         )
+
+
+def _color_mistakes(where: str, of: str, run: Item, dataset: Item) -> Iterator[str]:
+    """A model that takes images of one kind only."""
+    name = _chosen("models", run, "model")
+    expected = lookup.constants("models", name).get("COLOR") if name else None
+    received = dataset["feature"].get("color") if _chosen("features", dataset, "feature") else None
+    if expected and isinstance(received, str) and received != expected:
+        yield f"{where}: allowed: {expected} for {of} ({name}); received: {shorten(received)}"
 
 
 def _size_mistakes(where: str, run: Item, lengths: dict[str, tuple[str, int]]) -> Iterator[str]:

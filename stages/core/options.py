@@ -3,9 +3,24 @@
 `core/params` reads those signatures without importing the module (a model imports torch; checking params must not).
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise PydanticCustomError("odd", "an odd number")
+    return value
+
+
+def _weights(value: str) -> str:
+    if value not in ("imagenet", "none") and Path(value).suffix not in (".safetensors", ".pt", ".pth"):
+        raise PydanticCustomError("weights", "'imagenet', 'none' or the path of a .safetensors, .pt or .pth")
+    return value
+
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -14,6 +29,8 @@ NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 UpToHalf = Annotated[float, Field(ge=0, le=0.5)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+OddInt = Annotated[PositiveInt, AfterValidator(_odd)]
+Pretrained = Annotated[str, AfterValidator(_weights)]
 PositiveInts = Annotated[list[PositiveInt], Field(min_length=1)]
 Names = Annotated[list[str], Field(min_length=1)]
 
@@ -23,9 +40,11 @@ __all__ = [
     "Names",
     "NonNegativeFloat",
     "NonNegativeInt",
+    "OddInt",
     "PositiveFloat",
     "PositiveInt",
     "PositiveInts",
+    "Pretrained",
     "Probability",
     "UpToHalf",
 ]

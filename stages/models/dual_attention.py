@@ -17,9 +17,10 @@ from torchvision.models import ResNet, get_model, get_model_weights
 from torchvision.models.resnet import BasicBlock
 
 from stages.core.checks import UserError
-from stages.core.options import Fraction, PositiveInt
+from stages.core.options import Fraction, OddInt, PositiveInt, Pretrained
 
 LAYOUT = ("channel", "height", "width")
+COLOR = "rgb"  # as the published weights take it
 # What a torchvision model puts behind its feature map, and no weight of which is ever taken.
 HEADS = ("avgpool", "fc", "classifier")
 # Of the feature map. ResNet-10, for drawn portraits, is ResNet-18 with one block a stage: nobody publishes its weights.
@@ -31,12 +32,12 @@ def build(
     n_classes: int,
     *,
     backbone: Literal["efficientnet_b4", "resnet50", "resnet18", "resnet10"],
-    pretrained: str = "none",
+    pretrained: Pretrained = "none",
     total_stride: Literal[32, 16, 8] = 32,
     use_attention: bool = True,
     use_bilstm: bool = True,
     reduction: PositiveInt = 16,
-    spatial_kernel: PositiveInt = 7,
+    spatial_kernel: OddInt = 7,
     lstm_hidden: PositiveInt = 256,
     lstm_layers: PositiveInt = 2,
     dropout: Fraction = 0.5,

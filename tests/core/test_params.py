@@ -51,6 +51,12 @@ runs:
 studies: {}
 """)
 MISSING = object()
+GRAY = "datasets.faces.feature.color"
+
+
+def portraits(**options):
+    """The change that makes SMALL's run one of `dual_attention`, whose images are coloured."""
+    return {f"{RUN}.model": {"name": "dual_attention", "backbone": "resnet18", **options}, GRAY: "rgb"}
 
 
 def changed(**changes):
@@ -176,6 +182,21 @@ ONE_LINE = [
     ({f"{RUN}.gradient_clip_norm": 0}, f"{RUN}.gradient_clip_norm: allowed: more than 0 or null; received: 0"),
     ({f"{RUN}.weight_average_decay": 1}, f"{RUN}.weight_average_decay: allowed: less than 1 or null; received: 1"),
     ({f"{RUN}.loss.mixup": 0}, f"{RUN}.loss.mixup: allowed: 0.01 or more or null; received: 0"),
+    (
+        {f"{RUN}.loss.self_distillation": 0.8},
+        f"{RUN}.weight_average_decay: missing; loss.self_distillation needs the moving average as its teacher",
+    ),
+    (portraits(spatial_kernel=4), f"{RUN}.model.spatial_kernel: allowed: an odd number; received: 4"),
+    (portraits(spatial_kernel=-1), f"{RUN}.model.spatial_kernel: allowed: more than 0; received: -1"),
+    (
+        portraits(pretrained="imagnet"),
+        f"{RUN}.model.pretrained: allowed: 'imagenet', 'none' or the path of a .safetensors, .pt or .pth; "
+        "received: 'imagnet'. Did you mean 'imagenet'?",
+    ),
+    (
+        portraits() | {GRAY: "gray"},
+        f"{GRAY}: allowed: rgb for {RUN}.model (dual_attention); received: 'gray'",
+    ),
     ({"seed": -1}, "seed: allowed: 0 or more; received: -1"),
     (
         {"splits.faces.validation_fraction": 0.7},
