@@ -9,7 +9,8 @@ import os
 import signal
 import socket
 import tempfile
-import threading
+import time
+from pathlib import Path
 from typing import Any
 
 from stages.apps.serving import serve
@@ -37,7 +38,7 @@ def main() -> None:
         os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and pictures, which go when the page does
         from stages.apps.web_page import page  # Gradio, which reads the environment when it is imported
 
-        serve_until_stopped(page(runs, args.max_upload_mb), args)
+        serve_until_stopped(page(runs, args.max_upload_mb), args, Path(folder))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,21 +60,28 @@ def require_free(host: str, port: int) -> None:
         raise UserError(f"--host {host} --port {port}: cannot be served: {error.strerror or error}") from None
 
 
-def serve_until_stopped(made: Any, args: argparse.Namespace) -> None:
+def serve_until_stopped(made: Any, args: argparse.Namespace, uploads: Path) -> None:
     """Gradio's `Blocks` at http://host:port until Ctrl-C or SIGTERM."""
+    from starlette.middleware import Middleware
+
     from stages.apps.web_page import CSS, THEME
+    from stages.apps.web_uploads import SWEPT_EVERY_S, Bounded, sweep
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     look = {"theme": THEME, "css": CSS, "footer_links": []}
     alone = {"share": False, "ssr_mode": False, "mcp_server": False, "enable_monitoring": False, "run_history": False}
     name = f"[{args.host}]" if ":" in args.host else args.host  # as addresses of pages have them
-    bound = {"server_name": name, "server_port": args.port, "max_file_size": args.max_upload_mb << 20}
+    most_bytes = args.max_upload_mb << 20
+    bounded = {"middleware": [Middleware(Bounded, max_upload_bytes=most_bytes)]}
+    bound = {"server_name": name, "server_port": args.port, "max_file_size": most_bytes, "app_kwargs": bounded}
     try:
         made.launch(**look, **alone, **bound, quiet=True, inbrowser=False, prevent_thread_lock=True)
         if args.host not in LOOPBACK:
             warn(f"--host {args.host}: whoever reaches this machine may use the page; there is no password")
         print(f"{made.local_url} (Ctrl-C stops it)", flush=True)
-        threading.Event().wait()
+        while True:
+            time.sleep(SWEPT_EVERY_S)
+            sweep(uploads)
     except KeyboardInterrupt:
         pass
     finally:

@@ -14,9 +14,9 @@ from stages.apps.haar import FinderSettings, HaarFinder
 from stages.apps.inputs import SUFFIXES
 from stages.apps.serving import ServedRun
 from stages.apps.web_answers import Shown, show
+from stages.apps.web_uploads import is_uploaded
 
 TITLE = "Emotion recognition"
-KEPT_S = 300  # that an upload lies on the disk, for the page to show it
 WAITING = 16  # that may stand in line; one is answered at a time
 # Of the machine that shows the page: nothing is fetched.
 THEME = gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace"))
@@ -38,7 +38,7 @@ LIMITS = "It does not read what anybody feels, and is not for hiring, policing o
 def page(runs: list[ServedRun], max_upload_mb: int) -> gr.Blocks:
     """A tab for each run; of one alone, no tabs."""
     find = HaarFinder(FinderSettings())
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT_S // 5, KEPT_S)) as made:
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as made:
         gr.Markdown(f"# {TITLE}")
         for run in runs:
             with gr.Tab(run.info["run"]) if len(runs) > 1 else nullcontext():
@@ -82,18 +82,23 @@ def _given(kind: str, max_upload_mb: int) -> Any:
 def uploaded_only(component: Any) -> Any:
     """Of what is given, the path and nothing else: we decode, and say what is wrong.
 
-    Gradio would open files in any format, and fetch addresses that a crafted request names, of any size.
+    Gradio would open files in any format, fetch addresses that a crafted request names, of any size, and of a picture
+    take any path of this machine.
     """
     fetch: Callable[[Any], Any] = component.async_move_resource_to_block_cache
 
     async def from_disk(path: str | Path | None) -> str | None:
-        if path is not None and not Path(path).is_file():
-            raise gr.Error("The upload is no longer there: choose the file again.", print_exception=False)
-        return await fetch(path)
+        return await fetch(_require_uploaded(path) if path is not None else None)
 
     component.async_move_resource_to_block_cache = from_disk
-    component.preprocess = lambda given: given.path if given else None
+    component.preprocess = lambda given: _require_uploaded(given.path) if given else None
     return component
+
+
+def _require_uploaded(path: str | Path | None) -> str:
+    if not is_uploaded(path):
+        raise gr.Error("The upload is no longer there: choose the file again.", print_exception=False)
+    return str(path)
 
 
 def _picture(heading: str, scale: int, visible: bool) -> gr.Image:

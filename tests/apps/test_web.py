@@ -332,6 +332,9 @@ def test_upload_larger_than_allowed_is_refused(page, served: Served, tmp_path: P
     assert "exceed the maximum allowed size of 1.0 Mb" in page.inner_text("[data-testid=toast-body]")
     sent = page.request.post(f"{served.url}gradio_api/upload", multipart={"files": tmp_path / "large.png"})
     assert sent.status == 413
+    larger = {"name": "larger.png", "mimeType": "image/png", "buffer": bytes(3 << 20)}
+    sent = page.request.post(f"{served.url}gradio_api/upload", multipart={"files": larger})
+    assert (sent.status, sent.text()) == (413, "larger than allowed")
     assert not list(served.folder.rglob("large.png"))
 
 
