@@ -26,6 +26,7 @@ RATES_HZ = 0.1, 240.0  # that are believed; a file or camera may tell anything
 USUAL_HZ = 30.0  # where none is told
 LONGEST_GAP_S = 600.0  # between two frames: a screen that stood still may have it, beyond it a time stamp is damaged
 LONGEST_BACK_S = 1.0  # that a stamp may lie behind the last one's; beyond it, the stamps begin anew
+MOST_CAMERAS = 100  # to OpenCV, number 200 is the first one of its second backend
 LOST = 0.02, 2  # share of a clip's frames, and frames, that may be missing: their number is often an estimate
 
 
@@ -38,12 +39,16 @@ class Frame:
 
 
 class Source(Protocol):
-    """Where frames come from. `live`: they come whether or not one is ready; `count`: 0 where it is not known."""
+    """Where frames come from. `live`: they come whether or not one is ready; `count`: 0 where it is not known.
+
+    `frame_bytes`: of one frame in memory.
+    """
 
     name: str
     live: bool
     rate_hz: float
     count: int
+    frame_bytes: int
 
     def frames(self) -> Iterator[Frame]:
         """Until it ends, all of one size. Raises `UserError` where it breaks off."""
@@ -88,7 +93,7 @@ class Video:
         self._capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise UserError(f"--video: {path}: not a video that can be read, or cut off before its index")
-        require_size(self._capture, f"--video: {path}")
+        self.frame_bytes = require_size(self._capture, f"--video: {path}")
         self.rate_hz = believed_rate_hz(self._capture)
         self.count = max(0, round(min(self._capture.get(cv2.CAP_PROP_FRAME_COUNT), 1e9)))
 
@@ -123,10 +128,10 @@ class Camera:
 
     def __init__(self, index: int) -> None:
         self.name = f"camera {index}"
-        self._capture = cv2.VideoCapture(index) if index >= 0 else None
+        self._capture = cv2.VideoCapture(index) if 0 <= index < MOST_CAMERAS else None
         if self._capture is None or not self._capture.isOpened():
             refuse("no such camera", where="--camera", allowed="0, 1, … of one that is plugged in", received=index)
-        require_size(self._capture, f"--camera {index}")
+        self.frame_bytes = require_size(self._capture, f"--camera {index}")
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest, not what waited in the driver
         self.rate_hz = believed_rate_hz(self._capture)
 
@@ -155,12 +160,13 @@ def images(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
         yield image if image.shape[1::-1] == size else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def require_size(capture: cv2.VideoCapture, where: str) -> None:
-    """Before a frame is decoded."""
+def require_size(capture: cv2.VideoCapture, where: str) -> int:
+    """How many bytes a frame has, before one is decoded. Raises `UserError` for one too large."""
     width, height = (capture.get(key) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if max(width, height) > MAX_SIDE_PX:
         allowed, received = f"at most {MAX_SIDE_PX} px on a side", f"{width:.0f}x{height:.0f} px"
         refuse("frames too large", where=where, allowed=allowed, received=received)
+    return int(3 * width * height)
 
 
 def believed_rate_hz(capture: cv2.VideoCapture) -> float:

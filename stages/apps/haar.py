@@ -8,6 +8,7 @@ import numpy as np
 
 from stages.apps.boxes import Box, Rect, inside, shared, shrunk, turned
 from stages.core.checks import refuse
+from stages.corpora.decoding.images import MAX_SIDE_PX
 
 View = Literal["frontal", "half profile"]
 CASCADES = {"frontal": "haarcascade_frontalface_default.xml", "half profile": "haarcascade_profileface.xml"}
@@ -17,6 +18,7 @@ STRICTER = 3  # neighbours more than in the first look: each further one would f
 PROFILE_SCALE = 1.2  # from one size to the next at least: the cascade takes three times as long as the frontal one,
 PROFILE_SHARE = 0.5  # and finds half as many neighbours so
 TURNED_PX = 960  # as large is the picture then: a quarter of the time, and the least face that Haar knows has 24 px
+MOST_NEIGHBORS = 1_000  # OpenCV takes no number of its own accord
 SAME_FACE = 0.3  # of the smaller of two boxes: those that share more are one face, the one of the earlier look
 
 
@@ -29,12 +31,13 @@ class FinderSettings:
     min_face_px: int = 40
 
     def __post_init__(self) -> None:
-        if self.min_neighbors < 0:
-            refuse("too few", where="--min-neighbors", allowed="0 or more", received=self.min_neighbors)
+        if not 0 <= self.min_neighbors <= MOST_NEIGHBORS:
+            allowed = f"0 to {MOST_NEIGHBORS}"
+            refuse("out of range", where="--min-neighbors", allowed=allowed, received=self.min_neighbors)
         if not 1.01 <= self.scale_factor <= 4:
             refuse("out of range", where="--scale-factor", allowed="1.01 to 4", received=self.scale_factor)
-        if self.min_face_px < 8:
-            refuse("too small", where="--min-face-px", allowed="8 or more", received=self.min_face_px)
+        if not 8 <= self.min_face_px <= MAX_SIDE_PX:
+            refuse("out of range", where="--min-face-px", allowed=f"8 to {MAX_SIDE_PX}", received=self.min_face_px)
 
 
 class HaarFinder:

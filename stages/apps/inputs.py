@@ -70,7 +70,8 @@ def _below(folder: Path, kind: str) -> list[Path]:
     inside = os.walk(folder, onerror=lambda error: closed.append(Path(error.filename)))
     names = (Path(at, name) for at, _, files in inside for name in files)
     found = [path for path in names if path.suffix.lower() in SUFFIXES[kind] and _may_be_read(path)]
-    found = sorted(path for path in found + closed if not is_hidden(path.relative_to(folder).as_posix()))
+    shown = [path for path in found + closed if not is_hidden(path.relative_to(folder).as_posix())]
+    found = sorted([folder] if folder in closed else shown)
     if not found:
         refuse(f"holds no {kind} files", where=str(folder), allowed=", ".join(SUFFIXES[kind]), received=folder.name)
     return found

@@ -17,7 +17,8 @@ from stages.apps.live_faces import Seen, Steadier, classify, find_faces
 from stages.apps.running_ahead import Ahead, close
 from stages.apps.serving import ServedRun
 
-AT_ONCE = 8  # frames of a file that are asked together, and that wait in a queue
+AT_ONCE = 8  # frames of a file that are asked together, and that wait in a queue,
+HELD_BYTES, HELD = 512 << 20, 7  # but fewer large ones: of all steps together, up to seven times as many are held
 
 
 class Sink(Protocol):
@@ -45,10 +46,9 @@ class Pipeline:
     def seen(self) -> Iterator[Seen]:
         """Frame after frame, written already. Raises what a step raises, after the frames before it."""
         self._started_s = time.monotonic()
-        at_once = 1 if self.source.live else AT_ONCE
         frames = self._ahead("decode", self.source.frames(), newest_only=self.source.live)
         found = self._ahead("faces", find_faces(self.run, self.locate, frames))
-        seen = self._ahead("classify", classify(self.run, self.steadier, found, at_once))
+        seen = self._ahead("classify", classify(self.run, self.steadier, found, self._at_once()))
         if self.draw:
             seen = self._ahead("draw", self._drawn(seen))
         for one in self._ahead("write", self._written(seen)):
@@ -76,8 +76,13 @@ class Pipeline:
         rate = f"{self.n_frames:,} frames in {passed_s:.1f} s, {self.n_frames / passed_s:.1f} a second"
         return f"{self.source.name}: {rate}{dropped} (ms of a processor each: {steps})"
 
+    def _at_once(self) -> int:
+        if self.source.live:
+            return 1
+        return max(1, min(AT_ONCE, HELD_BYTES // (HELD * max(1, self.source.frame_bytes))))
+
     def _ahead(self, name: str, items: Iterator, newest_only: bool = False) -> Ahead:
-        self._stages.append(Ahead(name, items, 1 if self.source.live else AT_ONCE, newest_only))
+        self._stages.append(Ahead(name, items, self._at_once(), newest_only))
         return self._stages[-1]
 
     def _drawn(self, seen: Ahead[Seen]) -> Iterator[Seen]:

@@ -34,7 +34,9 @@ def find_all(find: Finder, image: np.ndarray, tilt_deg: float = 0.0) -> np.ndarr
 def find_again(find: Finder, image: np.ndarray, face: Tilted) -> Tilted | None:
     """Tilted as it was, or else in another way."""
     x0, y0 = (face.box[:2] - MARGIN * face.box[2:]).clip(min=0).astype(int)
-    x1, y1 = (face.box[:2] + (1 + MARGIN) * face.box[2:]).astype(int)
+    x1, y1 = (face.box[:2] + (1 + MARGIN) * face.box[2:]).clip(min=0).astype(int)
+    if not image[y0:y1, x0:x1].size:  # it has left the picture
+        return None
     factor = max(1.0, face.box[2] / FACE_PX)
     near = shrunk(image[y0:y1, x0:x1], factor)
     for tilt_deg in sorted(TILTS_DEG, key=lambda tilt_deg: tilt_deg != face.tilt_deg):

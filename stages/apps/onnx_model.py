@@ -1,6 +1,5 @@
 """What `export` wrote, at work: asked as a `TrainedModel` is, without its folder. A file from elsewhere is hostile."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ class OnnxModel:
             graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         told = {entry.key: entry.value for entry in graph.metadata_props}
-        texts = {key: json.loads(told[key]) for key in TOLD}
+        texts = {key: run_checks.parsed(told[key]) for key in TOLD}
         self.info: dict[str, Any] = texts.pop("run") | texts
         self.info["input"] = {key: value for key, value in self.info["input"].items() if key in INPUT}
         self.precision = told["precision"]

@@ -26,6 +26,8 @@ MAX_OPTION = 10_000  # of a whole number among a model's options: none of ours c
 MAX_PARAMETERS = 250_000_000
 MAX_TENSORS, SPARE = 5_000, 100  # of weights; building may make some of them anew: a backbone's head
 MAX_STANDARDISING = 1e15  # of means and deviations, and one over it the least deviation: float32 holds all quotients
+MAX_DIGITS = 20  # of a whole number: Python's have no end, and no float holds one of 400
+MAX_HEADER_BYTES = 8 << 20  # of weights: what their JSON makes in memory is many times that
 MAX_DEPTH, MAX_ITEMS = 8, 1_000_000  # of nested lists: a mean of 74 windows x 310 features is the largest of ours
 # Of a feature's settings, beyond which its work or its arrays would have no end.
 RANGES = {"window_s": (0.05, 600.0), "resample_hz": (1.0, 50_000.0), "duration_s": (0.01, 600.0)}
@@ -68,11 +70,16 @@ class ModelJson(BaseModel):
 def checked_info(content: bytes, where: str) -> dict[str, Any]:
     """The content of model.json. Raises `UserError`, a line for each mistake."""
     try:
-        info = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+        info = parsed(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not valid JSON ({' '.join(str(error).split())[:120]})") from None
     require_sound(info, where)
     return info
+
+
+def parsed(text: str) -> Any:
+    """JSON of numbers that a float holds. Raises ValueError, RecursionError."""
+    return json.loads(text, parse_constant=_refuse_constant, parse_int=_whole)
 
 
 def require_sound(info: Any, where: str) -> None:
@@ -128,6 +135,12 @@ def _at_most(limit: int) -> Iterator[None]:
 
 def _refuse_constant(word: str) -> None:
     raise ValueError(f"{word} is no number of JSON")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _content_mistakes(info: dict[str, Any]) -> Iterator[str]:
@@ -225,12 +238,14 @@ def _header(weights: bytes, where: str) -> dict[str, tuple[int, ...]]:
     allowed = "weights in the safetensors format"
     try:
         (size_bytes,) = struct.unpack_from("<Q", weights)
-        entries = json.loads(weights[8 : 8 + size_bytes]) if size_bytes <= len(weights) - 8 else None
+        fits = size_bytes <= min(len(weights) - 8, MAX_HEADER_BYTES)
+        entries = parsed(weights[8 : 8 + size_bytes].decode("utf-8")) if fits else None
         named = {name: entry for name, entry in entries.items() if name != "__metadata__"}
         found = {name: tuple(int(side) for side in entry["shape"]) for name, entry in named.items()}
         kinds = {entry["dtype"] for entry in named.values()}
-    except (struct.error, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (struct.error, ValueError, OverflowError, TypeError, KeyError, AttributeError, RecursionError):
         refuse("damaged or cut short", where=where, allowed=allowed, received=f"{len(weights)} bytes")
     if not kinds <= set(_KINDS):
-        refuse("weights of a type that is not read", where=where, allowed=", ".join(_KINDS), received=sorted(kinds))
+        received = sorted(map(str, kinds))
+        refuse("weights of a type that is not read", where=where, allowed=", ".join(_KINDS), received=received)
     return found

@@ -17,8 +17,8 @@ def _odd(value: int) -> int:
 
 
 def _weights(value: str) -> str:
-    if value not in ("imagenet", "none") and Path(value).suffix not in (".safetensors", ".pt", ".pth"):
-        raise PydanticCustomError("weights", "'imagenet', 'none' or the path of a .safetensors, .pt or .pth")
+    if value not in ("imagenet", "none") and not Path(value).suffix:
+        raise PydanticCustomError("weights", "'imagenet', 'none' or the path of a state dict, such as resnet18.pth")
     return value
 
 

@@ -119,6 +119,8 @@ class Learner(lightning.LightningModule):
         share = (self.run.loss.self_distillation or 0.0) * self.current_epoch / self.max_epochs
         if share == 0:
             return loss
+        if self.teacher is None:  # params are checked for it; a study may draw one without the other
+            raise UserError("loss.self_distillation needs weight_average_decay")
         answer = self.teacher(self.recogniser.standardise(x), length)
         return (1 - share) * loss + share * nn.functional.cross_entropy(logits, answer)
 

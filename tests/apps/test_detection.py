@@ -168,10 +168,12 @@ def test_boxes_lie_inside_and_tell_what_is_cut():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"min_neighbors": -1}, "--min-neighbors: too few; allowed: 0 or more"),
+        ({"min_neighbors": -1}, "--min-neighbors: out of range; allowed: 0 to 1000"),
+        ({"min_neighbors": 3_000_000_000}, "--min-neighbors: out of range"),
         ({"scale_factor": 1.0}, "--scale-factor: out of range; allowed: 1.01 to 4"),
         ({"scale_factor": float("nan")}, "--scale-factor"),
-        ({"min_face_px": 0}, "--min-face-px: too small"),
+        ({"min_face_px": 0}, "--min-face-px: out of range; allowed: 8 to 8192"),
+        ({"min_face_px": 3_000_000_000}, "--min-face-px: out of range"),
     ],
 )
 def test_settings_out_of_range(settings: dict, words: str):

@@ -115,7 +115,7 @@ def test_no_file(tmp_path: Path, name: str):
         Video(tmp_path / name)
 
 
-@pytest.mark.parametrize("index", [-1, 63])
+@pytest.mark.parametrize("index", [-1, 63, 200, 10**11])
 def test_no_such_camera(index: int, capfd):
     with pytest.raises(UserError, match=f"--camera: no such camera; .*received: {index}"):
         Camera(index)

@@ -206,8 +206,8 @@ class Counting:
 
     name, rate_hz, count = "counting", 30.0, 0
 
-    def __init__(self, live: bool, total: int, pause_s: float = 0.0) -> None:
-        self.live, self.total, self.pause_s = live, total, pause_s
+    def __init__(self, live: bool, total: int, pause_s: float = 0.0, frame_bytes: int = 48) -> None:
+        self.live, self.total, self.pause_s, self.frame_bytes = live, total, pause_s, frame_bytes
         self.held: weakref.WeakValueDictionary[int, Frame] = weakref.WeakValueDictionary()
         self.most_held = self.last = 0
 
@@ -252,6 +252,15 @@ def test_frames_are_let_go():
     assert sum(1 for _ in watched.seen()) == 2_000
     watched.close()
     assert source.most_held <= 7 * AT_ONCE
+
+
+def test_fewer_large_frames_are_held():
+    """Of 201 MB each, 8192 px square, 50 would not fit into a computer's memory."""
+    source = Counting(live=False, total=200, frame_bytes=3 * 8192**2)
+    watched = pipeline(source, SlowRun())
+    assert sum(1 for _ in watched.seen()) == 200
+    watched.close()
+    assert source.most_held <= 11
 
 
 class Film(Counting):

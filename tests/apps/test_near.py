@@ -30,6 +30,17 @@ def test_a_tilted_face_is_found_again(tilt_deg: float):
     assert find_again(find, image, Tilted(np.array([400.0, 380, 60, 60]))) is None
 
 
+@pytest.mark.parametrize("at", [(700, 10), (10, 400), (-300, 10), (10, -300)])
+def test_a_face_that_has_left_the_picture(at: tuple[int, int]):
+    """Beyond each edge; what is looked at is not counted from the other one."""
+
+    def never(image: np.ndarray) -> list[Box]:
+        raise AssertionError(f"looked at {image.shape}")
+
+    image = np.zeros((360, 640, 3), np.uint8)
+    assert find_again(never, image, Tilted(np.array([*at, 100.0, 100]))) is None
+
+
 def test_where_a_face_is_found_in_a_turned_picture():
     """A finder of bright spots, whose answers are worked out by eye: the middle stays where the spot is."""
 

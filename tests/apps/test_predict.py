@@ -173,7 +173,8 @@ def test_names_are_written_as_they_are(call, tmp_path: Path):
     assert Path(row["file"]) == path
 
 
-def test_a_folder_that_cannot_be_read_stops_no_other(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("given", [["in"], ["in/a", "in/b"]])
+def test_a_folder_that_cannot_be_read_stops_no_other(call, tmp_path: Path, monkeypatch, given: list[str]):
     for name in ("a", "b"):
         (tmp_path / "in" / name).mkdir(parents=True)
         face().save(tmp_path / "in" / name / "x.png")
@@ -185,7 +186,8 @@ def test_a_folder_that_cannot_be_read_stops_no_other(call, tmp_path: Path, monke
         return real(path)
 
     monkeypatch.setattr(os, "scandir", closed)
-    line = refusal(call, "faces", tmp_path / "in", "--no-detect", "--json", tmp_path / "a.json")
+    folders = [tmp_path / name for name in given]
+    line = refusal(call, "faces", *folders, "--no-detect", "--json", tmp_path / "a.json")
     assert line == f"{tmp_path / 'in' / 'a'}: a folder that cannot be read"
     told = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["answers"]
     assert [Path(answer["file"]).relative_to(tmp_path).as_posix() for answer in told] == ["in/a", "in/b/x.png"]

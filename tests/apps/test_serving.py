@@ -4,6 +4,7 @@ import json
 import shutil
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,7 @@ def edited(folder: Path, **changes: object) -> None:
         ({"normaliser__sd": [[[0.0]]]}, ["normaliser.sd", "more than 0"]),
         ({"normaliser__mean": [[[0.1, 0.2]]]}, ["normaliser.mean", "nested lists"]),
         ({"normaliser__mean": [[[1e300]]]}, ["normaliser.mean", "1e+15 or less"]),
+        ({"normaliser__mean": [[[10**400]]]}, ["model.json", "a number of 401 digits"]),
         ({"normaliser__sd": [[[1e-300]]]}, ["normaliser.sd", "more than 0"]),
         ({"normaliser__mean": "half"}, ["normaliser.mean", "a list"]),
         ({"feature": {"name": "os"}}, ["feature.name", "unknown name"]),
@@ -185,6 +187,10 @@ def other_weights(path: Path) -> None:
     save_file({"conv.weight": torch.zeros(3, 3)}, path)
 
 
+def with_header(header: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(64))
+
+
 def not_finite(path: Path) -> None:
     weights = load_file(path)
     name = next(name for name in weights if name.endswith("weight"))
@@ -198,6 +204,11 @@ def not_finite(path: Path) -> None:
         (not_finite, "no number"),
         (lambda path: path.write_bytes(b""), "damaged or cut short"),
         (lambda path: path.write_bytes(struct.pack("<Q", 1 << 60) + b"{}"), "damaged or cut short"),
+        (with_header(b'{"a":{"dtype":"F32","shape":[1e999],"data_offsets":[0,4]}}'), "damaged or cut short"),
+        (with_header(b'{"a":{"dtype":"F32","shape":[Infinity],"data_offsets":[0,4]}}'), "damaged or cut short"),
+        (with_header(b'{"a":{"dtype":1,"shape":[1]},"b":{"dtype":"F32","shape":[1]}}'), "a type that is not read"),
+        (with_header(b'{"a":{"dtype":null,"shape":[1]},"b":{"dtype":"X","shape":[1]}}'), "a type that is not read"),
+        (with_header(b'{"__metadata__":{"a":"' + b"x" * (9 << 20) + b'"}}'), "damaged or cut short"),
         (lambda path: path.write_bytes(b"\x80\x04cos\nsystem\n" * 9), "damaged or cut short"),
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "does not fit"),
         (Path.unlink, "without best.safetensors"),

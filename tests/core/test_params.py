@@ -190,7 +190,7 @@ ONE_LINE = [
     (portraits(spatial_kernel=-1), f"{RUN}.model.spatial_kernel: allowed: more than 0; received: -1"),
     (
         portraits(pretrained="imagnet"),
-        f"{RUN}.model.pretrained: allowed: 'imagenet', 'none' or the path of a .safetensors, .pt or .pth; "
+        f"{RUN}.model.pretrained: allowed: 'imagenet', 'none' or the path of a state dict, such as resnet18.pth; "
         "received: 'imagnet'. Did you mean 'imagenet'?",
     ),
     (

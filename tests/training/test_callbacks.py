@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from stages.models import compact_resnet
 from stages.training.callbacks import WeightAverage
 
 
@@ -50,6 +51,23 @@ def test_the_average_by_hand():
         assert average.average.module.weight[0].item() == pytest.approx(expected)
         assert average.average.module.statistic[0].item() == pytest.approx(-expected)
         assert average.average.module.n_batches.item() == len(values)
+
+
+def test_the_teacher_is_the_average_asked_once():
+    """Of a network that answers by six views; dropout off, no gradient. The network itself keeps its views."""
+    torch.manual_seed(0)
+    network = compact_resnet.build((1, 16, 16), 3, widths=[4], blocks=1, stem=4, dropout=0.5, views=6)
+    average = WeightAverage(0.5, network)
+    module = SimpleNamespace(device=torch.device("cpu"), recogniser=SimpleNamespace(architecture=network))
+    average.on_fit_start(None, module)
+    average.on_train_batch_end(None, module, None, None, 0)
+    x = torch.randn(5, 1, 16, 16)
+    found = module.teacher(x, None)
+    once = compact_resnet.build((1, 16, 16), 3, widths=[4], blocks=1, stem=4, dropout=0.5)
+    once.load_state_dict(network.state_dict())
+    torch.testing.assert_close(found, once.eval()(x).softmax(1).detach())
+    assert not found.requires_grad
+    assert (network.views, network.training) == (6, True)
 
 
 def test_it_takes_the_weights_place_while_they_are_validated():
