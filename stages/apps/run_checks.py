@@ -33,7 +33,6 @@ MAX_DEPTH, MAX_ITEMS = 8, 1_000_000  # of nested lists: a mean of 74 windows x 3
 RANGES = {"window_s": (0.05, 600.0), "resample_hz": (1.0, 50_000.0), "duration_s": (0.01, 600.0)}
 _KINDS = ("F64", "F32", "F16", "BF16", "I64")  # of weights, and of the steps that batch normalisation counts
 
-
 Told = Annotated[str, Field(max_length=MAX_TEXT)]
 
 

@@ -14,7 +14,7 @@ from stages.core.options import Fraction, Literal, PositiveInt, PositiveInts
 
 LAYOUT = ("channel", "height", "width")
 # Of the image, left out at each of its edges, by the number of views.
-EDGES = {1: (), 2: (0.0,), 6: (1 / 16, 1 / 24, 0.0)}
+EDGES = {1: (), 2: (0.0,), 10: (1 / 12, 1 / 16, 1 / 24, 1 / 48, 0.0)}
 
 
 def build(
@@ -25,14 +25,14 @@ def build(
     blocks: PositiveInt = 2,
     stem: PositiveInt = 32,
     dropout: Fraction = 0.3,
-    views: Literal[1, 2, 6] = 1,
+    views: Literal[1, 2, 10] = 1,
 ) -> nn.Module:
     """`input_shape` (channel, height, width), any size. One stage per entry of `widths`, its number of channels.
 
     `blocks`: of two convolutions each, in every stage. `stem`: channels of the first convolution. `dropout`: of the
     pooled features, before the one linear layer. `views`: an answer, not a training step, is the mean of what so many
     give, in as many times the time: 2, the image and its mirror image (Krizhevsky et al. 2012, section 4.1, of their
-    ten); 6, also the middles of both, without a 24th and without a 16th of the image at each edge.
+    ten); 10, also the middles of both, without 1, 2, 3 and 4 of 48 px at each edge.
     Raises ValueError for another number of axes.
     """
     if len(input_shape) != 3:

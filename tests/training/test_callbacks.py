@@ -54,9 +54,9 @@ def test_the_average_by_hand():
 
 
 def test_the_teacher_is_the_average_asked_once():
-    """Of a network that answers by six views; dropout off, no gradient. The network itself keeps its views."""
+    """Of a network that answers by ten views; dropout off, no gradient. The network itself keeps its views."""
     torch.manual_seed(0)
-    network = compact_resnet.build((1, 16, 16), 3, widths=[4], blocks=1, stem=4, dropout=0.5, views=6)
+    network = compact_resnet.build((1, 16, 16), 3, widths=[4], blocks=1, stem=4, dropout=0.5, views=10)
     average = WeightAverage(0.5, network)
     module = SimpleNamespace(device=torch.device("cpu"), recogniser=SimpleNamespace(architecture=network))
     average.on_fit_start(None, module)
@@ -67,7 +67,7 @@ def test_the_teacher_is_the_average_asked_once():
     once.load_state_dict(network.state_dict())
     torch.testing.assert_close(found, once.eval()(x).softmax(1).detach())
     assert not found.requires_grad
-    assert (network.views, network.training) == (6, True)
+    assert (network.views, network.training) == (10, True)
 
 
 def test_it_takes_the_weights_place_while_they_are_validated():
