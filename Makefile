@@ -22,7 +22,7 @@ repro: check
 	$(RUN) dvc repro
 
 check: $(VENV)/.installed
-	@$(RUN) python -m stages.core.params
+	@$(RUN) python -m stages.checks.params
 
 test: $(VENV)/.installed-dev
 	$(RUN) python -m pytest -n 2 --dist loadfile

@@ -5,13 +5,13 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
+from stages.checks.params import load
 from stages.core import lookup
-from stages.core.checks import UserError, exit_with_one_line, warn
 from stages.core.command import arguments, item
-from stages.core.params import load
-from stages.core.schema import Corpus
+from stages.core.errors import UserError, exit_with_one_line, warn
 from stages.corpora.archive.fetch import fetch, without_secrets
 from stages.corpora.archive.pack import pack
+from stages.params.schema import Corpus
 
 
 def main() -> None:

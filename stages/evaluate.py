@@ -5,10 +5,10 @@ from math import prod
 import numpy as np
 import torch
 
-from stages.core.checks import exit_with_one_line
+from stages.checks.params import load
 from stages.core.command import arguments, item
+from stages.core.errors import exit_with_one_line
 from stages.core.files import write_json
-from stages.core.params import load
 from stages.datasets.grouping import groupings
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store

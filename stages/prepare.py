@@ -6,17 +6,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from stages.checks.params import load
 from stages.core import lookup
-from stages.core.checks import exit_with_one_line, warn
 from stages.core.command import arguments, item
-from stages.core.cross_checks import source_kind
-from stages.core.params import load
+from stages.core.errors import exit_with_one_line, warn
 from stages.core.records import Record
-from stages.core.schema import Corpus, Dataset
 from stages.datasets.decoding import Workers, computing, decode, require_few
 from stages.datasets.filling import append_all, room_for
 from stages.datasets.statistics import normalize_groups
 from stages.datasets.store import Description, create
+from stages.params.schema import Corpus, Dataset, source_kind
 
 
 def main() -> None:

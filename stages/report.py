@@ -5,13 +5,13 @@ from io import StringIO
 
 from ruamel.yaml import YAML
 
-from stages.core.checks import exit_with_one_line
+from stages.checks.params import load
 from stages.core.command import arguments
+from stages.core.errors import exit_with_one_line
 from stages.core.files import md5, read_json, write_json, written_whole
-from stages.core.params import load
-from stages.core.schema import Params
 from stages.evaluation import ablation, padding, predictions
 from stages.evaluation.report import pictures_in, render
+from stages.params.schema import Params
 
 COLUMNS = ("accuracy", "balanced_accuracy", "f1_macro", "parameters", "n_test")
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.checks.params import load
 from stages.core import lookup
-from stages.core.checks import UserError, exit_with_one_line, warn
 from stages.core.command import arguments, item
+from stages.core.errors import UserError, exit_with_one_line, warn
 from stages.core.files import write_json
-from stages.core.params import load
-from stages.core.schema import Corpus, Split
 from stages.datasets import splits
 from stages.datasets.protocols import Metadata
+from stages.params.schema import Corpus, Split
 
 
 def main() -> None:

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from stages.checks.params import load
 from stages.core import lookup
-from stages.core.checks import exit_with_one_line
 from stages.core.command import arguments, item
+from stages.core.errors import exit_with_one_line
 from stages.core.files import digest, md5, write_csv
-from stages.core.params import load
-from stages.core.schema import Params, Run
 from stages.core.seeding import derive
 from stages.datasets.batches import LOADING
 from stages.datasets.splits import load_parts, protocol_of
 from stages.datasets.statistics import mean_and_sd
 from stages.datasets.store import Store
+from stages.params.schema import Params, Run
 from stages.training import model_folder
 from stages.training.callbacks import HISTORY_COLUMNS
 from stages.training.fit import class_weights, fit, resume_folder

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.core.checks import UserError, exit_with_one_line
+from stages.checks.params import load
 from stages.core.command import arguments, item
+from stages.core.errors import UserError, exit_with_one_line
 from stages.core.files import write_json
-from stages.core.params import load
-from stages.core.schema import Params, Run, Study
-from stages.core.space import dimensions, replaced
 from stages.datasets.batches import LOADING
 from stages.datasets.splits import load_parts, protocol_of
 from stages.datasets.statistics import mean_and_sd
 from stages.datasets.store import Store
 from stages.datasets.subset import stratified
 from stages.evaluation import study_pictures
+from stages.params.schema import Params, Run, Study
+from stages.params.space import dimensions, replaced
 from stages.training.trial import Trials
 from stages.tuning import results, search, storage
 

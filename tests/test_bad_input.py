@@ -387,5 +387,5 @@ MISTAKES = {
 @pytest.mark.parametrize(("changes", "starts"), MISTAKES.values(), ids=MISTAKES)
 def test_mistakes_in_params(tmp_path, changes, starts):
     path = write_params(tmp_path, changes)
-    lines = told(call("stages.core.params", path), len(starts))
+    lines = told(call("stages.checks.params", path), len(starts))
     assert [start for start in starts if not any(line.startswith(f"error: {path}: {start}") for line in lines)] == []

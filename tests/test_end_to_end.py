@@ -166,7 +166,7 @@ def test_a_mistake_in_params_is_one_line(clone):
     """From `make check` and, for who left that out, from the first stage that runs."""
     clone.edit_params(lambda params: params["corpora"]["faces"]["synthetic"].update(size=0))
     line = "error: params.yaml: corpora.faces.synthetic.size: allowed: more than 0; received: 0"
-    assert clone.run("python", "-m", "stages.core.params", status=1) == f"{line}\n"
+    assert clone.run("python", "-m", "stages.checks.params", status=1) == f"{line}\n"
     said = clone.run("dvc", "repro", status=1)
     assert line in said.splitlines()
     assert "Traceback" not in said

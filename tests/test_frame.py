@@ -19,8 +19,8 @@ import h5py
 import pytest
 from ruamel.yaml import YAML
 
-from stages.core.params import load
-from stages.core.schema import Params, Section
+from stages.checks.params import load
+from stages.params.schema import Params, Section
 
 ROOT = Path(__file__).parents[1]
 STAGES = ROOT / "stages"

@@ -19,7 +19,7 @@ from stages.apps.answers import Answer
 from stages.apps.electrodes import BANDS, channel_names, over_bands
 from stages.apps.inputs import read_samples
 from stages.apps.serving import ServedRun
-from stages.core.checks import printable
+from stages.core.errors import printable
 from stages.core.files import written_whole
 from stages.evaluation.canvas import (
     BLUE,

@@ -12,7 +12,7 @@ from stages.apps.detection import Finder
 from stages.apps.file_kinds import misfit
 from stages.apps.inputs import Sample, read_samples
 from stages.apps.serving import Prepared, ServedRun
-from stages.core.checks import UserError, printable
+from stages.core.errors import UserError, printable
 from stages.core.files import write_csv, write_json
 from stages.core.records import DamagedSample, Signal
 

@@ -20,11 +20,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from stages.apps import bench_trials, feeding, memory
+from stages.checks.params import load
 from stages.core import lookup
-from stages.core.checks import exit_with_one_line, warn
+from stages.core.errors import exit_with_one_line, warn
 from stages.core.files import read_json
-from stages.core.params import load
-from stages.core.schema import Params, Run
 from stages.corpora import fer2013, ravdess
 from stages.corpora.archive.pack import pack
 from stages.datasets.batches import MemoryBatches
@@ -32,6 +31,7 @@ from stages.datasets.decoding import Workers, computing, decode
 from stages.datasets.filling import append_all
 from stages.datasets.store import Store, create
 from stages.features import faces, mel
+from stages.params.schema import Params, Run
 from stages.training import model_folder
 from stages.training.learner import Learner
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.core.checks import warn
-from stages.core.schema import Params, Run
-from stages.core.space import replaced
+from stages.core.errors import warn
 from stages.datasets.batches import MemoryBatches
 from stages.datasets.store import Store
+from stages.params.schema import Params, Run
+from stages.params.space import replaced
 from stages.training.trial import Trials
 from stages.tuning import search, storage
 

@@ -15,12 +15,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stages.core.checks import UserError, exit_with_one_line, warn
+from stages.checks.params import load
 from stages.core.command import item
+from stages.core.errors import UserError, exit_with_one_line, warn
 from stages.core.files import read_json
-from stages.core.params import load
-from stages.core.schema import Params, Study
-from stages.core.space import at, dimensions
+from stages.params.schema import Params, Study
+from stages.params.space import at, dimensions
 
 METRICS = Path("metrics/tune")
 # Words that `-S` takes as they are, for text.

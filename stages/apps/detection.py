@@ -13,7 +13,7 @@ import numpy as np
 from stages.apps.boxes import Box, Rect, inside, shrunk
 from stages.apps.haar import FinderSettings, HaarFinder, View
 from stages.apps.outputs import require_utf8
-from stages.core.checks import UserError, refuse
+from stages.core.errors import UserError, refuse
 
 SCORE, OVERLAP = 0.6, 0.3  # YuNet's: at least as sure, and boxes that share more than this are one face
 MAX_YUNET_BYTES = 16 << 20  # the released file has 0.23 MB

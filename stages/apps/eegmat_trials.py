@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from stages.core.checks import exit_with_one_line, refuse
+from stages.core.errors import exit_with_one_line, refuse
 from stages.core.files import require_free_space, written_whole
 from stages.core.records import DamagedSample
 from stages.core.seeding import generator

@@ -17,7 +17,7 @@ from typing import Any
 
 from stages.apps import pooling, sweep_plot
 from stages.apps.finished import EVERY, Experiment, select, shown
-from stages.core.checks import UserError, exit_with_one_line, unknown_name, warn
+from stages.core.errors import UserError, exit_with_one_line, unknown_name, warn
 from stages.core.files import write_csv, written_whole
 from stages.evaluation.canvas import Caption
 

@@ -19,9 +19,9 @@ from stages.apps.onnx_model import OnnxModel
 from stages.apps.outputs import require_outputs
 from stages.apps.provenance import require_real
 from stages.apps.run_files import load_run, paths
-from stages.core.checks import UserError, exit_with_one_line, printable, warn
+from stages.checks.params import load
+from stages.core.errors import UserError, exit_with_one_line, printable, warn
 from stages.core.files import md5, read_json, write_json, written_whole
-from stages.core.params import load
 from stages.core.seeding import derive
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store

@@ -13,7 +13,7 @@ import torch
 
 from stages.apps.onnx_graph import examples
 from stages.apps.onnx_model import OnnxModel
-from stages.core.checks import printable
+from stages.core.errors import printable
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.training.model_folder import TrainedModel

@@ -12,10 +12,10 @@ from torch import nn
 
 from stages.apps import memory
 from stages.core import lookup
-from stages.core.schema import Machine, Params, Run
 from stages.corpora import image_folder
 from stages.datasets.batches import StreamBatches
 from stages.features import faces
+from stages.params.schema import Machine, Params, Run
 from stages.training.fit import make_trainer
 from stages.training.learner import Learner
 from stages.training.recogniser import Recogniser

@@ -18,7 +18,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.core.checks import UserError, did_you_mean, warn
+from stages.core.errors import UserError, did_you_mean, warn
 
 WORKSPACE = "workspace"
 EVERY = "*"

@@ -6,7 +6,7 @@ from typing import Any
 from ruamel.yaml.error import YAMLError
 
 from stages.apps.finished import locked, parse, require_up_to_date, show
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 
 def load_study(key: str, name: str, revision: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,7 +12,7 @@ from stages.apps.detection import Finder
 from stages.apps.frames import Frame
 from stages.apps.near import TILTS_DEG, Tilted, find_again, find_all, shrunk
 from stages.apps.tracking import Tracker, follow, overlaps
-from stages.core.checks import refuse
+from stages.core.errors import refuse
 
 
 @dataclass(frozen=True)

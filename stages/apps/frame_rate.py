@@ -20,9 +20,9 @@ from typing import Any
 from stages.apps.frames import Video
 from stages.apps.latency import PATH, circumstances
 from stages.apps.run_files import load_run
-from stages.core.checks import UserError, exit_with_one_line
+from stages.checks.params import load
+from stages.core.errors import UserError, exit_with_one_line
 from stages.core.files import read_json, write_json
-from stages.core.params import load
 
 PAIRS = 3
 RATE = re.compile(r"frames in [\d.]+ s, ([\d.]+) a second")

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from stages.apps.outputs import require_utf8
-from stages.core.checks import UserError, refuse
+from stages.core.errors import UserError, refuse
 from stages.corpora.decoding.images import MAX_SIDE_PX
 
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "protocol_whitelist;file"

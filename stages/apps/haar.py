@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from stages.apps.boxes import Box, Rect, inside, shared, shrunk, turned
-from stages.core.checks import refuse
+from stages.core.errors import refuse
 from stages.corpora.decoding.images import MAX_SIDE_PX
 
 View = Literal["frontal", "half profile"]

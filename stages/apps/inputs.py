@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.core.checks import printable, refuse
+from stages.core.errors import printable, refuse
 from stages.core.records import DamagedSample, Signal
 from stages.corpora.archive import members
 from stages.corpora.archive.clips import is_hidden

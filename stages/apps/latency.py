@@ -16,11 +16,11 @@ import torch
 from stages.apps.finished import git
 from stages.apps.provenance import hardware
 from stages.apps.reference import FOLDER
-from stages.core.checks import UserError, exit_with_one_line, unknown_name
+from stages.checks.params import load
+from stages.core.errors import UserError, exit_with_one_line, unknown_name
 from stages.core.files import read_json, write_json
-from stages.core.params import load
-from stages.core.schema import Params
 from stages.evaluation.cost import flops
+from stages.params.schema import Params
 from stages.training import model_folder
 from stages.training.recogniser import Recogniser
 

@@ -27,7 +27,7 @@ from stages.apps.serving import ServedRun, serve
 from stages.apps.timeline import FaceRows, Timeline, draw_timeline
 from stages.apps.video_output import VideoOutput
 from stages.apps.window import Window
-from stages.core.checks import UserError, exit_with_one_line, refuse, warn
+from stages.core.errors import UserError, exit_with_one_line, refuse, warn
 from stages.training.model_folder import TrainedModel
 from stages.training.recogniser import ask_once
 

@@ -12,7 +12,7 @@ from stages.apps.frames import Frame
 from stages.apps.running_ahead import Ahead
 from stages.apps.serving import Prepared, ServedRun
 from stages.apps.smoothing import Exponential, HeldLabel, MovingAverage, Smoother, Unsmoothed
-from stages.core.checks import UserError, refuse
+from stages.core.errors import UserError, refuse
 
 SMOOTHINGS: dict[str, Callable[[float], Smoother]] = {
     "moving_average": MovingAverage,

@@ -17,8 +17,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from stages.core.checks import warn
-from stages.core.schema import Params
+from stages.core.errors import warn
 from stages.corpora import image_folder
 from stages.corpora.archive.pack import pack
 from stages.datasets.batches import StreamBatches
@@ -27,6 +26,7 @@ from stages.datasets.filling import append_all
 from stages.datasets.statistics import mean_and_sd
 from stages.datasets.store import Description, Store, create
 from stages.features import faces
+from stages.params.schema import Params
 from stages.training.fit import make_trainer
 from stages.training.learner import Learner
 from stages.training.recogniser import Recogniser

@@ -10,7 +10,7 @@ import torch
 
 from stages.apps import run_checks
 from stages.apps.onnx_graph import LENGTH, PROBABILITIES, X, stored_dtype
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 MAX_BYTES = 1 << 30  # EfficientNet-B4 in float32 has 80 MB
 TOLD = ("classes", "feature", "input", "run")

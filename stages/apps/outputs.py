@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations
 from pathlib import Path
 
-from stages.core.checks import UserError, printable, refuse
+from stages.core.errors import UserError, printable, refuse
 
 
 def require_outputs(outputs: Mapping[str, Path | None], read: Iterable[Path | None] = ()) -> None:

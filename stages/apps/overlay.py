@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stages.apps.live_faces import Face, Seen
 from stages.apps.panel_places import Marked, PanelPlaces
-from stages.core.checks import printable
+from stages.core.errors import printable
 from stages.evaluation.canvas import INK, PALETTE, QUIET
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts/ttf"

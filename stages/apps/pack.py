@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stages.apps.outputs import require_outputs
 from stages.apps.run_files import FILES, find, load_run, paths, read
-from stages.core.checks import exit_with_one_line
+from stages.core.errors import exit_with_one_line
 from stages.core.files import written_whole
 
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can tell: the same run gives the same bytes

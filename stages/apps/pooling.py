@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from stages.apps.finished import Experiment, finished_s
-from stages.core.checks import warn
+from stages.core.errors import warn
 
 FIGURES = ("accuracy", "balanced_accuracy", "f1_macro")
 # Protocols whose fold draws the validation part alone. In all others the folds are disjoint draws of the test part.

@@ -18,7 +18,7 @@ from stages.apps.inputs import find_files
 from stages.apps.outputs import require_outputs, require_png
 from stages.apps.run_files import paths
 from stages.apps.serving import ServedRun, serve
-from stages.core.checks import UserError, exit_with_one_line, warn
+from stages.core.errors import UserError, exit_with_one_line, warn
 
 DRAWN = 24  # samples whose features are kept for pictures
 

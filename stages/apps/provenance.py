@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from stages.apps.finished import Experiment, finished_s, leaves, shown, source_name
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 
 def require_real(what: str, corpus: str, synthetic: bool) -> None:

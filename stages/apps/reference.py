@@ -32,7 +32,7 @@ from stages.apps.finished import (
 from stages.apps.finished_studies import load_study
 from stages.apps.provenance import changes, command, concerning, data_read, date_of, day, hardware, require_real
 from stages.apps.reference_ablation import record_of_ablation
-from stages.core.checks import UserError, exit_with_one_line
+from stages.core.errors import UserError, exit_with_one_line
 from stages.core.files import read_json, write_json, written_whole
 
 FOLDER = Path("metrics/reference")

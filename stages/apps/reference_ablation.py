@@ -21,7 +21,7 @@ from stages.apps.finished import (
     show,
 )
 from stages.apps.provenance import command, data_read, date_of, hardware, require_real
-from stages.core.checks import UserError, unknown_name
+from stages.core.errors import UserError, unknown_name
 
 STEPS = "metrics/ablation.json"
 ROUNDING = 1.5e-6  # of a difference of figures that each have six decimals

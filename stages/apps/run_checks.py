@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from stages.apps.electrodes import BANDS
+from stages.checks.features import feature_mistakes, frames, too_large
+from stages.checks.schema import schema_mistakes
 from stages.core import lookup
-from stages.core.checks import UserError, duplicate_names, refuse, unknown_name
-from stages.core.feature_checks import feature_mistakes, frames, too_large
+from stages.core.errors import UserError, duplicate_names, refuse, unknown_name
 from stages.core.labels import CLASSES
-from stages.core.options import Names, PositiveFloat, PositiveInt
-from stages.core.schema import Choice, Key, Section
-from stages.core.schema_checks import schema_mistakes
+from stages.params.options import Names, PositiveFloat, PositiveInt, options_of
+from stages.params.schema import Choice, Key, Section
 from stages.training import model_folder
 
 MAX_TEXT = 2_000  # letters that pictures and terminals are told
@@ -194,7 +194,7 @@ def _choice_mistakes(where: str, room: str, choice: dict[str, Any]) -> Iterator[
     if not isinstance(name, str) or name not in lookup.names(room):
         yield unknown_name(f"{where}.name", name, lookup.names(room))
         return
-    schema = create_model(name, __base__=Section, **lookup.options(room, name))
+    schema = create_model(name, __base__=Section, **options_of(room, name))
     yield from schema_mistakes(schema, {key: value for key, value in choice.items() if key != "name"}, (where,))
 
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from stages.apps import run_checks
-from stages.core.checks import UserError, did_you_mean, refuse, shorten
+from stages.core.errors import UserError, did_you_mean, refuse, shorten
 from stages.corpora.archive import members
 from stages.training import model_folder
 from stages.training.model_folder import TrainedModel

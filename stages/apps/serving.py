@@ -19,7 +19,7 @@ import torch
 
 from stages.apps.run_files import load_run
 from stages.core import lookup
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.records import DamagedSample
 from stages.training.model_folder import TrainedModel
 from stages.training.recogniser import Recogniser

@@ -21,7 +21,7 @@ from stages.apps.export_table import Judged as Data
 from stages.apps.export_table import ask, batch_size, test_batches
 from stages.apps.provenance import require_real
 from stages.apps.run_files import INFO, PRETRAINED, WEIGHTS, load_run
-from stages.core.checks import UserError, exit_with_one_line, refuse
+from stages.core.errors import UserError, exit_with_one_line, refuse
 from stages.core.files import read_json, write_json, written_whole
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from stages.core.checks import refuse
+from stages.core.errors import refuse
 
 
 class Smoother(Protocol):

@@ -17,7 +17,7 @@ import numpy as np
 
 from stages.apps.live_faces import Seen
 from stages.apps.outputs import require_utf8, require_writable
-from stages.core.checks import UserError, refuse
+from stages.core.errors import UserError, refuse
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 LEAST_HZ = 23.9

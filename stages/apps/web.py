@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.apps.serving import serve
-from stages.core.checks import UserError, exit_with_one_line, refuse, warn
+from stages.core.errors import UserError, exit_with_one_line, refuse, warn
 
 MOST_MB = 64  # of one file: more than a picture or clip may have
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -5,7 +5,7 @@ import time
 import cv2
 import numpy as np
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 LISTENS_S = 0.02  # between two looks for keys, while a frame waits for its time
 SCREEN = 0.9  # of its sides that a frame may fill: there are bars and borders, too

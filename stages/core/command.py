@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TypeVar
 
-from stages.core.checks import UserError, did_you_mean
+from stages.core.errors import UserError, did_you_mean
 
 Item = TypeVar("Item")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Finds a reader, feature, model, … by its name in `params.yaml`.
 
-Imported by name, so that editing one model re-runs the runs that use it and no other. What options it takes is read
-off its source, unimported: the keyword-only parameters of its entry function, typed with `core.options`.
+Imported by name, so that editing one model re-runs the runs that use it and no other. Names, constants and signatures
+are read off the source, without importing it: a model imports torch, checking `params.yaml` must not.
 """
 
 import ast
@@ -13,8 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from stages.core import labels
-from stages.core import options as option_types
-from stages.core.checks import UserError, unknown_name
+from stages.core.errors import UserError, unknown_name
 
 STAGES = Path(__file__).resolve().parents[1]
 
@@ -25,7 +24,8 @@ FUNCTIONS = ("training.optimizers", "training.schedules", "datasets.protocols", 
 
 
 @cache
-def _functions(module: str) -> dict[str, ast.FunctionDef]:
+def functions(module: str) -> dict[str, ast.FunctionDef]:
+    """{name: syntax tree} of the public functions of `stages/<module>.py`."""
     tree = ast.parse((STAGES / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
     public = (node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"))
     return {node.name: node for node in public}
@@ -35,9 +35,9 @@ def _functions(module: str) -> dict[str, ast.FunctionDef]:
 def names(room: str) -> tuple[str, ...]:
     """Every name that `params.yaml` may use for this room."""
     if room in FUNCTIONS:
-        return tuple(_functions(room))
+        return tuple(functions(room))
     files = sorted((STAGES / room.replace(".", "/")).glob("[a-z]*.py"))
-    return tuple(file.stem for file in files if ENTRY[room] in _functions(f"{room}.{file.stem}"))
+    return tuple(file.stem for file in files if ENTRY[room] in functions(f"{room}.{file.stem}"))
 
 
 @cache
@@ -55,7 +55,7 @@ def constants(room: str, name: str) -> dict[str, Any]:
 
 def can_synthesise(reader: str) -> bool:
     """Whether a reader also draws its corpus."""
-    return "synthesise" in _functions(f"corpora.{reader}")
+    return "synthesise" in functions(f"corpora.{reader}")
 
 
 def load(room: str, name: str) -> ModuleType:
@@ -76,18 +76,3 @@ def build(room: str, choice: dict[str, Any], *arguments: Any) -> Any:
 def function(room: str, name: str) -> Any:
     """The public function `name` of `stages/<room>.py`."""
     return getattr(importlib.import_module(f"stages.{room}"), name)
-
-
-def options(room: str, name: str) -> dict[str, tuple[Any, Any]]:
-    """{option: (type, default or ...)} of a choice, in the form `pydantic.create_model` takes."""
-    module, entry = (room, name) if room in FUNCTIONS else (f"{room}.{name}", ENTRY[room])
-    arguments = _functions(module)[entry].args
-    return {
-        argument.arg: (_evaluate(argument.annotation), ... if default is None else ast.literal_eval(default))
-        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    }
-
-
-def _evaluate(annotation: ast.expr | None) -> Any:
-    # Our own source, never the user's: the namespace is core.options and builtins.
-    return eval(compile(ast.Expression(annotation), "annotation", "eval"), vars(option_types).copy())  # type: ignore[arg-type]

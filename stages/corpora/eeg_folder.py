@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from threading import Lock
 
-from stages.core.checks import UserError, refuse, unknown_name
+from stages.core.errors import UserError, refuse, unknown_name
 from stages.core.labels import CLASSES, canonical_class
 from stages.core.records import DamagedSample, Record, Signal
 from stages.corpora.archive import members, tables

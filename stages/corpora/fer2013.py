@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.core.checks import UserError, refuse, unknown_name
+from stages.core.errors import UserError, refuse, unknown_name
 from stages.core.labels import canonical
 from stages.core.records import DamagedSample, Record, Signal
 from stages.core.seeding import generator

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from stages.core.checks import UserError, refuse, shorten, unknown_name
+from stages.core.errors import UserError, refuse, shorten, unknown_name
 from stages.core.labels import canonical
 from stages.core.records import Record
 from stages.core.seeding import generator

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from stages.core.checks import refuse, warn
+from stages.core.errors import refuse, warn
 from stages.core.records import DamagedSample, Record, Signal
 from stages.corpora.archive import members
 from stages.corpora.archive.clips import EXAMPLES, audio_names, is_hidden, refuse_layout

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from stages.core.checks import UserError, refuse, unknown_name
+from stages.core.errors import UserError, refuse, unknown_name
 from stages.core.labels import EMOTIONS, canonical
 from stages.core.records import Record
 from stages.corpora.archive import members, tables

@@ -16,8 +16,8 @@ from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import ThreadpoolController
 
-from stages.core.checks import UserError
-from stages.core.heap import keep_freed_memory
+from stages.core.errors import UserError
+from stages.core.malloc import keep_freed_memory
 from stages.core.records import DamagedSample, Record
 
 # Decoded here while worker processes start, which takes about as long; a corpus of no more chunks starts none.

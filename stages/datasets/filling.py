@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.files import require_free_space
 from stages.datasets.decoding import Chunk
 from stages.datasets.store import Writer

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from stages.core.checks import UserError, unknown_name
-from stages.core.schema import Split
+from stages.core.errors import UserError, unknown_name
 from stages.core.seeding import derive, generator
+from stages.params.schema import Split
 
 DRAWS = 20  # of whole groups into folds
 TRIALS_PER_BLOCK, BLOCKS = 5, ("0–4", "5–9", "10–14")

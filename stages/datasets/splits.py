@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.files import read_json
-from stages.core.schema import Split
 from stages.datasets.store import Description
 from stages.datasets.subset import stratified
+from stages.params.schema import Split
 
 PARTS = ("train", "validation", "test")
 

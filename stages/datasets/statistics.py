@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from stages.core.checks import refuse
+from stages.core.errors import refuse
 from stages.datasets.store import Store, Writer
 
 # Axes that keep their own mean; all others are averaged over.

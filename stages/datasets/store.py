@@ -18,7 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.files import written_whole
 
 CHUNK_BYTES = 256 * 1024

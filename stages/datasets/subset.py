@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.core.checks import refuse
+from stages.core.errors import refuse
 from stages.core.seeding import derive
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.files import written_whole
 
 PARTS = ("validation", "test")

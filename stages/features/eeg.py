@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from stages.core.options import PositiveInt
 from stages.core.records import DamagedSample
+from stages.params.options import PositiveInt
 
 LAYOUT = ("time", "feature")
 SIZES = {"time": "max_windows"}  # which setting tells how long an axis is

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from scipy import linalg, signal
 
-from stages.core.options import Names, PositiveFloat, PositiveInt
 from stages.core.records import DamagedSample
+from stages.params.options import Names, PositiveFloat, PositiveInt
 
 LAYOUT = ("time", "feature")
 SIZES = {"time": "max_windows", "electrode": "channels"}  # which setting tells how long an axis is

@@ -5,7 +5,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from stages.core.options import PositiveInt
+from stages.params.options import PositiveInt
 
 LAYOUT = ("channel", "height", "width")
 SIZES = {"height": "size_px", "width": "size_px"}  # which setting tells how long an axis is

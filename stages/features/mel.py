@@ -14,8 +14,8 @@ import soxr
 import torch
 from torchaudio.transforms import MelScale, Spectrogram
 
-from stages.core.options import NonNegativeFloat, PositiveFloat, PositiveInt
 from stages.core.records import DamagedSample
+from stages.params.options import NonNegativeFloat, PositiveFloat, PositiveInt
 
 Load = Callable[[], tuple[np.ndarray, float]]
 

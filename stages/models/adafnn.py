@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stages.core.options import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, PositiveInts
+from stages.params.options import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, PositiveInts
 
 LAYOUT = ("time", "mel")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from stages.core.options import Fraction, Literal, PositiveInt, PositiveInts
+from stages.params.options import Fraction, Literal, PositiveInt, PositiveInts
 
 LAYOUT = ("channel", "height", "width")
 # Of the image, left out at each of its edges, by the number of views.

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from stages.core.options import Fraction, PositiveInt, PositiveInts
+from stages.params.options import Fraction, PositiveInt, PositiveInts
 
 LAYOUT = ("channel", "height", "width")
 HALVINGS = {"height": "widths", "width": "widths"}  # an axis is halved for each entry

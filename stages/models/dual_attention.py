@@ -16,8 +16,8 @@ from torch import nn
 from torchvision.models import ResNet, get_model, get_model_weights
 from torchvision.models.resnet import BasicBlock
 
-from stages.core.checks import UserError
-from stages.core.options import Fraction, OddInt, PositiveInt, Pretrained
+from stages.core.errors import UserError
+from stages.params.options import Fraction, OddInt, PositiveInt, Pretrained
 
 LAYOUT = ("channel", "height", "width")
 COLOR = "rgb"  # as the published weights take it

@@ -7,7 +7,7 @@ to back, each row from left to right. Time is averaged over at the end, padding 
 import torch
 from torch import nn
 
-from stages.core.options import Fraction, PositiveInt, PositiveInts
+from stages.params.options import Fraction, PositiveInt, PositiveInts
 
 LAYOUT = ("time", "feature")
 HALVINGS = {"time": "widths", "electrode": "widths"}  # an axis is halved for each entry

@@ -7,7 +7,7 @@ to back, each row from left to right.
 import torch
 from torch import nn
 
-from stages.core.options import Fraction, PositiveInt, PositiveInts
+from stages.params.options import Fraction, PositiveInt, PositiveInts
 
 LAYOUT = ("time", "feature")
 HALVINGS = {"electrode": "widths"}  # an axis is halved for each entry

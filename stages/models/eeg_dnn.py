@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from stages.core.options import Fraction, PositiveInts
+from stages.params.options import Fraction, PositiveInts
 
 LAYOUT = ("time", "feature")
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from stages.core.options import Fraction, PositiveInt
+from stages.params.options import Fraction, PositiveInt
 
 LAYOUT = ("time", "feature")
 

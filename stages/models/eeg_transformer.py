@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stages.core.options import Fraction, PositiveInt
+from stages.params.options import Fraction, PositiveInt
 
 LAYOUT = ("time", "feature")
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from stages.core.options import Fraction
+from stages.params.options import Fraction
 
 LAYOUT = ("channel", "height", "width")
 HALVINGS = {"height": 3, "width": 3}  # how often an axis is halved

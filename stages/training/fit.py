@@ -16,9 +16,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from stages.core.checks import UserError
-from stages.core.heap import keep_freed_memory
-from stages.core.schema import Loss, Machine, Run
+from stages.core.errors import UserError
+from stages.core.malloc import keep_freed_memory
+from stages.params.schema import Loss, Machine, Run
 from stages.training.callbacks import Progress, ResumePoint, WeightAverage
 from stages.training.confusion_images import ConfusionImages
 from stages.training.learner import Learner

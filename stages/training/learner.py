@@ -8,9 +8,9 @@ from torch import nn
 from torchmetrics import MeanMetric
 
 from stages.core import lookup
-from stages.core.checks import UserError
-from stages.core.schema import Run
+from stages.core.errors import UserError
 from stages.core.seeding import derive
+from stages.params.schema import Run
 from stages.training import mixup
 from stages.training.mixup import Targets
 from stages.training.recogniser import Recogniser

@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from stages.core import lookup
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.files import read_json, write_json, written_whole
-from stages.core.schema import Run
+from stages.params.schema import Run
 from stages.training.recogniser import Recogniser
 
 VERSIONS = ("torch", "lightning", "kornia", "numpy", "h5py", "opencv-python-headless", "pillow")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from stages.core.options import Fraction, NonNegativeFloat, PositiveFloat
+from stages.params.options import Fraction, NonNegativeFloat, PositiveFloat
 
 Parameters = Iterable[nn.Parameter]
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch.optim import Optimizer, lr_scheduler
 
-from stages.core.options import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from stages.params.options import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 # Which way each figure a run may monitor improves.
 MODES = {"validation_loss": "min", "validation_accuracy": "max"}

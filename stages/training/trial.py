@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from stages.core import lookup
-from stages.core.schema import Machine, Run
 from stages.core.seeding import derive
+from stages.params.schema import Machine, Run
 from stages.training import model_folder
 from stages.training.callbacks import Progress, Watch
 from stages.training.fit import class_weights, early_stopping, make_trainer, weight_average

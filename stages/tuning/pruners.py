@@ -6,7 +6,7 @@ from typing import Any
 from optuna import pruners
 from optuna.trial import FrozenTrial
 
-from stages.core.options import NonNegativeInt, PositiveInt
+from stages.params.options import NonNegativeInt, PositiveInt
 from stages.tuning.search import by_place
 
 

@@ -10,7 +10,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from stages.core.checks import UserError, warn
+from stages.core.errors import UserError, warn
 from stages.core.files import write_csv
 from stages.tuning.search import DIRECTIONS, by_place, reason
 

@@ -2,7 +2,7 @@
 
 from optuna import samplers
 
-from stages.core.options import PositiveInt
+from stages.params.options import PositiveInt
 
 
 def tpe(seed: int, *, startup_trials: PositiveInt = 10) -> samplers.BaseSampler:

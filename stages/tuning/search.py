@@ -19,11 +19,11 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from stages.core import lookup
-from stages.core.checks import UserError, shorten
+from stages.core.errors import UserError, shorten
 from stages.core.files import digest
-from stages.core.schema import Choice, Run, Study
 from stages.core.seeding import derive
-from stages.core.space import dimensions, replaced
+from stages.params.schema import Choice, Run, Study
+from stages.params.space import dimensions, replaced
 from stages.tuning.storage import enqueue_lost
 
 DIRECTIONS = {"validation_accuracy": "maximize", "validation_loss": "minimize"}

@@ -20,7 +20,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartb
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from stages.core.checks import UserError, shorten, warn
+from stages.core.errors import UserError, shorten, warn
 
 HEARTBEAT_S, GRACE_S = 10, 60
 RETRIES = 3  # of one set of values: what kills its worker four times is recorded as failed

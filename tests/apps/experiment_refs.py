@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from stages.apps import reference
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 CLASSES = ["happy", "sad"]
 OFFICIAL = "official (test = PrivateTest, validation = PublicTest)"

@@ -14,7 +14,7 @@ from conftest import ROOT, add_eeg, add_speech, shrink
 from ruamel.yaml import YAML
 
 from stages import download, prepare
-from stages.core.params import load
+from stages.checks.params import load
 from stages.datasets.statistics import mean_and_sd
 from stages.datasets.store import Store
 from stages.training import model_folder

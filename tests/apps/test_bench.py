@@ -9,7 +9,7 @@ import pytest
 from small_store import DESCRIPTION, pictures, write_store
 
 from stages.apps import bench, bench_trials
-from stages.core.params import load
+from stages.checks.params import load
 from stages.datasets.batches import MemoryBatches
 from stages.training import model_folder
 

@@ -10,8 +10,8 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 
 from stages.apps import best
-from stages.core.checks import UserError
-from stages.core.params import load
+from stages.checks.params import load
+from stages.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 KEY = "faces_custom_cnn"

@@ -13,7 +13,7 @@ from stages.apps.boxes import Box, crop
 from stages.apps.detection import make_finder
 from stages.apps.frames import Video
 from stages.apps.haar import FinderSettings, HaarFinder
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 PORTRAIT = ROOT.parent / "shared/media/astronaut.png"
 CLIP = ROOT.parent / "shared/media/two_faces.gif"

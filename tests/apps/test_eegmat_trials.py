@@ -12,7 +12,7 @@ import pytest
 from recording_forms import edf, waves_uv
 
 from stages.apps import eegmat_trials
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.corpora import eeg_folder
 
 REST = edf(waves_uv(182))

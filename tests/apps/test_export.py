@@ -11,10 +11,10 @@ import torch
 from small_store import DESCRIPTION, pictures, write_store
 
 from stages.apps import export, export_table, latency, onnx_graph, onnx_model, onnx_quantize, pack
+from stages.checks.params import load
 from stages.core import lookup
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.files import md5, read_json, write_json
-from stages.core.params import load
 from stages.training import model_folder
 from stages.training.model_folder import TrainedModel
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.apps import feeding, memory
-from stages.core.params import load
+from stages.checks.params import load
 
 PARAMS = load(Path(__file__).parents[2] / "params.yaml")
 

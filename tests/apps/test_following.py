@@ -12,7 +12,7 @@ from stages.apps.detection import in_frames
 from stages.apps.following import Follower, FollowSettings, whole_frame
 from stages.apps.frames import Frame, Video
 from stages.apps.haar import FinderSettings
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 CLIPS = ROOT.parent / "shared/media"
 SIDE = 30

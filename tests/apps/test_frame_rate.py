@@ -8,7 +8,7 @@ from clips import write_clip
 from small_runs import small_run
 
 from stages.apps import frame_rate
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.files import read_json, write_json
 
 ROOT = Path(__file__).parents[2]

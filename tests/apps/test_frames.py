@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from stages.apps import frames
 from stages.apps.frames import Camera, Clock, Frame, Video
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 CLIP = ROOT.parent / "shared/media/sad_to_laughing.mp4"
 needs_clip = pytest.mark.skipif(not CLIP.exists(), reason="no clip of a person comes with the project")

@@ -9,9 +9,9 @@ from small_store import DESCRIPTION
 from torch import nn
 
 from stages.apps import latency
-from stages.core.checks import UserError
+from stages.checks.params import load
+from stages.core.errors import UserError
 from stages.core.files import read_json, write_json
-from stages.core.params import load
 from stages.training import model_folder
 
 PARAMS = load(Path(__file__).parents[2] / "params.yaml")

@@ -32,7 +32,7 @@ from stages.apps.overlay import Overlay
 from stages.apps.serving import serve
 from stages.apps.timeline import FaceRows, Timeline
 from stages.apps.video_output import VideoOutput
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.models import compact_resnet
 from stages.training.recogniser import Recogniser, ask_once
 

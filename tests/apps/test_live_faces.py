@@ -10,7 +10,7 @@ from stages.apps.following import Located
 from stages.apps.frames import Frame
 from stages.apps.live_faces import Seen, Steadier, Steadiness, classify, find_faces
 from stages.apps.running_ahead import Ahead
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 
 class Telling:

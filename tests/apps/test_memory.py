@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stages.apps import memory
-from stages.core.params import load
+from stages.checks.params import load
 from stages.corpora import image_folder
 from stages.datasets.store import Store
 

@@ -10,7 +10,7 @@ from small_runs import small_run
 
 from stages.apps import export, pack
 from stages.apps.serving import serve
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 
 def test_packed_run_answers_as_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):

@@ -28,7 +28,7 @@ from stages.apps.answer_picture import told_apart
 from stages.apps.pack import pack
 from stages.apps.run_files import FILES
 from stages.apps.serving import ServedRun, serve
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.features import eeg
 from stages.training import model_folder
 

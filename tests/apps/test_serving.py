@@ -19,7 +19,7 @@ from stages.apps.answers import ask
 from stages.apps.detection import whole
 from stages.apps.serving import serve
 from stages.core import lookup
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.records import DamagedSample
 from stages.datasets.store import Store
 

@@ -14,7 +14,7 @@ from small_runs import small_run
 from stages.apps import ship
 from stages.apps.run_files import INFO, WEIGHTS, load_run
 from stages.apps.serving import serve
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.files import md5
 from stages.datasets.store import Store
 

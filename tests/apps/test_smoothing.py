@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.apps.smoothing import Exponential, HeldLabel, MovingAverage, Unsmoothed
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 
 def fed(smoother, times: list[float], firsts: list[float]) -> list[float]:

@@ -12,7 +12,7 @@ from stages.apps.boxes import Box
 from stages.apps.frames import Frame
 from stages.apps.live_faces import Face, Seen
 from stages.apps.timeline import FaceRows, Timeline, draw_timeline
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 CLASSES = ["happy", "sad"]
 INFO = {"run": "faces_compact", "protocol": "official", "synthetic": True}

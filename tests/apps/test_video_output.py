@@ -10,7 +10,7 @@ from stages.apps import video_output
 from stages.apps.frames import Frame
 from stages.apps.live_faces import Seen
 from stages.apps.video_output import VideoOutput
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 
 def written(path: Path, times_s: list[float], rate_hz: float) -> list[int]:

@@ -24,7 +24,7 @@ from stages.apps.detection import whole
 from stages.apps.inputs import read_samples
 from stages.apps.serving import ServedRun, serve
 from stages.apps.web_answers import NO_FACE, Shown, show
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import ImageGrab
 
 from stages.apps.window import Window
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)
 

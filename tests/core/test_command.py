@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.checks import UserError
 from stages.core.command import arguments, item
+from stages.core.errors import UserError
 
 
 def test_key_and_paths(monkeypatch):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core import files
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 
 
 def names(folder):

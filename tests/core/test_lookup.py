@@ -9,9 +9,10 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from stages.core import lookup
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.labels import EMOTIONS
-from stages.core.schema import Section
+from stages.params.options import options_of
+from stages.params.schema import Section
 
 ROOT = Path(__file__).parents[2]
 ROOMS = (*lookup.ENTRY, *lookup.FUNCTIONS)
@@ -46,7 +47,7 @@ def test_helpers_of_a_room_are_no_choice():
 def test_every_name_imports_and_its_options_are_those_of_its_signature(room, name):
     signature = inspect.signature(entry(room, name))
     keywords = {key: p for key, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY}
-    options = lookup.options(room, name)
+    options = options_of(room, name)
     assert options.keys() == keywords.keys()
     for key, (_, default) in options.items():
         declared = keywords[key].default
@@ -55,7 +56,7 @@ def test_every_name_imports_and_its_options_are_those_of_its_signature(room, nam
 
 @pytest.mark.parametrize(("room", "name"), EVERY)
 def test_defaults_are_of_the_declared_type(room, name):
-    for key, (kind, default) in lookup.options(room, name).items():
+    for key, (kind, default) in options_of(room, name).items():
         if default is not ...:
             TypeAdapter(kind, config=None).validate_python(default, strict=True)
         assert kind is not None, f"{room}.{name}.{key} has no type"
@@ -68,7 +69,7 @@ def test_constants_are_read_off_the_source():
 
 
 def test_options_are_checked_as_declared():
-    kind, _ = lookup.options("models", "custom_cnn")["dropout"]
+    kind, _ = options_of("models", "custom_cnn")["dropout"]
     for wrong in (1.0, -0.1, "0.5", True):
         with pytest.raises(ValidationError):
             TypeAdapter(kind).validate_python(wrong, strict=True)
@@ -92,7 +93,7 @@ def test_only_choices_are_loaded(name):
 
 def test_checking_params_imports_no_model():
     program = (
-        "import sys\nfrom pathlib import Path\nfrom stages.core.params import load\nload(Path('params.yaml'))\n"
+        "import sys\nfrom pathlib import Path\nfrom stages.checks.params import load\nload(Path('params.yaml'))\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('torch', 'lightning', 'cv2', 'sklearn')])"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.corpora.archive.pack import pack
 
 FILES = {

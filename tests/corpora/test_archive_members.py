@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.corpora.archive import members
 from stages.corpora.archive.members import names, open_member, read
 from stages.corpora.archive.pack import pack

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from archive_forms import FILES, NOISE, contents, make_folder, make_tar, make_zip, refused
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.corpora.archive.pack import pack
 
 

@@ -13,7 +13,7 @@ from archive_forms import one_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.corpora.decoding.pickles import MAX_STEPS, load_arrays
 
 ARRAYS = {0: np.arange(12.0).reshape(3, 4), 1: np.array([4, 4, 4])}

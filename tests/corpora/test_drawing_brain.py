@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.seeding import generator
 from stages.corpora import seed_v
 from stages.corpora.drawing.brain import draw_brain, draw_day, draw_trial

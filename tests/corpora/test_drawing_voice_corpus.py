@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.corpora.drawing.voice_corpus import choose_clips, write_corpus
 
 NAME = re.compile(r"Actor_(\d\d)/03-01-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)\.wav")

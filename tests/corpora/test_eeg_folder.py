@@ -11,7 +11,7 @@ import pytest
 from archive_forms import make_zip, one_line
 from recording_forms import FORMS, NAMES, cnt, edf, eeglab, fif, waves_uv
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.records import DamagedSample, Record
 from stages.corpora import eeg_folder
 from stages.corpora.archive.pack import pack

@@ -5,7 +5,7 @@ import colorsys
 import pytest
 import torch
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.datasets.augmentation.portraits import build
 
 OPTIONS = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.records import DamagedSample, Record
 from stages.datasets import decoding
 from stages.datasets.decoding import CHUNKS_MEANWHILE, Workers, decode, one_by_one, require_few

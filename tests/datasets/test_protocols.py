@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.core.checks import UserError
-from stages.core.schema import Split
+from stages.core.errors import UserError
 from stages.datasets import protocols
 from stages.datasets.protocols import Metadata
+from stages.params.schema import Split
 
 ROLES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 PARTS = {"train", "validation", "test"}

@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import split
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.core.files import read_json, write_json
 from stages.core.records import Record
 from stages.datasets.splits import audit, drop_from_train, duplicates_across, load_parts, require_no_duplicates

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_store import DESCRIPTION, pictures, write_store
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.datasets import statistics
 from stages.datasets.store import Store, create
 

@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 from small_store import DESCRIPTION, pictures, write_store
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.corpora.archive.pack import pack
 from stages.datasets.store import Store, create
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.datasets.subset import stratified
 
 INDICES = np.arange(5, 205)  # 200 of 300 samples

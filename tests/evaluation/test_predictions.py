@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.evaluation import predictions
 
 

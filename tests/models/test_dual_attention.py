@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import get_model
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.models.dual_attention import ChannelAttention, SpatialAttention, build
 
 SHAPE = (3, 64, 64)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from stages.core import lookup
+from stages.params.options import options_of
 
 TESTS = Path(__file__).parents[1]
 # A small build of each: input shape and options. A new model must be named here. Two axes are time and features.
@@ -54,7 +55,7 @@ DEPTHS = [
     *(("eeg_lstm, use_length", {"layers": n, "bidirectional": both}) for n, both in product((1, 3), (False, True))),
     ("eeg_transformer, use_length", {"layers": 1}),
 ]
-SWITCHED = [name for name in sorted(lookup.names("models")) if "use_length" in lookup.options("models", name)]
+SWITCHED = [name for name in sorted(lookup.names("models")) if "use_length" in options_of("models", name)]
 
 
 def test_every_model_is_built_here():

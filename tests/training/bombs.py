@@ -19,7 +19,7 @@ from torch.utils.tensorboard import SummaryWriter  # noqa: F401
 from toy_run import arguments
 
 from stages import train
-from stages.core.checks import exit_with_one_line
+from stages.core.errors import exit_with_one_line
 from stages.training import model_folder
 from stages.training.learner import Learner
 

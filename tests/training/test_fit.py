@@ -11,8 +11,8 @@ from lightning.pytorch import Trainer
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from stages.core.checks import UserError
-from stages.core.schema import Loss, Machine, Run
+from stages.core.errors import UserError
+from stages.params.schema import Loss, Machine, Run
 from stages.training.callbacks import HISTORY_COLUMNS
 from stages.training.fit import Outcome, class_weights, fit, resume_folder
 from stages.training.learner import Learner

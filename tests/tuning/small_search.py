@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.core.schema import Study
+from stages.params.schema import Study
 from stages.tuning import search, storage
 
 SPACE = {

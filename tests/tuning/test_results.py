@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.tuning import results
 
 SPACE = {

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from small_search import EPOCHS, PATHS, formula, searched, study, tried
 
-from stages.core.params import load
+from stages.checks.params import load
 from stages.tuning import search
 
 RUN = load(Path(__file__).parents[2] / "params.yaml").runs["faces_custom_cnn"]

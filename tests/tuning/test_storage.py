@@ -12,7 +12,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 from small_search import formula, searched, study, tried
 
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.tuning import search, storage
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")

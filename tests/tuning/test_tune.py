@@ -17,7 +17,7 @@ import toy_study
 from toy_study import EPOCHS, STUDY, TRIALS
 
 from stages import train, tune
-from stages.core.checks import UserError
+from stages.core.errors import UserError
 from stages.tuning import search
 
 HERE = Path(__file__).parent

@@ -18,7 +18,7 @@ import optuna.storages._rdb.storage  # noqa: F401  imported with the first datab
 from toy_study import arguments
 
 from stages import tune
-from stages.core.checks import exit_with_one_line
+from stages.core.errors import exit_with_one_line
 from stages.training.trial import Trials
 from stages.tuning import search, storage
 

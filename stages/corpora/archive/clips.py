@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
-from stages.core.checks import UserError, refuse, shorten
+from stages.core.errors import UserError, refuse, shorten
 from stages.core.labels import canonical
 from stages.core.records import Record
 from stages.corpora.archive import members

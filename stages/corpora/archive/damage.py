@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from stages.core.checks import UserError, refuse, shorten
+from stages.core.errors import UserError, refuse, shorten
 
 # What zipfile, tarfile and the decompressors raise on broken bytes; they do not agree on one class.
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from stages.core.checks import UserError, refuse, shorten, warn
+from stages.core.errors import UserError, refuse, shorten, warn
 from stages.corpora.archive.damage import readable
 
 SOURCES = "'synthetic', an absolute path, 'https://…' or 'kaggle:<owner>/<slug>'"

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from stages.core.checks import refuse
+from stages.core.errors import refuse
 from stages.corpora.archive.damage import BROKEN, place, readable, refuse_damaged, refuse_method
 
 MAX_SAMPLE_BYTES = 64 << 20  # one image or clip

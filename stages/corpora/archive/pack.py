@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from stages.core.checks import refuse
+from stages.core.errors import refuse
 from stages.core.files import require_free_space, written_whole
 from stages.corpora.archive.damage import place
 from stages.corpora.archive.sources import Member, blocks, members_of, refuse_bomb

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, NoReturn
 
-from stages.core.checks import refuse
+from stages.core.errors import refuse
 from stages.core.files import require_free_space
 from stages.corpora.archive.damage import place, readable, refuse_method
 

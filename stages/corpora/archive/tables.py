@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from stages.core.checks import refuse
+from stages.core.errors import refuse
 from stages.corpora.archive import members
 from stages.corpora.archive.clips import is_hidden
 

@@ -7,7 +7,7 @@ from typing import IO
 
 import numpy as np
 
-from stages.core.checks import refuse
+from stages.core.errors import refuse
 from stages.corpora.archive.damage import place, readable, refuse_damaged, refuse_method
 
 MAX_BYTES = 64 << 20  # of one array

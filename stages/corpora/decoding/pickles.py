@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from stages.core.checks import printable, refuse
+from stages.core.errors import printable, refuse
 
 ALLOWED = "a dict of whole numbers to NumPy arrays of numbers"
 TYPES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")

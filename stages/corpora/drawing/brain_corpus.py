@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.core.checks import refuse
+from stages.core.errors import refuse
 from stages.core.seeding import generator
 from stages.corpora.drawing.brain import draw_brain, draw_day, draw_trial
 

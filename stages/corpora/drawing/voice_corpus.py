@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.core.checks import refuse
+from stages.core.errors import refuse
 from stages.core.seeding import generator
 from stages.corpora.drawing.speaker import Speaker, draw_speaker
 from stages.corpora.drawing.voice import INTENSITIES, SAMPLE_RATE_HZ, draw_voice

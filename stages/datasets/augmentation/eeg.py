@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from stages.core.options import Fraction, NonNegativeFloat, PositiveInt, Probability
+from stages.params.options import Fraction, NonNegativeFloat, PositiveInt, Probability
 
 LAYOUT = ("time", "feature")
 

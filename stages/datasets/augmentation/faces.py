@@ -4,7 +4,7 @@ import kornia.augmentation as kornia
 import torch
 from torch import nn
 
-from stages.core.options import Fraction, NonNegativeFloat, Probability
+from stages.params.options import Fraction, NonNegativeFloat, Probability
 
 LAYOUT = ("channel", "height", "width")
 

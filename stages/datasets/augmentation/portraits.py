@@ -4,8 +4,8 @@ import kornia.augmentation as kornia
 import torch
 from torch import nn
 
-from stages.core.checks import UserError
-from stages.core.options import Fraction, NonNegativeFloat, Probability, UpToHalf
+from stages.core.errors import UserError
+from stages.params.options import Fraction, NonNegativeFloat, Probability, UpToHalf
 
 LAYOUT = ("channel", "height", "width")
 SIDES_RATIO = (0.9, 1.1)  # of what a crop leaves

@@ -7,7 +7,7 @@ Shift, zoom and time reversal are the speech project's own, masks are SpecAugmen
 import torch
 from torch import nn
 
-from stages.core.options import Fraction, NonNegativeFloat, NonNegativeInt, Probability
+from stages.params.options import Fraction, NonNegativeFloat, NonNegativeInt, Probability
 
 LAYOUT = ("time", "mel")
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from stages.core.checks import duplicate_names
+from stages.core.errors import duplicate_names
 
 MAX_RATE_HZ = 384_000  # of clips that are read: a higher rate would hold nothing more
 MAX_VALUES = 1 << 27  # of one sample: half a GiB of float32

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from stages.checks.combinations import lengths_of
 from stages.core import lookup
 from stages.core.labels import CLASSES
-from stages.core.misfits import lengths_of
 
 RECORDING = np.random.default_rng(0).normal(size=2_000)
 # Of each feature: its settings, and a sample and its rate to compute it from.

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from stages.core.checks import did_you_mean, shorten
-from stages.core.schema import Choice
+from stages.core.errors import did_you_mean, shorten
+from stages.params.schema import Choice
 
 Location = tuple[str, ...]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from stages.core.schema import Section
+from stages.params.schema import Section
 
 Tree = dict[str, Any]
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from stages.core import params
-from stages.core.checks import UserError
+from stages.checks import params
+from stages.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -739,7 +739,7 @@ def test_command_says_in_order_or_each_mistake(tmp_path):
     good = write(tmp_path, SMALL)
     bad = write(tmp_path / "bad", changed(seed=-1, sead=7)) if (tmp_path / "bad").mkdir() is None else None
     results = [
-        subprocess.run([sys.executable, "-m", "stages.core.params", path], cwd=ROOT, capture_output=True, text=True)
+        subprocess.run([sys.executable, "-m", "stages.checks.params", path], cwd=ROOT, capture_output=True, text=True)
         for path in (good, bad)
     ]
     assert (results[0].returncode, results[0].stderr) == (0, "")

@@ -3,18 +3,17 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from stages.core.checks import did_you_mean, duplicate_names, shorten, unknown_name
-from stages.core.feature_checks import feature_mistakes
+from stages.checks.features import feature_mistakes
+from stages.core.errors import did_you_mean, duplicate_names, shorten, unknown_name
+from stages.params.schema import source_kind
 
 SOURCES = "synthetic, an absolute path, https://…, kaggle:<owner>/<slug>"
 CHECKSUM = re.compile(r"(sha256:)?[0-9a-f]{64}|md5:[0-9a-f]{32}", re.IGNORECASE)
 # Not SQLite in memory, which no two workers share: without a path, or called so.
 STORAGE_URL = re.compile(r"(?!sqlite(\+\w+)?:///?($|:memory:|\?))\w+(\+\w+)?://.+")
 STORAGES = "sqlite:////<path>.db, postgresql://<user>@<host>/<database>, or null (a file, for one worker)"
-TAR_SUFFIXES = ("tar", "tgz", "gz", "tbz2", "bz2", "txz", "xz")
 
 
 def contradictions(content: dict[str, Any]) -> Iterator[str]:
@@ -39,21 +38,6 @@ def contradictions(content: dict[str, Any]) -> Iterator[str]:
         yield from _monitor_mistakes(where, run)
         yield from _teacher_mistakes(where, run)
         yield from _padding_mistakes(f"{where}.augmentation.padding", run, datasets)
-
-
-def source_kind(source: str) -> str | None:
-    """`synthetic`, `url`, `kaggle`, of a local path `zip`, `csv`, `tar` or `path`, or None if it is none."""
-    if source == "synthetic":
-        return source
-    if source.startswith(("https://", "http://localhost", "http://127.0.0.1")):
-        return "url"
-    if source.startswith("kaggle:"):
-        return "kaggle" if re.fullmatch(r"kaggle:[\w-]+/[\w-]+(/versions/\d+)?", source) else None
-    if not Path(source).is_absolute():
-        return None
-    suffix = Path(source).suffix.lstrip(".").lower()
-    kinds = {"zip": "zip", "csv": "csv"} | dict.fromkeys(TAR_SUFFIXES, "tar")
-    return kinds.get(suffix, "path")
 
 
 def _keys(content: dict[str, Any], name: str) -> list[str]:

@@ -1,17 +1,21 @@
 """The sections of `params.yaml` as frozen types. What each means is written beside it in `params.yaml`."""
 
+import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from stages.core.labels import CLASSES
-from stages.core.options import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from stages.params.options import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 # DVC's template keys: a key forms stage names and paths.
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 # A choice by name with its options, which `core.params` checks against the signature of what the name stands for.
 Choice = dict[str, Any]
 
+
+TAR_SUFFIXES = ("tar", "tgz", "gz", "tbz2", "bz2", "txz", "xz")
 
 Groups = Annotated[list[str], Field(min_length=1)]
 Mixup = Annotated[float, Field(ge=0.01, le=100)]  # beyond, a blend is one of the two, or their mean, to the last digit
@@ -154,3 +158,18 @@ class Params(Section):
 
 def _replaced(choice: Choice, values: dict[str, Any]) -> Choice:
     return {key: values.get(key, own) for key, own in choice.items()}
+
+
+def source_kind(source: str) -> str | None:
+    """`synthetic`, `url`, `kaggle`, of a local path `zip`, `csv`, `tar` or `path`, or None if it is none."""
+    if source == "synthetic":
+        return source
+    if source.startswith(("https://", "http://localhost", "http://127.0.0.1")):
+        return "url"
+    if source.startswith("kaggle:"):
+        return "kaggle" if re.fullmatch(r"kaggle:[\w-]+/[\w-]+(/versions/\d+)?", source) else None
+    if not Path(source).is_absolute():
+        return None
+    suffix = Path(source).suffix.lstrip(".").lower()
+    kinds = {"zip": "zip", "csv": "csv"} | dict.fromkeys(TAR_SUFFIXES, "tar")
+    return kinds.get(suffix, "path")

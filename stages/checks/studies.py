@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
+from stages.checks.contradictions import section
+from stages.checks.schema import schema_mistakes
 from stages.core import lookup
-from stages.core.checks import shorten, unknown_name
-from stages.core.cross_checks import section
-from stages.core.schema_checks import schema_mistakes
-from stages.core.space import TYPES, at, dimensions, replaced
+from stages.core.errors import shorten, unknown_name
+from stages.params.space import TYPES, at, dimensions, replaced
 
 Item = dict[str, Any]
 Check = Callable[[Item], Iterator[str]]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from torchaudio.functional import melscale_fbanks
 
-from stages.core import feature_checks
+from stages.checks import features as feature_checks
 from stages.features import mel
 
 SOUND = {"name": "mel", "sample_rate_hz": 16_000, "window_ms": 25.0, "hop_ms": 10.0, "n_mels": 64, "f_min_hz": 0.0}

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+from stages.checks.contradictions import section
+from stages.checks.features import feature_mistakes, frames, too_large
 from stages.core import lookup
-from stages.core.checks import shorten, unknown_name
-from stages.core.cross_checks import section
-from stages.core.feature_checks import feature_mistakes, frames, too_large
+from stages.core.errors import shorten, unknown_name
 from stages.core.labels import CLASSES
+from stages.params.options import options_of
 
 Item = dict[str, Any]
 
@@ -125,7 +126,7 @@ def _size_mistakes(where: str, run: Item, lengths: dict[str, tuple[str, int]]) -
     name = _chosen("models", run, "model")
     if not name:
         return
-    given = {option: default for option, (_, default) in lookup.options("models", name).items()}
+    given = {option: default for option, (_, default) in options_of("models", name).items()}
     given |= {option: value for option, value in run["model"].items() if option in given}
     for axis, halvings in lookup.constants("models", name).get("HALVINGS", {}).items():
         if axis in lengths:

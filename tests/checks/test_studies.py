@@ -5,9 +5,9 @@ import copy
 import pytest
 from test_params import SMALL, mistakes, write
 
-from stages.core import params
-from stages.core.space import at, dimensions, replaced
-from stages.core.study_checks import candidates
+from stages.checks import params
+from stages.checks.studies import candidates
+from stages.params.space import at, dimensions, replaced
 
 STUDY = "studies.faces"
 RUN = "runs.faces_custom_cnn"

@@ -1,4 +1,4 @@
-"""Reads and checks `params.yaml` as a whole, all mistakes at once: `python -m stages.core.params` is `make check`."""
+"""Reads and checks `params.yaml` as a whole, all mistakes at once: `python -m stages.checks.params` is `make check`."""
 
 import sys
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from pydantic import create_model
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from stages.checks.combinations import misfits
+from stages.checks.contradictions import contradictions, section
+from stages.checks.schema import schema_mistakes
+from stages.checks.studies import study_mistakes
 from stages.core import lookup
-from stages.core.checks import UserError, exit_with_one_line, printable, shorten, unknown_name
-from stages.core.cross_checks import contradictions, section
-from stages.core.misfits import misfits
-from stages.core.schema import Params, Section
-from stages.core.schema_checks import schema_mistakes
-from stages.core.study_checks import study_mistakes
-from stages.core.synthetic_checks import replacement_mistakes
+from stages.core.errors import UserError, exit_with_one_line, printable, shorten, unknown_name
+from stages.params.options import options_of
+from stages.params.schema import Params, Section
 
 # Where a choice by name may stand: section, key under each of its items, room it is looked up in.
 CHOICES = (
@@ -35,7 +35,7 @@ NAMES = (("corpora", "reader", "corpora"), ("splits", "protocol", "datasets.prot
 def load(path: Path) -> Params:
     """The checked params. Raises `UserError` with one line per mistake."""
     content = _parse(path)
-    found = (schema_mistakes(Params, content), _mistakes(content), replacement_mistakes(content))
+    found = (schema_mistakes(Params, content), _mistakes(content))
     mistakes = list(dict.fromkeys(chain(*found, study_mistakes(content, _mistakes_of_run))))
     if mistakes:
         raise UserError("\n".join(f"{path}: {printable(mistake)}" for mistake in mistakes))
@@ -92,7 +92,7 @@ def _option_mistakes(where: tuple[str, ...], room: str, choice: dict[str, Any]) 
     unknown = list(_unknown_name(".".join((*where, "name")), room, name))
     yield from unknown
     if not unknown:
-        yield from schema_mistakes(create_model(name, __base__=Section, **lookup.options(room, name)), choice, where)
+        yield from schema_mistakes(create_model(name, __base__=Section, **options_of(room, name)), choice, where)
 
 
 def main() -> None:

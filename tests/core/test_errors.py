@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core import checks
+from stages.core import errors
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,7 +15,7 @@ def ended(body):
     """Exit status and standard error of a process whose main() has this body."""
     program = (
         "import errno, os\nfrom pathlib import Path\n"
-        "from stages.core.checks import UserError, exit_with_one_line\n"
+        "from stages.core.errors import UserError, exit_with_one_line\n"
         f"def main():\n    print('said before')\n    {body}\nexit_with_one_line(main)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
@@ -47,8 +47,8 @@ def test_a_mistake_of_ours_keeps_its_traceback(body):
 
 
 def test_refuse():
-    with pytest.raises(checks.UserError, match=r"^a.zip: not an archive; allowed: a zip; received: 'x'$"):
-        checks.refuse("not an archive", where="a.zip", allowed="a zip", received="x")
+    with pytest.raises(errors.UserError, match=r"^a.zip: not an archive; allowed: a zip; received: 'x'$"):
+        errors.refuse("not an archive", where="a.zip", allowed="a zip", received="x")
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_refuse():
     ],
 )
 def test_did_you_mean(name, known, hint):
-    assert checks.did_you_mean(name, known) == hint
+    assert errors.did_you_mean(name, known) == hint
 
 
 def test_unknown_name_of_any_type():
-    assert checks.unknown_name("a.b", "adm", ("adam",)) == (
+    assert errors.unknown_name("a.b", "adm", ("adam",)) == (
         "a.b: unknown name; Did you mean 'adam'? allowed: adam; received: 'adm'"
     )
-    assert checks.unknown_name("a.b", ["x"], ("adam",)) == "a.b: unknown name; allowed: adam; received: ['x']"
+    assert errors.unknown_name("a.b", ["x"], ("adam",)) == "a.b: unknown name; allowed: adam; received: ['x']"
 
 
 def multiplied(levels):
@@ -79,14 +79,14 @@ def multiplied(levels):
 
 @pytest.mark.parametrize("value", ["x" * 10**6, list(range(10**5)), {n: n for n in range(10**5)}, multiplied(12)])
 def test_shorten_keeps_hostile_values_short(value):
-    assert len(checks.shorten(value)) <= 120
+    assert len(errors.shorten(value)) <= 120
 
 
 @pytest.mark.parametrize("value", [None, 3, 0.1, "text", ["a", 1], {"a": [1, 2]}, ["one", "of", "seven"] * 4])
 def test_shorten_leaves_short_values_alone(value):
-    assert checks.shorten(value) == repr(value)
+    assert errors.shorten(value) == repr(value)
 
 
 def test_warn_is_one_line_on_standard_error(capsys):
-    checks.warn("two\nlines")
+    errors.warn("two\nlines")
     assert capsys.readouterr() == ("", "warning: two lines\n")
