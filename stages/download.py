@@ -20,7 +20,7 @@ def main() -> None:
     reader = lookup.load("corpora", corpus.reader)
     if corpus.source == "synthetic":
         with tempfile.TemporaryDirectory() as folder:
-            reader.synthesise(Path(folder), size=corpus.synthetic.size, seed=corpus.synthetic.seed)
+            reader.synthesise(Path(folder), **corpus.synthetic.model_dump(exclude_none=True))
             pack(Path(folder), args.archive)
     else:
         pack(fetch(corpus.source, corpus.checksum), args.archive)

@@ -23,7 +23,7 @@ def main() -> None:
     params = load(args.params)
     dataset = item(params.datasets, args.key, "datasets")
     corpus = params.corpora[dataset.corpus]
-    settings = feature_settings(dataset, corpus)
+    settings = dataset.feature
     feature = lookup.load("features", settings["name"])
     compute = computing(feature, {key: value for key, value in settings.items() if key != "name"})
     total = sum(1 for _ in chosen(args.archive, corpus))
@@ -44,12 +44,6 @@ def main() -> None:
 def chosen(archive: Path, corpus: Corpus) -> Iterator[Record]:
     """The records of the classes that `corpora.<corpus>.classes` picks."""
     return (r for r in lookup.load("corpora", corpus.reader).read(archive) if r.label in corpus.classes)
-
-
-def feature_settings(dataset: Dataset, corpus: Corpus) -> dict:
-    """`datasets.<dataset>.feature`, its images made small while the corpus is synthetic."""
-    small = {"size_px": corpus.synthetic.size_px} if corpus.source == "synthetic" else {}
-    return dataset.feature | {key: value for key, value in small.items() if key in dataset.feature and value}
 
 
 def describe(dataset: Dataset, corpus: Corpus, settings: dict, feature, rejected: list[str]) -> Description:

@@ -45,7 +45,7 @@ def collect(key: str, args: Namespace, params: Params) -> dict:
     model, metrics = read_json(args.models / key / "model.json"), read_json(args.metrics / f"{key}.json")
     said = args.predictions / f"{key}.h5"
     return {
-        "chosen": params.trained_run(key, metrics["synthetic"]).model_dump(),
+        "chosen": params.runs[key].model_dump(),
         "dataset": params.datasets[params.runs[key].dataset].model_dump(),
         "metrics": metrics,
         "pictures": pictures_in(args.plots / key),

@@ -28,9 +28,8 @@ ROOMS = ("core", "datasets", "training", "models")  # whose code a resumed train
 def main() -> None:
     args = arguments(__doc__, "dataset", "split", "checkpoints", "logs", "model", "history")
     params = load(args.params)
-    item(params.runs, args.key, "runs")
+    run = item(params.runs, args.key, "runs")
     with Store(args.dataset) as store:
-        run = params.trained_run(args.key, store.description.synthetic)
         parts = load_parts(args.split, store.sample_id)
         info = describe(args, params, run, store, parts["train"])
         counts = np.bincount(store.label[parts["train"]], minlength=len(info["classes"]))

@@ -28,9 +28,7 @@ def main() -> None:
     if args.worker and not url:
         raise UserError("--worker: allowed: with machine.storage_url, the database that all workers share")
     trials, origin = shared(args, params)
-    run = params.trained_run(study.run, origin["synthetic"])
-    cap = params.corpora[study.corpus].synthetic.max_trials if origin["synthetic"] else None
-    n_trials = min(study.n_trials, cap or study.n_trials)
+    run, n_trials = params.runs[study.run], study.n_trials
 
     def train(values: search.Values, report: search.Report) -> float:
         tried = Run.model_validate(replaced(run.model_dump(), values))
@@ -57,10 +55,10 @@ def shared(args, params: Params) -> tuple[Trials, dict]:
         mean, sd = mean_and_sd(store, train)
         dataset = asdict(of) | {"shape": store.sample_shape, "mean": mean.tolist(), "sd": sd.tolist()}
         counts = np.bincount(store.label[train], minlength=len(of.classes))
-    run, cap = params.runs[study.run], params.corpora[study.corpus].synthetic.max_trial_epochs if of.synthetic else None
+    run = params.runs[study.run]
     batches = LOADING[run.loading](args.dataset, train, run.batch_size, shuffle_seed=params.seed)
     judged = LOADING[run.loading](args.dataset, parts["validation"], run.batch_size)
-    trials = Trials(study.run, dataset, counts, batches, judged, cap, params.machine, params.seed)
+    trials = Trials(study.run, dataset, counts, batches, judged, study.max_epochs, params.machine, params.seed)
     origin = {"study": args.key, "run": study.run, "model": study.model, "dataset": study.dataset}
     origin |= {name: dataset[name] for name in ("corpus", "name", "source", "synthetic")}
     origin |= {"protocol": protocol_of(args.split, of), "n_train": len(train)}

@@ -52,7 +52,7 @@ def _write_params(path: Path) -> None:
         augmentation={"name": "faces", "horizontal_flip": 0.1, "rotation_deg": 2.0, "shift": 0.02},
         precision="32-true",
         loading="memory",
-        weight_average_decay=0.5,
+        ema_decay=0.5,
     )
     with path.open("w", encoding="utf-8") as stream:
         yaml.dump(params, stream)

@@ -17,12 +17,12 @@ def misfits(content: Item) -> Iterator[str]:
     """One line for each; a name that stands for nothing is told elsewhere."""
     corpora, datasets = section(content, "corpora"), section(content, "datasets")
     for key, corpus in corpora.items():
-        yield from _drawing_mistakes(f"corpora.{key}", corpus)
+        yield from _synthetic_mistakes(f"corpora.{key}", corpus)
         yield from _class_mistakes(f"corpora.{key}.classes", corpus)
     for key, dataset in datasets.items():
         corpus = corpora.get(str(dataset.get("corpus")), {})
         yield from _normalising_mistakes(f"datasets.{key}.normalize_groups", dataset, corpus)
-        lengths = lengths_of(key, dataset, corpora).items()
+        lengths = lengths_of(key, dataset).items()
         yield from too_large(f"datasets.{key}.feature", {axis: length for axis, (_, length) in lengths})
     for key, run in section(content, "runs").items():
         dataset = str(run.get("dataset"))
@@ -32,31 +32,21 @@ def misfits(content: Item) -> Iterator[str]:
         yield from _color_mistakes(
             f"datasets.{dataset}.feature.color", f"runs.{key}.model", run, datasets.get(dataset, {})
         )
-        yield from _size_mistakes(f"runs.{key}.model", run, lengths_of(dataset, datasets.get(dataset, {}), corpora))
+        yield from _size_mistakes(f"runs.{key}.model", run, lengths_of(dataset, datasets.get(dataset, {})))
 
 
-def lengths_of(key: str, dataset: Item, corpora: dict[str, Item]) -> dict[str, tuple[str, int]]:
+def lengths_of(key: str, dataset: Item) -> dict[str, tuple[str, int]]:
     """{axis: (the setting that tells how long it is, that length)} of what the dataset prepares, where it is known."""
     name, found = _chosen("features", dataset, "feature"), {}
     if not name or any(feature_mistakes("", dataset["feature"])):  # what is wrong by itself fits nothing
         return found
     for axis, setting in lookup.constants("features", name)["SIZES"].items():
         where, value = f"datasets.{key}.feature.{setting}", dataset["feature"].get(setting)
-        if setting == "size_px":
-            where, value = _drawn_size(where, value, dataset, corpora)
         length = frames(dataset["feature"]) if setting == "duration_s" else value
         length = len(length) if isinstance(length, list) else length
         if _whole(length):
             found[axis] = where, length
     return found
-
-
-def _drawn_size(where: str, size_px: Any, dataset: Item, corpora: dict[str, Item]) -> tuple[str, Any]:
-    """Images of a synthetic corpus are as small as `synthetic.size_px`."""
-    corpus = corpora.get(str(dataset.get("corpus")), {})
-    drawn = corpus.get("synthetic") if corpus.get("source") == "synthetic" else None
-    small = drawn.get("size_px") if isinstance(drawn, dict) else None
-    return (f"corpora.{dataset['corpus']}.synthetic.size_px", small) if small else (where, size_px)
 
 
 def _chosen(room: str, item: Item, field: str) -> str:
@@ -66,12 +56,21 @@ def _chosen(room: str, item: Item, field: str) -> str:
     return name if name in lookup.names(room) else ""
 
 
-def _drawing_mistakes(where: str, corpus: Item) -> Iterator[str]:
-    """A corpus can be drawn only where its reader draws."""
+def _synthetic_mistakes(where: str, corpus: Item) -> Iterator[str]:
+    """A corpus can be synthetic only where its reader makes one, and of a size only where that can be chosen."""
     known, reader = lookup.names("corpora"), corpus.get("reader")
-    if corpus.get("source") == "synthetic" and reader in known and not lookup.can_synthesise(reader):
-        drawing = ", ".join(name for name in known if lookup.can_synthesise(name))
-        yield f"{where}.source: 'synthetic' is for the readers {drawing}; received: reader {shorten(reader)}"
+    if corpus.get("source") != "synthetic" or reader not in known:
+        return
+    options = lookup.synthetic_options(reader)
+    if options is None:
+        makers = ", ".join(name for name in known if lookup.synthetic_options(name) is not None)
+        yield f"{where}.source: 'synthetic' is for the readers {makers}; received: reader {shorten(reader)}"
+    synthetic = corpus.get("synthetic")
+    given = synthetic.get("size_px") if isinstance(synthetic, dict) else None
+    if options and "size_px" in options and given is None:
+        yield f"{where}.synthetic.size_px: missing; reader {reader!r} needs the size of its synthetic images"
+    elif options and "size_px" not in options and given is not None:
+        yield f"{where}.synthetic.size_px: allowed: null with reader {reader!r}; received: {shorten(given)}"
 
 
 def _class_mistakes(where: str, corpus: Item) -> Iterator[str]:

@@ -32,11 +32,11 @@ def contradictions(content: dict[str, Any]) -> Iterator[str]:
         yield from feature_mistakes(f"datasets.{key}.feature", dataset.get("feature"))
     for key, run in section(content, "runs").items():
         where = f"runs.{key}"
+        yield from _reference(f"{where}.recipe", run.get("recipe"), _keys(content, "recipes"))
         yield from _reference(f"{where}.dataset", run.get("dataset"), _keys(content, "datasets"))
         yield from _corpus_mistakes(where, run, datasets, _keys(content, "corpora"))
         yield from _weights_mistakes(f"{where}.loss.class_weights", run, corpora)
         yield from _monitor_mistakes(where, run)
-        yield from _teacher_mistakes(where, run)
         yield from _padding_mistakes(f"{where}.augmentation.padding", run, datasets)
 
 
@@ -164,13 +164,6 @@ def _monitor_mistakes(where: str, run: dict[str, Any]) -> Iterator[str]:
     schedule = run.get("schedule")
     if isinstance(schedule, dict) and schedule.get("name") == "plateau":
         yield f"{where}.schedule.name: allowed: any but plateau with monitor last_epoch; received: 'plateau'"
-
-
-def _teacher_mistakes(where: str, run: dict[str, Any]) -> Iterator[str]:
-    """The moving average of its weights teaches a run that distils itself."""
-    loss = run.get("loss")
-    if isinstance(loss, dict) and loss.get("self_distillation") and run.get("weight_average_decay") is None:
-        yield f"{where}.weight_average_decay: missing; loss.self_distillation needs the moving average as its teacher"
 
 
 def _weights_mistakes(where: str, run: dict[str, Any], corpora: dict[str, dict[str, Any]]) -> Iterator[str]:

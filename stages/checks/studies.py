@@ -8,15 +8,15 @@ from stages.checks.contradictions import section
 from stages.checks.schema import schema_mistakes
 from stages.core import lookup
 from stages.core.errors import shorten, unknown_name
-from stages.params.space import TYPES, at, dimensions, replaced
+from stages.params.space import TYPES, dimensions, replaced
 
 Item = dict[str, Any]
 Check = Callable[[Item], Iterator[str]]
 
 # DVC cannot look up a run's keys from its study, so a study repeats them.
-REPEATED = ("corpus", "dataset", "model")
+REPEATED = ("corpus", "dataset", "model", "recipe")
 # What `dvc.yaml` takes from the run, and what all trials share.
-FIXED = ("corpus", "dataset", "model.name", "loading")
+FIXED = ("corpus", "dataset", "model.name", "recipe", "loading")
 KINDS = {bool: "true or false", str: "text", int: "a number", float: "a number"}
 
 
@@ -31,8 +31,6 @@ def study_mistakes(content: Item, check: Check) -> Iterator[str]:
         run = runs.get(name) if isinstance(name, str) else None
         if isinstance(run, dict):
             yield from _repetition_mistakes(where, study, run)
-        yield from _cap_mistakes(content, where, study)
-        yield from _replacement_mistakes(content, where, study)
         space = study.get("space")
         if isinstance(space, dict):
             wrong = list(_space_mistakes(f"{where}.space", space))
@@ -49,23 +47,6 @@ def _repetition_mistakes(where: str, study: Item, run: Item) -> Iterator[str]:
         value = study.get(field)
         if isinstance(value, str) and isinstance(expected.get(field), str) and value != expected[field]:
             yield f"{where}.{field}: allowed: {shorten(expected[field])}, its run's; received: {shorten(value)}"
-
-
-def _cap_mistakes(content: Item, where: str, study: Item) -> Iterator[str]:
-    corpus = section(content, "corpora").get(str(study.get("corpus")), {})
-    drawn = corpus.get("synthetic")
-    for name in ("max_trials", "max_trial_epochs"):
-        if isinstance(drawn, dict) and name not in drawn:
-            yield f"corpora.{study['corpus']}.synthetic.{name}: missing; {where} searches on this corpus"
-
-
-def _replacement_mistakes(content: Item, where: str, study: Item) -> Iterator[str]:
-    """What a drawn corpus puts in the place of its runs' settings would take the place of the best values, too."""
-    corpus = section(content, "corpora").get(str(study.get("corpus")), {})
-    replaced_by = section(corpus, "synthetic").get("run", {}) if corpus.get("source") == "synthetic" else {}
-    for path, _ in dimensions(study["space"]) if isinstance(study.get("space"), dict) else ():
-        if at(replaced_by, path) is not ...:
-            yield f"{where}.space.{path}: corpora.{study['corpus']}.synthetic.run sets it while the corpus is drawn"
 
 
 def _space_mistakes(where: str, space: Item) -> Iterator[str]:

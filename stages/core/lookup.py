@@ -53,9 +53,10 @@ def constants(room: str, name: str) -> dict[str, Any]:
     return found
 
 
-def can_synthesise(reader: str) -> bool:
-    """Whether a reader also draws its corpus."""
-    return "synthesise" in functions(f"corpora.{reader}")
+def synthetic_options(reader: str) -> tuple[str, ...] | None:
+    """Names of the options (size, seed, …) of a reader's `synthesise`; None if it makes no synthetic corpus."""
+    made = functions(f"corpora.{reader}").get("synthesise")
+    return tuple(argument.arg for argument in made.args.kwonlyargs) if made else None
 
 
 def load(room: str, name: str) -> ModuleType:

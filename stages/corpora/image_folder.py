@@ -33,7 +33,6 @@ FOLDERS = PARTS | {"val": "validation", "valid": "validation"}
 GROUP = None  # whose face it is is not known
 EXPECTED = None
 LIST = "list_patition_label.txt"  # their spelling
-SIZE_PX = 100  # of drawn faces, and of RAF-DB's aligned ones
 # Of drawn faces: square roots of RAF-DB's own counts, rare fear against frequent happiness; contempt as if it knew it.
 SHARES = {"happy": 69, "neutral": 50, "sad": 45, "surprise": 36, "disgust": 27, "angry": 27, "contempt": 20, "fear": 17}
 _TRAINED_ON = 0.8
@@ -63,8 +62,8 @@ def missing(found: dict[str | None, int]) -> str:
     return ""
 
 
-def synthesise(folder: Path, *, size: int, seed: int) -> None:
-    """Draw `size` faces in colour into `folder`/train|test/<number>_<emotion>, classes as unequal as `SHARES`."""
+def synthesise(folder: Path, *, size: int, seed: int, size_px: int) -> None:
+    """Write `size` colour faces of `size_px` into `folder`/train|test/<number>_<emotion>, in the shares of `SHARES`."""
     from stages.corpora.drawing.face import draw_face  # OpenCV is needed for drawing alone
 
     numbers, counts = Counter(), _counts(size)
@@ -74,7 +73,7 @@ def synthesise(folder: Path, *, size: int, seed: int) -> None:
         numbers[emotion] += 1
         at = folder / part / f"{CODES.index(emotion) + 1}_{emotion}" / f"{part}_{row:05d}.jpg"
         at.parent.mkdir(parents=True, exist_ok=True)
-        face = draw_face(emotion, generator(seed, "image_folder/face", row), SIZE_PX, color=True)
+        face = draw_face(emotion, generator(seed, "image_folder/face", row), size_px, color=True)
         encoded = io.BytesIO()
         Image.fromarray(face).save(encoded, "JPEG", quality=92)
         at.write_bytes(encoded.getvalue())

@@ -25,15 +25,15 @@ def build(
     use_lstm: bool = True,
     use_transformer: bool = True,
     n_bases: PositiveInt = 4,
-    basis_hidden: PositiveInts = [32, 32, 32],  # noqa: B006 (a literal: core.lookup reads it off the source)
+    basis_hidden: PositiveInts = [32, 32, 32],  # noqa: B006 (a literal: options are read off the source)
     basis_dropout: Fraction = 0.1,
     head_hidden: PositiveInts = [64],  # noqa: B006
     sparsity_weight: NonNegativeFloat = 0.0,
-    orthogonality_weight: NonNegativeFloat = 0.0,
+    orthogonality_weight: NonNegativeFloat = 0.01,
     sampled_bases: PositiveInt = 2,
     sampled_pairs: PositiveInt = 3,
     ffnn_hidden: PositiveInts = [64, 64],  # noqa: B006
-    context_frames: NonNegativeInt = 0,
+    context_frames: NonNegativeInt = 2,
     lstm_hidden: PositiveInt = 48,
     lstm_layers: PositiveInt = 1,
     bidirectional: bool = True,
@@ -41,8 +41,8 @@ def build(
     transformer_heads: PositiveInt = 4,
     transformer_layers: PositiveInt = 1,
     transformer_feedforward: PositiveInt = 128,
-    stride_frames: PositiveInt = 1,
-    dropout: Fraction = 0.2,
+    stride_frames: PositiveInt = 3,
+    dropout: Fraction = 0.3,
 ) -> nn.Module:
     """`input_shape` (time, mel), standardised per band. Raises ValueError for options that do not go together.
 

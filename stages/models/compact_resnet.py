@@ -21,11 +21,11 @@ def build(
     input_shape: tuple[int, int, int],
     n_classes: int,
     *,
-    widths: PositiveInts,
+    widths: PositiveInts = [64, 128, 256],  # noqa: B006 (a literal: options are read off the source)
     blocks: PositiveInt = 2,
     stem: PositiveInt = 32,
     dropout: Fraction = 0.3,
-    views: Literal[1, 2, 10] = 1,
+    views: Literal[1, 2, 10] = 10,
 ) -> nn.Module:
     """`input_shape` (channel, height, width), any size. One stage per entry of `widths`, its number of channels.
 

@@ -19,7 +19,7 @@ def build(
     input_shape: tuple[int, int, int],
     n_classes: int,
     *,
-    widths: PositiveInts,
+    widths: PositiveInts = [32, 64, 128, 256],  # noqa: B006 (a literal: options are read off the source)
     activation: Literal["relu", "leaky_relu", "elu"] = "leaky_relu",
     dropout: Fraction = 0.25,
     hidden: PositiveInt = 256,

@@ -17,7 +17,7 @@ def build(
     input_shape: tuple[int, int],
     n_classes: int,
     *,
-    widths: PositiveInts = [16, 32],  # noqa: B006 (a literal: core.lookup reads it off the source)
+    widths: PositiveInts = [16, 32],  # noqa: B006 (a literal: options are read off the source)
     kernel_windows: PositiveInt = 3,
     kernel_electrodes: PositiveInt = 5,
     hidden: PositiveInt = 128,

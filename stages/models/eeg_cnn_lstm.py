@@ -17,11 +17,11 @@ def build(
     input_shape: tuple[int, int],
     n_classes: int,
     *,
-    widths: PositiveInts = [16, 16],  # noqa: B006 (a literal: core.lookup reads it off the source)
+    widths: PositiveInts = [16, 16],  # noqa: B006 (a literal: options are read off the source)
     kernel_electrodes: PositiveInt = 5,
     hidden: PositiveInt = 64,
     layers: PositiveInt = 1,
-    dropout: Fraction = 0.5,
+    dropout: Fraction = 0.2,
     n_bands: PositiveInt = 5,
     use_length: bool = False,
 ) -> nn.Module:

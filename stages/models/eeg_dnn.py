@@ -14,7 +14,7 @@ def build(
     input_shape: tuple[int, int],
     n_classes: int,
     *,
-    hidden: PositiveInts = [16, 16],  # noqa: B006 (a literal: core.lookup reads it off the source)
+    hidden: PositiveInts = [16, 16],  # noqa: B006 (a literal: options are read off the source)
     dropout: Fraction = 0.3,
 ) -> nn.Module:
     """`input_shape` (time, feature), standardised. 367,445 weights for (74, 310) and 5 classes.

@@ -18,7 +18,7 @@ def build(
     *,
     width: PositiveInt = 64,
     heads: PositiveInt = 4,
-    layers: PositiveInt = 2,
+    layers: PositiveInt = 1,
     feedforward: PositiveInt = 128,
     dropout: Fraction = 0.3,
     use_length: bool = False,

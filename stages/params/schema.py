@@ -1,4 +1,4 @@
-"""The sections of `params.yaml` as frozen types. What each means is written beside it in `params.yaml`."""
+"""The sections of `params.yaml` as frozen types; `params.yaml` explains each setting beside it."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from stages.params.options import Fraction, NonNegativeFloat, NonNegativeInt, Po
 
 # DVC's template keys: a key forms stage names and paths.
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-# A choice by name with its options, which `core.params` checks against the signature of what the name stands for.
+# A choice by name with its options, which `checks.params` checks against the signature of what the name stands for.
 Choice = dict[str, Any]
 
 
@@ -43,30 +43,19 @@ class Prepare(Section):
     max_rejected_fraction: Fraction
 
 
-class SyntheticRun(Section):
-    """Settings that take the place of a run's own; a run without such a key keeps to its section."""
-
-    model: dict[str, Any] = {}
-    optimizer: dict[str, Any] = {}
-    batch_size: BatchSize | None = None
-
-
 class Synthetic(Section):
+    """What describes a synthetic corpus; nothing here touches training."""
+
     seed: NonNegativeInt
     size: PositiveInt
-    size_px: PositiveInt | None
-    max_epochs: PositiveInt
-    run: SyntheticRun = SyntheticRun()
-    # Of studies, which not every corpus has.
-    max_trials: PositiveInt | None = None
-    max_trial_epochs: PositiveInt | None = None
+    size_px: PositiveInt | None = None  # of readers that make images of any size
 
 
 class Corpus(Section):
     name: str | None
     reader: str
     source: str
-    checksum: str | None
+    checksum: str | None = None
     classes: Annotated[list[Literal[CLASSES]], Field(min_length=2)]
     synthetic: Synthetic
 
@@ -82,7 +71,7 @@ class Split(Section):
     seed: NonNegativeInt
     fold: NonNegativeInt
     validation_fraction: Annotated[float, Field(gt=0, le=0.5)]
-    on_duplicate: Literal["report", "drop"]
+    on_duplicate: Literal["report", "drop"] = "report"
     # Of the protocols that keep groups (speakers, subjects) apart: how many folds there are, or which groups each has.
     folds: Annotated[int, Field(ge=2)] | None = None
     test_groups: Annotated[list[Groups], Field(min_length=1)] | None = None
@@ -94,28 +83,35 @@ class Split(Section):
 
 
 class Loss(Section):
-    class_weights: Literal["none", "balanced"] | dict[str, PositiveFloat]
-    label_smoothing: Fraction
+    class_weights: Literal["none", "balanced"] | dict[str, PositiveFloat] = "none"
+    label_smoothing: Fraction = 0.0
     mixup: Mixup | None = None
-    self_distillation: Fraction | None = None
 
 
-class Run(Section):
-    corpus: str
-    dataset: str
-    model: Choice
+class Recipe(Section):
+    """Training settings that runs share."""
+
     loss: Loss
     optimizer: Choice
-    gradient_clip_norm: PositiveFloat | None
+    gradient_clip_norm: PositiveFloat | None = None
     schedule: Choice
     batch_size: BatchSize
     max_epochs: PositiveInt
-    early_stopping: PositiveInt | None
+    early_stopping: PositiveInt | None = None
     monitor: Literal["validation_accuracy", "validation_loss", "last_epoch"]
-    augmentation: Choice | None
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
-    loading: Literal["memory", "stream"]
-    weight_average_decay: Fraction | None = None
+    augmentation: Choice | None = None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = "32-true"
+    loading: Literal["memory", "stream"] = "memory"
+    ema_decay: Fraction | None = None
+
+
+class Run(Recipe):
+    """One recogniser, resolved: its recipe's settings, and in their place what the run restates."""
+
+    corpus: str
+    dataset: str
+    model: Choice
+    recipe: str
 
 
 class Study(Section):
@@ -123,13 +119,15 @@ class Study(Section):
     corpus: str
     dataset: str
     model: str
-    space: Annotated[dict[str, object], Field(min_length=1)]  # see core.space
+    recipe: str
+    space: Annotated[dict[str, object], Field(min_length=1)]  # see params.space
     objective: Literal["validation_accuracy", "validation_loss"]
     n_trials: PositiveInt
-    train_samples: PositiveInt | None
+    max_epochs: PositiveInt | None = None
+    train_samples: PositiveInt | None = None
     sampler: Choice
     pruner: Choice
-    timeout_s: PositiveFloat | None
+    timeout_s: PositiveFloat | None = None
 
 
 class Params(Section):
@@ -141,23 +139,9 @@ class Params(Section):
     corpora: Annotated[dict[Key, Corpus], Field(min_length=1)]
     datasets: Annotated[dict[Key, Dataset], Field(min_length=1)]
     splits: dict[Key, Split]
+    recipes: dict[Key, Recipe]
     runs: Annotated[dict[Key, Run], Field(min_length=1)]
     studies: dict[Key, Study]
-
-    def trained_run(self, key: str, synthetic: bool) -> Run:
-        """`runs.<key>` as it is trained: on a `synthetic` corpus cut down as the corpus says."""
-        run = self.runs[key]
-        if not synthetic:
-            return run
-        corpus = self.corpora[run.corpus]
-        small, epochs = corpus.synthetic.run, min(run.max_epochs, corpus.synthetic.max_epochs)
-        choices = {"model": _replaced(run.model, small.model), "optimizer": _replaced(run.optimizer, small.optimizer)}
-        batch_size = small.batch_size or run.batch_size
-        return run.model_copy(update={**choices, "batch_size": batch_size, "max_epochs": epochs})
-
-
-def _replaced(choice: Choice, values: dict[str, Any]) -> Choice:
-    return {key: values.get(key, own) for key, own in choice.items()}
 
 
 def source_kind(source: str) -> str | None:

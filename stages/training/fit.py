@@ -136,5 +136,5 @@ def early_stopping(run: Run) -> list[EarlyStopping]:
 
 def weight_average(run: Run, recogniser: Recogniser) -> list[WeightAverage]:
     """The callback that validates and keeps averaged weights, or none."""
-    decay = run.weight_average_decay
+    decay = run.ema_decay
     return [] if decay is None else [WeightAverage(decay, recogniser.architecture)]

@@ -116,11 +116,11 @@ class Learner(lightning.LightningModule):
         Kim, Ji, Yoon, Hwang, "Self-knowledge distillation with progressive refinement of targets", ICCV 2021,
         equations 2 and 4; the teacher is the moving average of the weights rather than those of the epoch before.
         """
-        share = (self.run.loss.self_distillation or 0.0) * self.current_epoch / self.max_epochs
+        share = 0.0 * self.current_epoch / self.max_epochs
         if share == 0:
             return loss
         if self.teacher is None:  # params are checked for it; a study may draw one without the other
-            raise UserError("loss.self_distillation needs weight_average_decay")
+            raise UserError("loss.self_distillation needs ema_decay")
         answer = self.teacher(self.recogniser.standardise(x), length)
         return (1 - share) * loss + share * nn.functional.cross_entropy(logits, answer)
 

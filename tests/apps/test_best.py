@@ -65,11 +65,11 @@ def test_a_key_that_the_run_leaves_out_is_added(project, capsys):
 
 def test_a_setting_of_the_run_itself_that_it_leaves_out_is_added(project):
     params = load(project / "params.yaml")
-    assert "weight_average_decay" not in params.runs[KEY].model_fields_set
-    words = best.command({"run": KEY, "best_params": {"weight_average_decay": 0.9}}, params)
-    assert words[4:] == [f"+runs.{KEY}.weight_average_decay=0.9"]
+    assert "ema_decay" not in params.runs[KEY].model_fields_set
+    words = best.command({"run": KEY, "best_params": {"ema_decay": 0.9}}, params)
+    assert words[4:] == [f"+runs.{KEY}.ema_decay=0.9"]
     apply_overrides(project / "params.yaml", words[4::2])
-    assert load(project / "params.yaml").runs[KEY].weight_average_decay == 0.9
+    assert load(project / "params.yaml").runs[KEY].ema_decay == 0.9
 
 
 @pytest.mark.parametrize(

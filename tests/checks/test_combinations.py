@@ -43,7 +43,7 @@ def test_lengths_are_those_of_the_prepared_sample(name: str):
     x, _ = lookup.load("features", name).compute(sample, rate_hz, **settings)
     said = lookup.constants("features", name)
     assert x.dtype == said["DTYPE"]
-    lengths = lengths_of("mine", {"corpus": "c", "feature": {"name": name, **settings}}, {})
+    lengths = lengths_of("mine", {"corpus": "c", "feature": {"name": name, **settings}})
     shape = dict(zip(said["LAYOUT"], x.shape, strict=True))
     assert lengths.keys() & shape.keys()
     for axis, (setting, length) in lengths.items():
@@ -51,15 +51,7 @@ def test_lengths_are_those_of_the_prepared_sample(name: str):
         assert length == shape.get(axis, 2), axis  # electrodes are no axis: theirs are 2
 
 
-def test_drawn_faces_are_as_small_as_the_corpus_says():
-    dataset = {"corpus": "c", "feature": {"name": "faces", "size_px": 48, "color": "gray"}}
-    corpus = {"source": "synthetic", "synthetic": {"size_px": 24}}
-    assert lengths_of("mine", dataset, {"c": corpus})["height"] == ("corpora.c.synthetic.size_px", 24)
-    for other in (corpus | {"source": "/faces.zip"}, corpus | {"synthetic": {"size_px": None}}):
-        assert lengths_of("mine", dataset, {"c": other})["height"] == ("datasets.mine.feature.size_px", 48)
-
-
 def test_a_feature_that_is_wrong_by_itself_tells_no_length():
     """One mistake, one line: not one more for each model that would not fit it."""
     feature = {"name": "mel", **FEATURES["mel"][0], "hop_ms": 30.0}
-    assert lengths_of("mine", {"corpus": "c", "feature": feature}, {}) == {}
+    assert lengths_of("mine", {"corpus": "c", "feature": feature}) == {}

@@ -11,10 +11,12 @@ from stages.params.space import at, dimensions, replaced
 
 STUDY = "studies.faces"
 RUN = "runs.faces_custom_cnn"
+RECIPE = "recipes.faces"
 LR = {"type": "log_float", "low": 1e-4, "high": 1e-1}
 SPACE = {"optimizer": {"lr": LR}, "batch_size": {"type": "categorical", "choices": [16, 32]}}
 TOLD = {
-    "run": "faces_custom_cnn", "corpus": "faces", "dataset": "faces", "model": "custom_cnn", "space": SPACE,
+    "run": "faces_custom_cnn", "corpus": "faces", "dataset": "faces", "model": "custom_cnn", "recipe": "faces",
+    "space": SPACE,
     "objective": "validation_accuracy", "n_trials": 10, "train_samples": None,
     "sampler": {"name": "tpe", "startup_trials": 4}, "pruner": {"name": "median", "warmup_epochs": 2},
     "timeout_s": None,
@@ -25,7 +27,6 @@ NAMES = {"type": "categorical", "choices": ["adam", "sgd_nesterov"]}
 def with_study(**changes):
     """SMALL with a study in it, the values at dotted paths of the study replaced, or those of other sections."""
     content = copy.deepcopy(SMALL)
-    content["corpora"]["faces"]["synthetic"].update(max_trials=3, max_trial_epochs=2)
     content["studies"] = {"faces": TOLD}
     for path, value in changes.items():
         whole = path if path.split(".")[0] in content else f"{STUDY}.{path}"
@@ -47,7 +48,7 @@ ONE_LINE = [
     ({"model": "keras_cnn"}, f"{STUDY}.model: allowed: 'custom_cnn', its run's; received: 'keras_cnn'"),
     ({"n_trials": 0}, f"{STUDY}.n_trials: allowed: more than 0; received: 0"),
     ({"n_trial": 3}, f"{STUDY}.n_trial: unknown key; Did you mean 'n_trials'? allowed: run, corpus, dataset, model, "
-     "space, objective, n_trials, train_samples, sampler, pruner, timeout_s"),
+     "recipe, space, objective, n_trials, max_epochs, train_samples, sampler, pruner, timeout_s"),
     ({"objective": "test_accuracy"}, f"{STUDY}.objective: allowed: 'validation_accuracy' or 'validation_loss'; "
      "received: 'test_accuracy'. Did you mean 'validation_accuracy'?"),
     ({"timeout_s": 0.0}, f"{STUDY}.timeout_s: allowed: more than 0 or null; received: 0.0"),
@@ -60,8 +61,8 @@ ONE_LINE = [
     ({"space.optimizer.lrr": LR}, f"{STUDY}.space.optimizer.lrr: unknown key; Did you mean 'lr'? "
      "allowed: lr, beta_1, beta_2, epsilon, weight_decay"),
     ({"space.batch_sise": {"type": "int", "low": 2, "high": 8}}, f"{STUDY}.space.batch_sise: unknown key; "
-     "Did you mean 'batch_size'? allowed: corpus, dataset, model, loss, optimizer, gradient_clip_norm, schedule, "
-     "batch_size, max_epochs, early_stopping, monitor, augmentation, precision, loading, weight_average_decay"),
+     "Did you mean 'batch_size'? allowed: loss, optimizer, gradient_clip_norm, schedule, batch_size, max_epochs, "
+     "early_stopping, monitor, augmentation, precision, loading, ema_decay, corpus, dataset, model, recipe"),
     ({"space.optimizer.lr.low": 1e-1}, f"{STUDY}.space.optimizer.lr: an empty range; allowed: low less than high; "
      "received: 0.1 to 0.1"),
     ({"space.optimizer.lr.low": 0.5}, f"{STUDY}.space.optimizer.lr: an empty range; allowed: low less than high; "
@@ -99,24 +100,18 @@ ONE_LINE = [
      f"{STUDY}.space.model.activation: allowed: 'relu', 'leaky_relu' or 'elu'; received: 'gelu'. Did you mean 'elu'?"),
     ({"space.optimizer.name": {"type": "categorical", "choices": ["adam", "sdg"]}},
      f"{STUDY}.space.optimizer.name: unknown name; allowed: adam, adamw, sgd_nesterov, rmsprop; received: 'sdg'"),
-    ({"space.optimizer.name": NAMES, f"{RUN}.optimizer.beta_1": 0.8},
+    ({"space.optimizer.name": NAMES, f"{RECIPE}.optimizer.beta_1": 0.8},
      f"{STUDY}.space: with optimizer.name=sgd_nesterov: {RUN}.optimizer.beta_1: unknown key; "
      "allowed: lr, momentum, weight_decay"),
     ({"space.optimizer": {"name": NAMES, "beta_1": {"type": "float", "low": 0.5, "high": 0.9}}},
      f"{STUDY}.space.optimizer.beta_1: unknown key; allowed: lr, momentum, weight_decay"),
-    ({"space.augmentation.horizontal_flip": {"type": "float", "low": 0.0, "high": 0.5}, f"{RUN}.augmentation": None},
+    ({"space.augmentation.horizontal_flip": {"type": "float", "low": 0.0, "high": 0.5}, f"{RECIPE}.augmentation": None},
      f"{STUDY}.space: {RUN}.augmentation.name: missing; allowed: eeg, faces, portraits, speech"),
     # what trials share
     ({"space.model.name": {"type": "categorical", "choices": ["custom_cnn", "keras_cnn"]}},
      f"{STUDY}.space.model.name: all trials share it; allowed: any key of the run but corpus, dataset, "
-     "model.name, loading"),
+     "model.name, recipe, loading"),
     # elsewhere
-    ({"corpora.faces.synthetic.run": {"optimizer": {"lr": 0.01}}},
-     f"{STUDY}.space.optimizer.lr: corpora.faces.synthetic.run sets it while the corpus is drawn"),
-    ({"corpora.faces.synthetic.run": {"batch_size": 16}},
-     f"{STUDY}.space.batch_size: corpora.faces.synthetic.run sets it while the corpus is drawn"),
-    ({"corpora.faces.synthetic": SMALL["corpora"]["faces"]["synthetic"] | {"max_trials": 3}},
-     f"corpora.faces.synthetic.max_trial_epochs: missing; {STUDY} searches on this corpus"),
     ({"machine.storage_url": "studies.db"}, "machine.storage_url: not the address of a database; allowed: "
      "sqlite:////<path>.db, postgresql://<user>@<host>/<database>, or null (a file, for one worker)"),
     *(({"machine.storage_url": url}, "machine.storage_url: not the address of a database; allowed: "
@@ -143,7 +138,7 @@ def test_all_mistakes_at_once(tmp_path):
 
 
 def test_a_mistake_of_the_run_is_not_told_again_for_each_value(tmp_path):
-    assert len(mistakes(tmp_path, with_study(**{f"{RUN}.schedule.gamma": "half"}))) == 1
+    assert len(mistakes(tmp_path, with_study(**{f"{RECIPE}.schedule.gamma": "half"}))) == 1
 
 
 @pytest.mark.parametrize("space", [None, 3, [LR], {"optimizer": None}, {"optimizer": {"lr": []}}, {3: LR}])

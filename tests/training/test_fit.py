@@ -35,7 +35,7 @@ RUN = Run(
     precision="32-true",
     loading="memory",
 )
-TAUGHT = {"loss": {**RUN.loss.model_dump(), "self_distillation": 0.8}, "weight_average_decay": 0.8}
+TAUGHT = {"loss": {**RUN.loss.model_dump(), "self_distillation": 0.8}, "ema_decay": 0.8}
 
 
 def changed(**change: object) -> Run:
@@ -146,12 +146,12 @@ def test_best_epoch_is_the_first_of_the_best_and_its_weights_give_its_accuracy(t
 
 def test_averaged_weights_are_what_is_validated_and_kept(tmp_path: Path):
     noisy = batches(60, 3, noise=90.0, size=17)
-    run = changed(max_epochs=6, optimizer={"name": "sgd_nesterov", "lr": 0.3}, weight_average_decay=0.95)
+    run = changed(max_epochs=6, optimizer={"name": "sgd_nesterov", "lr": 0.3}, ema_decay=0.95)
     outcome = trained(tmp_path / "averaged", run, validation=noisy)
     figures = [row["validation_accuracy"] for row in outcome.history]
     assert accuracy(outcome.best_weights, noisy) == pytest.approx(max(figures))
     assert accuracy(outcome.final_weights, noisy) == pytest.approx(figures[-1])
-    plain = trained(tmp_path / "plain", run.model_copy(update={"weight_average_decay": None}), validation=noisy)
+    plain = trained(tmp_path / "plain", run.model_copy(update={"ema_decay": None}), validation=noisy)
     # the steps themselves are the same, so the statistics of each epoch's training batches are, too
     assert [row["train_loss"] for row in plain.history] == [row["train_loss"] for row in outcome.history]
     name = "layers.1.weight"
@@ -160,7 +160,7 @@ def test_averaged_weights_are_what_is_validated_and_kept(tmp_path: Path):
 
 def test_averaged_weights_of_a_finished_training_are_the_final_ones(tmp_path: Path):
     """Killed after the last epoch: nothing is left to train, and the average still takes the weights' place."""
-    run = changed(max_epochs=2, weight_average_decay=0.9)
+    run = changed(max_epochs=2, ema_decay=0.9)
     whole, again = trained(tmp_path, run), trained(tmp_path, run)
     assert whole.final_weights.keys() == again.final_weights.keys()
     assert all(torch.equal(whole.final_weights[key], again.final_weights[key]) for key in whole.final_weights)
@@ -203,8 +203,8 @@ def test_one_cycle_steps_with_every_batch(tmp_path: Path):
         {"optimizer": {"name": "sgd_nesterov", "lr": 0.05}},
         {"schedule": {"name": "plateau", "patience_epochs": 1}},
         {"schedule": {"name": "cosine"}},
-        {"weight_average_decay": 0.9},
-        {"loss": {**RUN.loss.model_dump(), "mixup": 0.4, "self_distillation": 0.8}, "weight_average_decay": 0.9},
+        {"ema_decay": 0.9},
+        {"loss": {**RUN.loss.model_dump(), "mixup": 0.4, "self_distillation": 0.8}, "ema_decay": 0.9},
     ],
 )
 def test_every_way_of_training_learns(tmp_path: Path, change: dict[str, object]):
@@ -249,7 +249,7 @@ def test_blends_are_trained_on(tmp_path: Path):
 
 def test_the_average_teaches_for_more_from_epoch_to_epoch():
     """By hand, in the third of four epochs: half of 0.8 is the teacher's, the rest the label's."""
-    run = changed(loss={**RUN.loss.model_dump(), "self_distillation": 0.8}, weight_average_decay=0.9, max_epochs=4)
+    run = changed(loss={**RUN.loss.model_dump(), "self_distillation": 0.8}, ema_decay=0.9, max_epochs=4)
     x, length, label = batches(16, 3).batches[0]
     answer = torch.tensor([[0.2, 0.3, 0.5]]).expand(16, 3)
     losses, asked = [], []
@@ -264,7 +264,7 @@ def test_the_average_teaches_for_more_from_epoch_to_epoch():
     assert len(asked) == 1  # not in the first epoch, in which it would not count
     torch.testing.assert_close(asked[0], (x.float() / 255 - 0.35) / 0.2)
     learner.teacher = None  # as in a study that draws the one without the other
-    with pytest.raises(UserError, match="self_distillation needs weight_average_decay"):
+    with pytest.raises(UserError, match="self_distillation needs ema_decay"):
         learner.training_step((x, length, label), 0)
 
 
@@ -273,7 +273,7 @@ def test_wrong_labels_are_learnt_by_heart_less(tmp_path: Path):
     x, length, label = batches(96, 1, noise=40.0, size=96).batches[0]
     wrong = torch.where(torch.arange(96) % 3 == 0, (label + 1) % 3, label)
     train = Listed(list(zip(*(column.split(16) for column in (x, length, wrong)), strict=True)))
-    kept = {"max_epochs": 30, "weight_average_decay": 0.95, "monitor": "last_epoch"}
+    kept = {"max_epochs": 30, "ema_decay": 0.95, "monitor": "last_epoch"}
     rows = []
     for share in (None, 0.9):
         run = changed(loss={**RUN.loss.model_dump(), "self_distillation": share}, **kept)

@@ -124,11 +124,11 @@ def test_the_test_part_is_never_seen(own, searched, tmp_path, monkeypatch):
 
 def test_a_run_with_the_best_values_does_what_the_trial_did(own, tmp_path, monkeypatch):
     """Then the search is still the same: nothing is trained again."""
-    toy_study.change(own, trials=2, run={"weight_average_decay": 0.5})
+    toy_study.change(own, trials=2, run={"ema_decay": 0.5})
     told = tuned(own, tmp_path, monkeypatch)
     best = told["best_params"]
     run = {
-        "weight_average_decay": 0.5,
+        "ema_decay": 0.5,
         "optimizer": {"name": "adam", "lr": best["optimizer.lr"]},
         "batch_size": best["batch_size"],
     }

@@ -1,0 +1,84 @@
+"""Prints the `dvc exp run` line that puts a real corpus through its runs at the published settings.
+
+    python -m stages.apps.published faces /data/fer2013.zip --name FER-2013
+
+params.yaml holds small values, so that the default run works anywhere. The line puts the published ones in their place:
+the recipe `<recipe>_published` where there is one, image sizes, options of models, epochs and trials.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stages.checks.params import PUBLISHED, load
+from stages.core.command import item
+from stages.core.errors import exit_with_one_line
+from stages.params.options import options_of
+from stages.params.schema import Params, source_kind
+
+# What the default run makes smaller. Of models: the size of their images, and the options that are cut down.
+SIZE_PX = {"keras_cnn": 48, "custom_cnn": 48, "compact_resnet": 48, "dual_attention": 224}
+OPTIONS = {
+    "compact_resnet": ("widths", "blocks", "dropout"),
+    "dual_attention": ("backbone", "pretrained", "total_stride", "dropout"),
+}
+EPOCHS = {"faces_keras": 30, "faces_custom": 30, "speech": 40, "eeg": 50}  # of recipes
+TRIALS = {"faces_custom_cnn": 100, "eeg_dnn_average": 50}  # of studies, each trial as long as a run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", help="a key of corpora in params.yaml, such as faces")
+    parser.add_argument("source", help="path of a zip, tar, folder or csv, an https address, or kaggle:<owner>/<slug>")
+    parser.add_argument("--name", help="shown with every figure (default: taken from the source)")
+    parser.add_argument("--apply", action="store_true", help="run the line instead of printing it")
+    parser.add_argument("-S", dest="more", action="append", default=[], help="a further setting, as of dvc exp run")
+    args = parser.parse_args()
+    params = load(Path("params.yaml"))
+    item(params.corpora, args.corpus, "corpora")
+    source = args.source if source_kind(args.source) in ("url", "kaggle") else str(Path(args.source).resolve())
+    chosen = {f"corpora.{args.corpus}.source": source}
+    chosen |= {f"corpora.{args.corpus}.name": args.name or Path(source.rstrip("/")).name.partition(".")[0]}
+    chosen |= dict(published(params, args.corpus)) | {"machine.threads": len(os.sched_getaffinity(0))}
+    settings = [f"{path}={hydra(value)}" for path, value in chosen.items()] + args.more
+    command = ["dvc", "exp", "run", *(word for setting in settings for word in ("-S", setting))]
+    if not args.apply:
+        print(shlex.join(command))
+        return
+    sys.exit(subprocess.run(command).returncode)
+
+
+def published(params: Params, corpus: str) -> Iterator[tuple[str, Any]]:
+    """(dotted path, published value) of each setting that differs, of the runs and studies on `corpus`."""
+    runs = {key: run for key, run in params.runs.items() if run.corpus == corpus}
+    sizes = {run.dataset: SIZE_PX[run.model["name"]] for run in runs.values() if run.model["name"] in SIZE_PX}
+    yield from ((f"datasets.{dataset}.feature.size_px", size) for dataset, size in sizes.items())
+    for key, run in runs.items():
+        name = run.model["name"]
+        for option in OPTIONS.get(name, ()):
+            if run.model[option] != (value := options_of("models", name)[option][1]):
+                yield f"runs.{key}.model.{option}", value
+        if f"{run.recipe}{PUBLISHED}" in params.recipes:
+            yield f"runs.{key}.recipe", f"{run.recipe}{PUBLISHED}"
+    recipes = {run.recipe: EPOCHS[run.recipe] for run in runs.values() if run.recipe in EPOCHS}
+    yield from ((f"recipes.{recipe}.max_epochs", epochs) for recipe, epochs in recipes.items())
+    for key in (key for key in TRIALS if key in params.studies and params.studies[key].corpus == corpus):
+        yield f"studies.{key}.n_trials", TRIALS[key]
+        yield f"studies.{key}.max_epochs", None
+
+
+def hydra(value: Any) -> str:
+    """A value in the grammar of Hydra's overrides; text is quoted where it holds blanks, commas, parentheses, …"""
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z_][\w.:/-]*|/[\w.:/-]*", value, re.ASCII):
+        return '"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"'))
+    return "null" if value is None else str(value).replace(" ", "") if isinstance(value, list) else str(value)
+
+
+if __name__ == "__main__":
+    exit_with_one_line(main)
