@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stages.core.files import write_json
 from stages.core.seeding import generator
 from stages.evaluation import rows
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from stages.evaluation.canvas import Caption
 
-INSIDE = "inside"  # the folder of pictures only some networks have, an output of its own: DVC has no optional files
+INSIDE = "inside"  # the folder of pictures that only some networks have: DVC has no optional files, but folders
 FACES = 4  # of those recognised correctly, and of those not
 
 
@@ -53,18 +54,19 @@ def draw(folder: Path, told: dict[str, Any], judged: Judged, history: Path, best
 def look_inside(
     folder: Path, told: dict[str, Any], judged: Judged, recogniser: Any, at: np.ndarray, x: "torch.Tensor"
 ) -> None:
-    """`inside/bases.png` and `inside/attention.png` of the networks that have them; of others the folder stays empty.
+    """`inside/bases.png` and `inside/attention.png`, of networks that have them; `inside/pictures.json` lists them.
 
-    Attention is shown over the samples `x` (n, …), numbers `at` (n,) of the test part.
+    Attention is shown over the samples `x` (n, …), numbers `at` (n,) of the test part. The list is there in any case:
+    DVC warns of an output that is an empty folder.
     """
     from stages.evaluation.attention_picture import draw_attention
     from stages.evaluation.basis_picture import draw_bases
 
     inside, caption = folder / INSIDE, _caption(told, judged)
-    inside.mkdir(parents=True, exist_ok=True)
     draw_bases(inside / "bases.png", caption, recogniser.architecture)
     seen = judged.labels[at], judged.probabilities[at]
     draw_attention(inside / "attention.png", caption, recogniser, x, *seen, told["classes"])
+    write_json(inside / "pictures.json", {"pictures": sorted(path.name for path in inside.glob("*.png"))})
 
 
 def _caption(told: dict[str, Any], judged: Judged) -> "Caption":
