@@ -20,7 +20,7 @@ def maps(architecture: Any, x: torch.Tensor, target: torch.Tensor) -> dict[str, 
 
     Spatial attention, where there is any, is in 0..1; Grad-CAM, which explains the class `target`, is 0 or more.
     """
-    from captum.attr import LayerAttribution, LayerGradCam  # a second to load, for few runs
+    from captum.attr import LayerAttribution, LayerGradCam  # for the few runs that have maps
 
     cam = LayerGradCam(architecture, architecture.feature_map_layer())
     found = {"Grad-CAM": cam.attribute(x, target=target, relu_attributions=True).detach()}  # (n, 1, H, W)
