@@ -13,7 +13,6 @@ from stages.datasets.grouping import groupings
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.evaluation import figures, gallery, predictions
-from stages.evaluation.attention_picture import choose
 from stages.evaluation.cost import flops
 from stages.training import model_folder
 from stages.training.model_folder import TrainedModel
@@ -34,7 +33,7 @@ def main() -> None:
         parts = load_parts(args.split, store.sample_id)
         chosen = {part: predict(model, store, parts[part], part) for part in JUDGED}
         groups, test = groupings(store, parts["test"]), chosen["test"]
-        shown = choose(test["label"], test["probabilities"], params.seed)
+        shown = gallery.choose(test["label"], test["probabilities"], params.seed)
         samples = torch.from_numpy(store.read(parts["test"][shown]))
     columns = {name: np.concatenate([chosen[part][name] for part in JUDGED]) for name in test}
     told = {"run": args.key, **{name: model.info[name] for name in (*ORIGIN, "classes")}}
@@ -42,10 +41,11 @@ def main() -> None:
     scored = figures.compute(test["label"], test["probabilities"], groups, told["classes"], params.seed)
     write_json(args.metrics, describe(args.key, model, {f"n_{part}": len(at) for part, at in parts.items()}) | scored)
     judged = gallery.Judged(test["label"], test["probabilities"], scored)
-    caption = gallery.draw(args.plots, told, judged, args.history, model.info["best_epoch"], model.info["n_train"])
-    gallery.look_inside(args.plots, caption, model.recogniser, judged, shown, samples, told["classes"])
+    gallery.draw(args.plots, told, judged, args.history, model.info["best_epoch"], model.info["n_train"])
+    gallery.look_inside(args.plots, told, judged, model.recogniser, shown, samples)
     low, high = scored["accuracy_ci95"]
-    print(f"{args.key}: test accuracy {scored['accuracy']:.4f} [{low:.4f}, {high:.4f}]")
+    interval = f"[{low:.4f}, {high:.4f}] (95 %, {scored['accuracy_ci95_method']})"
+    print(f"{args.key}: test accuracy {scored['accuracy']:.4f} {interval}")
 
 
 def describe(key: str, model: TrainedModel, sizes: dict[str, int]) -> dict:

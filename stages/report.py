@@ -35,8 +35,8 @@ def main() -> None:
     with written_whole(args.page) as temporary:
         temporary.write_text(page, encoding="utf-8")
     for found in metrics:
-        figures = "{:.4f} [{:.4f}, {:.4f}]".format(found["accuracy"], *found["accuracy_ci95"])
-        print(f"{found['run']:<28} {found['name']:<12} {figures}  {found['protocol']}")
+        interval = "[{:.4f}, {:.4f}] {}".format(*found["accuracy_ci95"], found["accuracy_ci95_method"])
+        print(f"{found['run']:<28} {found['name']:<12} {found['accuracy']:.4f} {interval}  {found['protocol']}")
     print(f"{args.page}: {len(runs)} runs")
 
 

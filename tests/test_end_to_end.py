@@ -216,7 +216,7 @@ def test_speech_is_a_block_more_and_another_fold_prepares_nothing_anew(clone):
     metrics = read_metrics(clone, "speech_adafnn")
     assert metrics["protocol"].startswith("speaker-disjoint (fold 0 of 2; speakers: train 2, validation 1, test 2)")
     assert {row["by"] for row in metrics["per_group"]} == {"speaker", "gender", "intensity", "statement"}
-    assert (clone.root / "plots/runs/speech_adafnn/bases.png").exists()
+    assert (clone.root / "plots/runs/speech_adafnn/inside/bases.png").exists()
     tested = {row["group"] for row in metrics["per_group"] if row["by"] == "speaker"}
     ran = clone.stages_run("dvc", "exp", "run", "-n", "fold-1", "-S", "splits.speech.fold=1")
     assert sorted(ran) == sorted([*own[2:], "report"])
@@ -255,6 +255,6 @@ def test_portraits_are_an_ablation_and_show_where_they_look(clone):
     assert step["synthetic"] is True
     costs = [read_metrics(clone, step[which])["flops"] for which in ("run", "before")]
     assert (step["flops"], step["flops_added"]) == (costs[0], costs[0] - costs[1])
-    assert (clone.root / "plots/runs/portraits_cnn_attention/attention.png").exists()
+    assert (clone.root / "plots/runs/portraits_cnn_attention/inside/attention.png").exists()
     page = (clone.root / "plots/report.html").read_text(encoding="utf-8")
     assert "What the parts of dual_attention are worth" in page

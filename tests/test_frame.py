@@ -452,11 +452,11 @@ def test_outputs_hold_nothing_that_changes_by_itself(reproduced):
 
 HEAVY = {
     "download": ("torch", "lightning", "sklearn", "matplotlib", "pandas"),
-    "split": ("torch", "lightning", "matplotlib", "cv2"),
+    "split": ("torch", "lightning", "matplotlib", "cv2", "sklearn", "scipy"),
     "prepare": ("torch", "lightning", "matplotlib"),
-    "evaluate": ("lightning", "kornia", "cv2"),
+    "evaluate": ("lightning", "kornia", "cv2", "sklearn", "scipy", "matplotlib", "PIL", "captum"),
     "tune": ("tensorboard", "cv2", "plotly"),
-    "report": ("torch", "lightning", "cv2"),
+    "report": ("torch", "lightning", "cv2", "sklearn", "scipy", "matplotlib", "PIL"),
 }
 
 

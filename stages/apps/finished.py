@@ -25,8 +25,9 @@ EVERY = "*"
 _REF = re.compile(r"(\w+) refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
 _FIGURES = (
     *("name", "synthetic", "protocol", "n_train", "n_validation", "n_test"),
-    *("accuracy", "accuracy_ci95", "balanced_accuracy", "f1_macro", "confusion"),
+    *("accuracy", "accuracy_ci95", "accuracy_ci95_method", "balanced_accuracy", "f1_macro", "confusion"),
 )
+OLDER_INTERVAL = "bootstrap over test samples"  # how it was made before the metrics said so
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def load(run: str, name: str, revision: str) -> Experiment:
         raise UserError(f"{name}: no metrics/runs/{run}.json;{did_you_mean(run, held)} `dvc repro` makes it")
     try:
         metrics = json.loads(show(revision, f"metrics/runs/{run}.json"))
+        metrics = {"accuracy_ci95_method": OLDER_INTERVAL, **metrics}
         metrics = {name: metrics[name] for name in _FIGURES}
         params = parse(show(revision, "params.yaml"))
         entries = list(locked(show(revision, "dvc.lock"), _stages_of(run, params)))

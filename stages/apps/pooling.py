@@ -79,7 +79,7 @@ def summed_up(group: list[Experiment]) -> dict[str, Any]:
         found[name] = _rounded(np.mean([figures[name] for figures in of_seeds]))
         values = [figures[name] for figures in spread]
         found[f"{name}_sd"] = _rounded(np.std(values, ddof=1)) if len(values) > 1 else None
-    found["accuracy_ci95"] = _interval(found["accuracy"], found["accuracy_sd"], spread)
+    found |= _interval(found["accuracy"], found["accuracy_sd"], spread)
     return found | {"confusion": np.sum([figures["confusion"] for figures in experiments], axis=0).tolist()}
 
 
@@ -157,11 +157,12 @@ def _pooled(folds: list[Experiment]) -> dict[str, Any]:
     }
 
 
-def _interval(mean: float, sd: float | None, spread: list[dict[str, Any]]) -> list[float]:
+def _interval(mean: float, sd: float | None, spread: list[dict[str, Any]]) -> dict[str, Any]:
     if sd is None:
-        return spread[0]["accuracy_ci95"]
+        return {name: spread[0][name] for name in ("accuracy_ci95", "accuracy_ci95_method")}
     half = stats.t.ppf(0.975, len(spread) - 1) * sd / np.sqrt(len(spread))
-    return [_rounded(max(0.0, mean - half)), _rounded(min(1.0, mean + half))]
+    interval = [_rounded(max(0.0, mean - half)), _rounded(min(1.0, mean + half))]
+    return {"accuracy_ci95": interval, "accuracy_ci95_method": "Student's t"}
 
 
 def _rounded(value: float) -> float:

@@ -36,6 +36,7 @@ from stages.core.errors import UserError, exit_with_one_line
 from stages.core.files import read_json, write_json, written_whole
 
 FOLDER = Path("metrics/reference")
+FIGURES = ("accuracy", "accuracy_sd", "accuracy_ci95", "accuracy_ci95_method", "balanced_accuracy", "f1_macro")
 README = Path("README.md")
 BEGIN, END = "<!-- reference table: begin -->", "<!-- reference table: end -->"
 
@@ -91,7 +92,7 @@ def record(run: str, words: list[str], note: str) -> dict[str, Any]:
         "seeds": sorted({found.seed for found in group}),
         "folds": sorted({found.fold for found in group}),
         "n_test": figures["n_test"],
-        **{key: figures[key] for key in ("accuracy", "accuracy_sd", "accuracy_ci95", "balanced_accuracy", "f1_macro")},
+        **{key: figures[key] for key in FIGURES},
         "confusion": figures["confusion"],
         "command": command(parse(show(baseline, "params.yaml")), group),
         "commit": git("rev-parse", baseline),

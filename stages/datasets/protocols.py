@@ -7,7 +7,6 @@ sample as an array of 'train' | 'validation' | 'test', with a label that says ho
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from stages.core.errors import UserError, unknown_name
 from stages.core.seeding import derive, generator
@@ -202,6 +201,8 @@ def _folds(label: np.ndarray, count: int, split: Split) -> np.ndarray:
             f"splits: class {rare!r} has {counts.min()} samples; allowed: at least {count}, one for each fold; "
             "or leave it out of its corpus's classes"
         )
+    from sklearn.model_selection import StratifiedKFold  # a second to load, for the protocols that draw samples
+
     seed = derive(split.seed, "split") % 2**32
     folds = np.empty(len(label), dtype=int)
     for fold, (_, members) in enumerate(StratifiedKFold(count, shuffle=True, random_state=seed).split(label, label)):

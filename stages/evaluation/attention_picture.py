@@ -9,19 +9,10 @@ import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from stages.core.seeding import generator
 from stages.evaluation.canvas import INK, QUIET, Caption, save_photos, short, titled_figure
 
-FACES = 4  # of those named right, and of those named wrong
 TILE_IN, BELOW_IN = 1.05, 0.3
 COVER = 0.5  # of the map over the face
-
-
-def choose(labels: np.ndarray, probabilities: np.ndarray, seed: int) -> np.ndarray:
-    """(≤ 2 `FACES`,) indices: seeded draws of samples named right, then of those named wrong. (N,), (N, C)."""
-    right = probabilities.argmax(axis=1) == labels
-    draw = generator(seed, "faces to look at")
-    return np.concatenate([draw.permutation(np.flatnonzero(right == kind))[:FACES] for kind in (True, False)])
 
 
 def maps(architecture: Any, x: torch.Tensor, target: torch.Tensor) -> dict[str, np.ndarray]:
@@ -29,7 +20,7 @@ def maps(architecture: Any, x: torch.Tensor, target: torch.Tensor) -> dict[str, 
 
     Spatial attention, where there is any, is in 0..1; Grad-CAM, which explains the class `target`, is 0 or more.
     """
-    from captum.attr import LayerAttribution, LayerGradCam  # a second to load, for few runs
+    from captum.attr import LayerAttribution, LayerGradCam  # for the few runs that have maps
 
     cam = LayerGradCam(architecture, architecture.feature_map_layer())
     found = {"Grad-CAM": cam.attribute(x, target=target, relu_attributions=True).detach()}  # (n, 1, H, W)
@@ -51,8 +42,8 @@ def draw_attention(
 ) -> None:
     """Draw faces `x` (n, 1 or 3, height, width) in 0..1 with their maps; of a network that has none, remove the file.
 
-    `labels` (n,) and `probabilities` (n, C) say what each is and was taken for. The file is no output in dvc.yaml,
-    since only some runs have it. It shows faces: where the corpus may not be passed on, neither may it.
+    `labels` (n,) and `probabilities` (n, C) say what each is and was taken for. It shows faces: where the corpus may
+    not be passed on, neither may it.
     """
     architecture = recogniser.architecture
     if not hasattr(architecture, "feature_map_layer") or not len(x):

@@ -12,10 +12,7 @@ WIDEST = 5.0  # line, in points
 
 
 def draw_bases(path: Path, caption: Caption, architecture: Any) -> None:
-    """Draw what `architecture.bases(n)` gives; of a network that has none, remove what an earlier one left.
-
-    The file is no output in dvc.yaml, since only some runs have it: git keeps it.
-    """
+    """Draw what `architecture.bases(n)` gives; of a network that has none, remove what an earlier one left."""
     found = architecture.bases(POINTS) if hasattr(architecture, "bases") else None
     if found is None:
         path.unlink(missing_ok=True)

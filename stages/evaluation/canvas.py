@@ -62,10 +62,10 @@ def titled_figure(caption: Caption, what: str, width_in: float, body_in: float) 
 def save(figure: Figure, path: Path) -> None:
     """Write a palette PNG without date or software name, whole or not at all, with fewer colours if it would be big."""
     figure.canvas.draw()
-    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    packed, found = _colours(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     for colours in (256, 128, 64, 32):
         content = io.BytesIO()
-        _with_palette(pixels, colours).save(content, format="PNG", optimize=True)
+        _with_palette(packed, found, colours).save(content, format="PNG")
         if content.tell() <= SIZE_LIMIT_BYTES:
             break
     with written_whole(path) as temporary:
@@ -78,22 +78,37 @@ def save_photos(figure: Figure, path: Path) -> None:
     image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     content = io.BytesIO()
     mixed = image.quantize(PHOTO_COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
-    mixed.save(content, "PNG", optimize=True)
+    mixed.save(content, "PNG")
     with written_whole(path) as temporary:
         temporary.write_bytes(content.getvalue())
 
 
-def _with_palette(pixels: np.ndarray, limit: int) -> Image.Image:
+def _colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(height, width) colours as one number each, and those that occur (n, 3), the most frequent first."""
+    packed = _packed(pixels)
+    # Counted by Pillow, in a hash table: sorting the pixels, as np.unique does, takes as long as half a drawing.
+    counted = Image.fromarray(pixels).getcolors(packed.size)
+    ordered = sorted(counted, key=lambda item: (-item[0], item[1]))
+    return packed, np.array([colour for _, colour in ordered])
+
+
+def _packed(colours: np.ndarray) -> np.ndarray:
+    """(…, 3) bytes → (…) one number each."""
+    red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
+    return red << 16 | green << 8 | blue
+
+
+def _with_palette(packed: np.ndarray, found: np.ndarray, limit: int) -> Image.Image:
     """The most frequent colours exactly as drawn; other pixels (edges of letters and lines) take the nearest of them.
 
     Pillow's own quantisers mix the colours of pale cells, or of thin lines, into averages that mean something else.
     """
-    packed = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])  # (height, width)
-    found, index, counts = np.unique(packed, return_inverse=True, return_counts=True)
-    found = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1)  # (colours, 3)
-    palette = found[np.argsort(-counts, kind="stable")[:limit]]
-    nearest = [((palette - colour) ** 2).sum(axis=1).argmin() for colour in found]
-    image = Image.frombytes("P", packed.shape[::-1], np.array(nearest, dtype=np.uint8)[index].tobytes())
+    palette = found[:limit]
+    index = np.zeros(1 << 24, dtype=np.uint8)  # of every colour there is: memory is only taken where it is written
+    rest = found[limit:]
+    nearest = [((palette - colour) ** 2).sum(axis=1).argmin() for colour in rest]
+    index[_packed(found)] = np.concatenate([np.arange(len(palette)), nearest])
+    image = Image.frombytes("P", packed.shape[::-1], index[packed].tobytes())
     image.putpalette(palette.astype(np.uint8).tobytes())
     return image
 

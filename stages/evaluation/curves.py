@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import auc, roc_curve
 
 CALIBRATION_BINS = 15
 ROC_POINTS = 200
@@ -37,11 +36,24 @@ def one_vs_rest(labels: np.ndarray, probabilities: np.ndarray, classes: list[str
     for index, name in enumerate(classes):
         positive = labels == index
         if positive.any() and not positive.all():
-            fpr, tpr, _ = roc_curve(positive, probabilities[:, index])
-            curves.append((name, fpr, tpr))
+            curves.append((name, *_roc(positive, probabilities[:, index])))
     if curves:
         curves.append(("macro", *_mean_curve([(fpr, tpr) for _, fpr, tpr in curves])))
-    return [Roc(name, *_thinned(fpr, tpr), float(auc(fpr, tpr))) for name, fpr, tpr in curves]
+    return [Roc(name, *_thinned(fpr, tpr), float(np.trapezoid(tpr, fpr))) for name, fpr, tpr in curves]
+
+
+def _roc(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """False and true positive rates at every threshold, from (0, 0) to (1, 1), without points within a straight line.
+
+    Samples of one score fall on the same side of every threshold, so they make one step.
+    """
+    order = np.argsort(-score, kind="stable")
+    last_of_score = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    hits = np.append(0, np.cumsum(positive[order])[last_of_score])
+    false_alarms = np.append(0, last_of_score + 1) - hits
+    corner = (np.diff(hits, 2) != 0) | (np.diff(false_alarms, 2) != 0)
+    kept = np.concatenate([[True], corner, [True]])
+    return false_alarms[kept] / false_alarms[-1], hits[kept] / hits[-1]
 
 
 def _mean_curve(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

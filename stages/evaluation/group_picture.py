@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from scipy.stats import binomtest
 
 from stages.evaluation.canvas import BLUE, GRID, INK, QUIET, SKY, Caption, quiet_axes, save, short, titled_figure
+from stages.evaluation.intervals import wilson
 
 _ROW_IN = 0.23
 
@@ -37,8 +37,7 @@ def _draw_panel(axes: Axes, by: str, rows: list[tuple[str, float | None, int]], 
     axes.axvline(overall, color=QUIET, linewidth=1, linestyle="--")
     for place, (_, accuracy, n) in enumerate(rows):
         if accuracy is not None:
-            low, high = binomtest(round(accuracy * n), n).proportion_ci(method="wilson")
-            axes.plot([low, high], [place, place], color=SKY, linewidth=4, solid_capstyle="butt")
+            axes.plot(wilson(round(accuracy * n), n), [place, place], color=SKY, linewidth=4, solid_capstyle="butt")
             axes.plot([accuracy], [place], color=BLUE, marker="o", markersize=4.5)
     axes.set_yticks(range(len(rows)), [f"{short(name)}  ({n:,})" for name, _, n in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)

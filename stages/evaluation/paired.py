@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 
 from stages.core import seeding
 from stages.evaluation.predictions import Predictions
@@ -26,8 +25,8 @@ def difference(one: Predictions, other: Predictions, seed: int) -> Difference | 
     right, right_other = _right(one), _right(other)
     if right.keys() != right_other.keys():
         return None
-    gained = sum(right[name] and not right_other[name] for name in right)
-    lost = sum(right_other[name] and not right[name] for name in right)
+    gained = sum(int(right[name] and not right_other[name]) for name in right)
+    lost = sum(int(right_other[name] and not right[name]) for name in right)
     n = len(right)
     return Difference((gained - lost) / n, _interval(gained, lost, n, seed), _mcnemar(gained, lost), n)
 
@@ -48,4 +47,8 @@ def _interval(gained: int, lost: int, n: int, seed: int) -> tuple[float, float]:
 
 def _mcnemar(gained: int, lost: int) -> float:
     """Exact, two-sided (McNemar 1947): samples only one of the two named correctly fall on either side alike."""
-    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    n, ways, tail = gained + lost, 1, 1  # ways: n over k, from k = 0 on; whole numbers, exact however large
+    for k in range(min(gained, lost)):
+        ways = ways * (n - k) // (k + 1)
+        tail += ways
+    return min(1.0, 2 * tail / 2**n)

@@ -67,7 +67,8 @@ def _write_cells(axes: Axes, values: np.ndarray, top: float, form: str) -> None:
     for (row, column), value in np.ndenumerate(values):
         text = "–" if np.isnan(value) else format(value, form)
         colour = "white" if value > 0.6 * top else INK if value > 0 else QUIET
-        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+        cell = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+        cell.set_in_layout(False)  # it lies within its cell: the layout need not measure it
 
 
 def _label_matrix(axes: Axes, classes: list[str], support: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from stages.evaluation.gallery import INSIDE
 from stages.evaluation.paired import difference
 from stages.evaluation.predictions import Predictions
 
@@ -71,8 +72,9 @@ def render(
 
 
 def pictures_in(folder: Path) -> dict[str, bytes]:
-    """{file name: PNG bytes} of a run's or study's plots."""
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+    """{file name: PNG bytes} of a run's or study's plots, and of what lies in their folder `inside`."""
+    paths = (*folder.glob("*.png"), *folder.glob(f"{INSIDE}/*.png"))
+    return {path.name: path.read_bytes() for path in sorted(paths)}
 
 
 def _environment() -> jinja2.Environment:
@@ -157,6 +159,7 @@ def _corpus_table(corpus: str, views: list[dict], predictions: Mapping[str, Pred
         "synthetic": any(map(_is_drawn, rows)),
         "scale": (low, high),
         "protocol": best["protocol"] if len(protocols) == 1 else None,  # said once, or row by row
+        "intervals": " or ".join(dict.fromkeys(row["metrics"]["accuracy_ci95_method"] for row in rows)),
         "rows": [
             row
             | {"best": first, "perhaps_chance": not first and _perhaps_chance(row["metrics"], best, predictions, seed)}

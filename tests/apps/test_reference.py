@@ -27,7 +27,8 @@ from stages.apps.finished import Experiment
 LR = "runs.a.optimizer.lr"
 KEYS = (
     *("run", "corpus", "name", "data", "protocol", "seeds", "folds", "n_test", "accuracy", "accuracy_sd"),
-    *("accuracy_ci95", "balanced_accuracy", "f1_macro", "confusion", "command", "commit", "hardware", "date", "note"),
+    *("accuracy_ci95", "accuracy_ci95_method", "balanced_accuracy", "f1_macro", "confusion", "command", "commit"),
+    *("hardware", "date", "note"),
 )
 
 
@@ -49,10 +50,12 @@ def record(project, monkeypatch, tmp_path):
 
 
 def test_one_experiment(project, record, tmp_path):
-    project.experiment("fer", metrics(CONFUSION), **REAL, **{LR: 0.0003})
+    figures = metrics(CONFUSION, accuracy_ci95_method="bootstrap over 4 speakers")
+    project.experiment("fer", figures, **REAL, **{LR: 0.0003})
     found = record("fer")
     assert tuple(found) == KEYS
     assert (found["accuracy"], found["accuracy_sd"], found["accuracy_ci95"]) == (0.7, None, [0.6, 0.8])
+    assert found["accuracy_ci95_method"] == "bootstrap over 4 speakers"
     assert (found["seeds"], found["folds"], found["n_test"], found["confusion"]) == ([7], [0], 100, CONFUSION)
     assert found["command"] == (
         "dvc exp run -S corpora.faces.name=FER-2013 -S corpora.faces.source=…/fer2013.zip -S runs.a.optimizer.lr=0.0003"
@@ -64,6 +67,16 @@ def test_one_experiment(project, record, tmp_path):
     assert re.fullmatch(r"before\n.*\nafter\n", readme, re.DOTALL)
     assert "old" not in readme
     assert "| `a` | FER-2013 | **70.0** [60.0, 80.0] | 69.0 | 68.0 | 100 |" in readme
+
+
+def test_an_experiment_and_a_record_of_before_intervals_had_names(project, record, tmp_path):
+    """Both are read as they are: what metrics without the method held was a bootstrap over samples."""
+    project.experiment("fer", metrics(CONFUSION), **REAL)
+    found = record("fer")
+    assert found["accuracy_ci95_method"] == "bootstrap over test samples"
+    del found["accuracy_ci95_method"]
+    (tmp_path / "metrics/reference/older.json").write_text(json.dumps(found | {"accuracy": 0.9}))
+    assert "**90.0** [60.0, 80.0]" in reference.table()
 
 
 def test_an_added_corpus_is_told_in_blocks_and_other_runs_are_not():
@@ -94,6 +107,7 @@ def test_several_seeds_become_one_record(project, record):
     assert (found["accuracy"], found["accuracy_sd"]) == (0.65, 0.05)
     interval = stats.t.interval(0.95, 2, loc=0.65, scale=stats.sem([0.6, 0.7, 0.65]))
     assert found["accuracy_ci95"] == pytest.approx(interval, abs=1e-5)
+    assert found["accuracy_ci95_method"] == "Student's t"
     assert (found["seeds"], found["n_test"]) == ([0, 1, 2], 100)  # the same hundred three times
     assert np.sum(found["confusion"]) == 300
     assert found["protocol"] == f"{OFFICIAL}; mean ± sd over 3 seeds"

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from stages.evaluation.attention_picture import FACES, choose, covered, draw_attention, maps
+from stages.evaluation.attention_picture import covered, draw_attention, maps
 from stages.evaluation.canvas import Caption
+from stages.evaluation.gallery import FACES, choose
 from stages.models import compact_resnet
 from stages.models.dual_attention import build
 from stages.training.recogniser import Recogniser

@@ -23,6 +23,14 @@ def test_mcnemar_is_the_binomial_of_those_who_disagree():
     assert difference(one, other, 7).p == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (4, 4), (0, 30), (700, 900), (3000, 2900)])
+def test_mcnemar_is_scipys_however_many(gained, lost):
+    n = max(1, gained + lost)
+    one, other = said(n, right=range(gained)), said(n, right=range(gained, gained + lost))
+    expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    assert difference(one, other, 7).p == pytest.approx(expected, rel=1e-9)
+
+
 def test_interval_against_scipys_paired_bootstrap():
     random = np.random.default_rng(0)
     right, right_other = (np.flatnonzero(random.random(400) < share) for share in (0.8, 0.7))

@@ -20,12 +20,11 @@ def png(width=3, height=2):
     return stream.getvalue()
 
 
-def run(run_name, right, *, corpus="faces", synthetic=True, n=100, **metrics):
+def run(run_name, right, *, corpus="faces", synthetic=True, n=100, group_kind="statement", **metrics):
     """A run in which `right` of `n` samples are named correctly."""
     predicted = np.array([0] * right + [1] * (n - right))
-    found = figures.compute(
-        np.zeros(n, dtype=int), np.eye(2)[predicted], {"speaker": ["s1", "s2"] * (n // 2)}, ["angry", "sad"], 7
-    )
+    groups = {group_kind: ["s1", "s2"] * (n // 2)}
+    found = figures.compute(np.zeros(n, dtype=int), np.eye(2)[predicted], groups, ["angry", "sad"], 7)
     told = {"run": run_name, "model": "cnn", "corpus": corpus, "name": "FER-2013", "source": "synthetic"}
     told |= {"synthetic": synthetic, "protocol": "official", "n_train": 800, "n_validation": n, "n_test": n}
     return {
@@ -71,13 +70,24 @@ def test_every_run_is_in_a_table_and_has_its_section():
     assert "optimizer: lr: 0.001" in page.text
     assert "d41d8cd9" in page.text
     assert "angry is taken for sad in 10.0 % of its samples" in page.text
-    assert "Accuracy by speaker (2:" in page.text
+    assert "Accuracy by statement (2:" in page.text
 
 
 def test_best_is_marked_and_chance_is_named():
     rows = rows_of(report.render([run("far", 20), run("near", 88), run("top", 90)], {}, True), ["far", "near", "top"])
     assert ['class="tag best"' in rows[name] for name in ("top", "near", "far")] == [True, False, False]
     assert ["may be chance" in rows[name] for name in ("top", "near", "far")] == [False, True, False]
+
+
+def test_every_interval_says_which_it_is():
+    """Above the table of its corpus and in the section of its run."""
+    page = Page(report.render([run("one", 90), run("two", 80)], {}, True))
+    assert page.text.split("Run by run")[0].count("95 % intervals: Wilson") == 1
+    assert page.text.count("82.6 % to 94.5 %, Wilson)") == 1
+    runs = [run("one", 90, group_kind="speaker"), run("two", 80)]
+    page = Page(report.render(runs, {}, True))
+    assert "95 % intervals: bootstrap over 2 speakers or Wilson" in page.text
+    assert page.text.count("bootstrap over 2 speakers)") == 1
 
 
 def test_chance_is_judged_sample_by_sample_where_samples_are_the_same():
