@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dvc.utils.serialize import modify_yaml
 from PIL import Image
-from ruamel.yaml import YAML
+
+from stages.params.load import parse
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,11 +52,8 @@ class Clone:
 
     def edit_params(self, change):
         """Apply `change` to the params, keeping comments, as `dvc exp run -S` does."""
-        path, yaml = self.root / "params.yaml", YAML()
-        params = yaml.load(path.read_text(encoding="utf-8"))
-        change(params)
-        with path.open("w", encoding="utf-8") as stream:
-            yaml.dump(params, stream)
+        with modify_yaml(self.root / "params.yaml") as params:
+            change(params)
 
     def outputs(self):
         """{path: bytes} of everything the stages produce: data (but logs), metrics and plots."""
@@ -105,49 +104,48 @@ def _environment(home):
 
 def shrink(params):
     """One run on few faces for one epoch, whatever else the committed params describe."""
-    run = params["runs"][RUN] | {"model": {"name": "custom_cnn", "widths": [4, 4], "hidden": 8}}
+    run = {**params["runs"][RUN], "model": {"name": "custom_cnn", "widths": [4, 4], "hidden": 8}, "max_epochs": 1}
     params["runs"] = {RUN: run}
+    params["recipes"] = {"faces_custom": params["recipes"]["faces_custom"]}
     for section in ("corpora", "datasets", "splits"):
         params[section] = {"faces": params[section]["faces"]}
-    params["corpora"]["faces"]["synthetic"].update(size=SIZE, max_epochs=1, max_trials=2, max_trial_epochs=1)
-    params["studies"] = {RUN: params["studies"][RUN] | {"n_trials": 3}}
+    params["corpora"]["faces"]["synthetic"].update(size=SIZE)
+    params["studies"] = {RUN: {**params["studies"][RUN], "n_trials": 2, "max_epochs": 1}}
     params["machine"].update(accelerator="cpu", devices=1, threads=1, workers=1)
 
 
+def add(params, corpus, datasets, runs, **synthetic):
+    """The committed params' blocks of a corpus and of some runs on it, each for one epoch."""
+    committed = parse((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, keys in (("corpora", [corpus]), ("splits", [corpus]), ("datasets", datasets)):
+        params[section].update({key: committed[section][key] for key in keys})
+    params["corpora"][corpus]["synthetic"].update(synthetic)
+    for run in runs:
+        params["runs"][run] = committed["runs"][run] | {"max_epochs": 1}
+        params["recipes"][committed["runs"][run]["recipe"]] = committed["recipes"][committed["runs"][run]["recipe"]]
+
+
 def add_speech(params):
-    """The committed params' speech blocks, for five speakers and one epoch."""
-    committed = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for section in ("corpora", "datasets", "splits"):
-        params[section]["speech"] = committed[section]["speech"]
-    params["corpora"]["speech"]["synthetic"].update(size=60, max_epochs=1)
+    """Speech of five speakers."""
+    add(params, "speech", ["speech"], ["speech_adafnn"], size=60)
     params["splits"]["speech"].update(folds=2, validation_fraction=0.2)
-    params["runs"]["speech_adafnn"] = committed["runs"]["speech_adafnn"]
 
 
 def add_eeg(params):
-    """The committed params' EEG blocks, for one subject and one epoch: an LSTM with and one without padding."""
-    committed = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for section, key in (("corpora", "eeg"), ("datasets", "eeg_zero"), ("splits", "eeg")):
-        params[section][key] = committed[section][key]
-    params["corpora"]["eeg"]["synthetic"].update(size=1, max_epochs=1)
-    for run in ("eeg_lstm_zero", "eeg_lstm_mask"):
-        params["runs"][run] = committed["runs"][run]
+    """EEG of one subject: an LSTM that reads the padding, and one that masks it."""
+    add(params, "eeg", ["eeg_zero"], ["eeg_lstm_zero", "eeg_lstm_mask"], size=1)
 
 
 def add_portraits(params):
-    """The committed params' portrait blocks, for few small faces and one epoch: a backbone with and without a part."""
-    committed = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for section in ("corpora", "datasets", "splits"):
-        params[section]["portraits"] = committed[section]["portraits"]
-    params["corpora"]["portraits"]["synthetic"].update(size=100, size_px=16, max_epochs=1)
+    """Few small faces: a backbone without and with attention."""
+    add(params, "portraits", ["portraits"], ["portraits_cnn", "portraits_cnn_attention"], size=100)
+    params["datasets"]["portraits"]["feature"]["size_px"] = 16
     params["splits"]["portraits"].update(validation_fraction=0.25)
-    for run in ("portraits_cnn", "portraits_cnn_attention"):
-        params["runs"][run] = committed["runs"][run]
 
 
 def only_speech(params):
     """`add_speech` in the place of whatever there is."""
-    for section in ("corpora", "datasets", "splits", "runs", "studies"):
+    for section in ("corpora", "datasets", "splits", "recipes", "runs", "studies"):
         params[section].clear()
     add_speech(params)
 

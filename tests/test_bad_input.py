@@ -19,12 +19,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
-from ruamel.yaml import YAML
+
+from stages.params.load import parse
 
 ROOT = Path(__file__).parents[1]
-COMMITTED = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-RUN = "runs.faces_custom_cnn"
+COMMITTED = parse((ROOT / "params.yaml").read_text(encoding="utf-8"))
+RUN, RECIPE = "runs.faces_custom_cnn", "recipes.faces_custom"
 CODES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 # A script whose worker processes outlive it never closes its output: this is when the test gives up on it.
 LIMIT_S = 60
@@ -44,7 +46,7 @@ def write_params(folder, changes):
             at = at[key]
         at[last] = value
     with (folder / "params.yaml").open("w", encoding="utf-8") as stream:
-        YAML(typ="safe", pure=True).dump(params, stream)
+        yaml.safe_dump(params, stream)
     return folder / "params.yaml"
 
 
@@ -361,14 +363,19 @@ def test_a_class_that_is_not_trained_on(tmp_path):
 MISTAKES = {
     "unknown key": ({f"{RUN}.wibble": 1}, [f"{RUN}.wibble: unknown key"]),
     "wrong type": ({f"{RUN}.max_epochs": "ten"}, [f"{RUN}.max_epochs: allowed: a whole number"]),
-    "lr -1": ({f"{RUN}.optimizer.lr": -1}, [f"{RUN}.optimizer.lr: allowed: more than 0; received: -1"]),
+    "lr -1": ({f"{RECIPE}.optimizer.lr": -1}, [f"{RECIPE}.optimizer.lr: allowed: more than 0; received: -1"]),
     "unknown model": (
         {f"{RUN}.model.name": "custom_cn"},
         [f"{RUN}.model.name: unknown name; Did you mean 'custom_cnn'?"],
     ),
     "several": (
-        {"sead": 1, f"{RUN}.optimizer.lr": -1, f"{RUN}.model.name": "cnn", "corpora.faces.source": "faces.zip"},
-        ["sead: unknown key", f"{RUN}.model.name: unknown", f"{RUN}.optimizer.lr: allowed", "corpora.faces.source: "],
+        {"sead": 1, f"{RECIPE}.optimizer.lr": -1, f"{RUN}.model.name": "cnn", "corpora.faces.source": "faces.zip"},
+        [
+            "sead: unknown key",
+            f"{RUN}.model.name: unknown",
+            f"{RECIPE}.optimizer.lr: allowed",
+            "corpora.faces.source: ",
+        ],
     ),
     "batch of one": ({f"{RUN}.batch_size": 1}, [f"{RUN}.batch_size: allowed: 2 or more; received: 1"]),
     "fold 10 of 10": ({"splits.faces.fold": 10}, ["splits.faces.fold: allowed: 0 to 9; received: 10"]),

@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
+
+from stages.params.load import parse
 
 ROOT = Path(__file__).parents[1]
 METRICS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "metrics/runs").glob("*.json")}
 
 
 def test_every_run_has_its_figures():
-    params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    params = parse((ROOT / "params.yaml").read_text(encoding="utf-8"))
     assert sorted(METRICS) == sorted(params["runs"])
 
 

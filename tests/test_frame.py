@@ -17,9 +17,9 @@ from pathlib import Path
 
 import h5py
 import pytest
-from ruamel.yaml import YAML
 
 from stages.checks.params import load
+from stages.params.load import parse
 from stages.params.schema import Params, Section
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +28,7 @@ ROOMS = ("core", "corpora", "features", "datasets", "models", "training", "tunin
 SCRIPTS = sorted(path.stem for path in STAGES.glob("[a-z]*.py"))
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in STAGES.rglob("*.py"))
 
-PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+PIPELINE = parse((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 PARAMS = load(ROOT / "params.yaml")
 
 

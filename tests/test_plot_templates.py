@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from dvc_render.html import HTML
 from dvc_render.vega import VegaRenderer
-from ruamel.yaml import YAML
 
 from stages.evaluation import rows
+from stages.params.load import parse
 from stages.tuning import results
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = ROOT / ".dvc" / "plots"
-STAGES = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+STAGES = parse((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 # {file name: what dvc.yaml says of the plot}, CSV files only
 PLOTS = {

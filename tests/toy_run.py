@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from ruamel.yaml import YAML
+import yaml
 from small_store import write_store
 
 from stages.core.files import write_json
+from stages.params.load import parse
 
 PROJECT = Path(__file__).parents[1]
 CLASSES = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
@@ -35,12 +36,10 @@ def write_inputs(folder: Path) -> None:
 
 
 def _write_params(path: Path) -> None:
-    yaml = YAML()
-    params = yaml.load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    params = parse((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     params["studies"] = {}  # of runs that are others here
     params["machine"].update(threads=1, accelerator="cpu", devices=1, checkpoint_every_s=0)
     params["corpora"]["faces"].update(source="synthetic", classes=CLASSES)
-    params["corpora"]["faces"]["synthetic"].update(max_epochs=MAX_EPOCHS, run={})
     params["runs"][RUN].update(
         model={"name": "custom_cnn", "widths": [4, 8], "hidden": 16, "dropout": 0.1, "hidden_dropout": 0.2},
         optimizer={"name": "adam", "lr": 0.01},
@@ -55,7 +54,7 @@ def _write_params(path: Path) -> None:
         ema_decay=0.5,
     )
     with path.open("w", encoding="utf-8") as stream:
-        yaml.dump(params, stream)
+        yaml.safe_dump(params, stream, sort_keys=False)
 
 
 def arguments(inputs: Path, output: Path) -> list[str]:

@@ -10,13 +10,14 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
+import yaml
 from conftest import ROOT, add_eeg, add_speech, shrink
-from ruamel.yaml import YAML
 
 from stages import download, prepare
 from stages.checks.params import load
 from stages.datasets.statistics import mean_and_sd
 from stages.datasets.store import Store
+from stages.params.load import parse
 from stages.training import model_folder
 
 RUNS = {"faces": "faces_custom_cnn", "speech": "speech_adafnn", "eeg": "eeg_lstm_mask"}
@@ -39,11 +40,10 @@ def small_run(corpus: str) -> SmallRun:
     """Made once in a session; the folder goes when it ends."""
     root = Path(tempfile.mkdtemp(prefix="small_run"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
-    yaml = YAML()
-    params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = parse((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for change in (shrink, add_speech, add_eeg):
         change(params)
-    yaml.dump(params, root / "params.yaml")
+    (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     found = SmallRun(root / RUNS[corpus], root / f"{corpus}.zip", READERS[corpus], root / f"{corpus}.h5")
     stage(download, corpus, "--params", root / "params.yaml", "--archive", found.archive)
     where = ("--params", root / "params.yaml", "--archive", found.archive, "--output", found.dataset)

@@ -8,13 +8,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from stages import split
 from stages.core.errors import UserError
 from stages.core.files import read_json, write_json
 from stages.core.records import Record
 from stages.datasets.splits import audit, drop_from_train, duplicates_across, load_parts, require_no_duplicates
+from stages.params.load import parse
 
 #                  0        1        2             3             4       5       6
 PART = np.array(["train", "train", "validation", "validation", "test", "test", "train"])
@@ -93,12 +94,12 @@ def split_speech(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..
             yield Record(f"{number:03}", label, partial(bytes, content), bytes, speaker, extra={"gender": "female"})
 
     def run(twins: bool = False, kind: str = "speaker", **change: object) -> dict:
-        content = YAML(typ="safe").load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
+        content = parse((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
         content["corpora"]["faces"]["classes"] = EMOTIONS
         content["splits"]["faces"].update(change)
         inputs, output = tmp_path / "params.yaml", tmp_path / "split.json"
         with inputs.open("w", encoding="utf-8") as stream:
-            YAML(typ="safe").dump(content, stream)
+            yaml.safe_dump(content, stream)
         archive = tmp_path / "raw"
         reader = SimpleNamespace(read=read if twins else distinct, PARTS={}, GROUP=kind)
         archive.write_bytes(b"the same clip")

@@ -10,12 +10,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
+import yaml
 from small_store import DESCRIPTION, pictures, write_store
 
 from stages.core.errors import UserError
 from stages.corpora.archive.pack import pack
 from stages.datasets.store import Store, create
+from stages.params.load import parse
 
 PROJECT = Path(__file__).parents[2]
 
@@ -175,11 +176,10 @@ def test_disk_full(tmp_path: Path, size_bytes: int):
     rows = [f"{number % 7},{face},Training" for number, face in enumerate(faces)]
     (tmp_path / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
     pack(tmp_path / "fer2013.csv", tmp_path / "faces.zip")
-    yaml = YAML()
-    params = yaml.load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    params = parse((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     params["datasets"]["faces"]["feature"]["size_px"] = 96
     with (tmp_path / "params.yaml").open("w") as stream:
-        yaml.dump(params, stream)
+        yaml.safe_dump(params, stream)
     output = tmp_path / "prepared" / "faces.h5"
     command = [sys.executable, "-m", "stages.prepare", "faces", "--params", tmp_path / "params.yaml"]
     done = subprocess.run(

@@ -145,10 +145,10 @@ def test_a_run_with_the_best_values_does_what_the_trial_did(own, tmp_path, monke
     assert tuned(own, tmp_path, monkeypatch) == told
 
 
-def test_a_part_of_the_training_samples_and_real_data_without_caps(own, tmp_path, monkeypatch):
+def test_a_part_of_the_training_samples_and_trials_as_long_as_the_run(own, tmp_path, monkeypatch):
     with h5py.File(own / "faces.h5", "r+") as file:
         file.attrs["synthetic"], file.attrs["name"] = False, "FER-2013"
-    toy_study.change(own, trials=1, epochs=1, n_trials=2, train_samples=28, run={"max_epochs": 2})
+    toy_study.change(own, trials=2, epochs=None, train_samples=28, run={"max_epochs": 2})
     told = tuned(own, tmp_path, monkeypatch)
     assert (told["n_trials"], told["n_train"], told["synthetic"], told["name"]) == (2, 28, False, "FER-2013")
     rows = list(csv.DictReader((tmp_path / "plots/trials.csv").read_text().splitlines()))

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from ruamel.yaml import YAML
+import yaml
 from toy_run import RUN, write_inputs
+
+from stages.params.load import parse
 
 STUDY = "faces"
 TRIALS, EPOCHS = 4, 2
@@ -23,18 +25,18 @@ def write(folder: Path, **changes) -> Path:
 
 def change(folder: Path, *, space=SPACE, storage_url=None, trials=TRIALS, epochs=EPOCHS, run=None, **study) -> None:
     """Other settings of the study, the machine or the run in params.yaml."""
-    path, yaml = folder / "params.yaml", YAML()
-    params = yaml.load(path.read_text(encoding="utf-8"))
+    path = folder / "params.yaml"
+    params = parse(path.read_text(encoding="utf-8"))
     params["machine"]["storage_url"] = storage_url
     for section in ("corpora", "datasets", "splits"):
         params[section] = {"faces": params[section]["faces"]}
-    params["corpora"]["faces"]["synthetic"].update(max_trials=trials, max_trial_epochs=epochs)
     params["runs"] = {RUN: params["runs"][RUN] | (run or {})}
-    told = {"run": RUN, "corpus": "faces", "dataset": "faces", "model": "custom_cnn", "space": space, "n_trials": 100}
+    told = {"run": RUN, "corpus": "faces", "dataset": "faces", "model": "custom_cnn", "recipe": "faces_custom"}
+    told |= {"space": space, "n_trials": trials, "max_epochs": epochs}
     told |= {"objective": "validation_accuracy", "train_samples": None, "sampler": {"name": "tpe"}}
     params["studies"] = {STUDY: told | {"pruner": {"name": "none"}, "timeout_s": None} | study}
     with path.open("w", encoding="utf-8") as stream:
-        yaml.dump(params, stream)
+        yaml.safe_dump(params, stream, sort_keys=False)
 
 
 def arguments(inputs: Path, output: Path) -> list[str]:
