@@ -19,21 +19,24 @@ from stages.datasets.statistics import mean_and_sd
 from stages.datasets.store import Store
 from stages.params.schema import Params, Run
 from stages.training import model_folder
-from stages.training.callbacks import HISTORY_COLUMNS
-from stages.training.fit import class_weights, fit, resume_folder
+from stages.training.devices import resolved_precision
+from stages.training.fit import HISTORY_COLUMNS, class_weights, fit, resume_folder
 
-ROOMS = ("core", "datasets", "training", "models")  # whose code a resumed training must find unchanged
+# What can change weights, beside the one model: a resumed training must find it unchanged.
+CODE = ("core/lookup.py", "core/seeding.py", "params/schema.py", "datasets/**/*.py", "training/*.py")
 
 
 def main() -> None:
     args = arguments(__doc__, "dataset", "split", "checkpoints", "logs", "model", "history")
     params = load(args.params)
     run = item(params.runs, args.key, "runs")
+    run = run.model_copy(update={"precision": resolved_precision(run.precision, params.machine.accelerator)})
     with Store(args.dataset) as store:
         parts = load_parts(args.split, store.sample_id)
         info = describe(args, params, run, store, parts["train"])
         counts = np.bincount(store.label[parts["train"]], minlength=len(info["classes"]))
-    code = [path for room in ROOMS for path in sorted((Path(__file__).parent / room).rglob("*.py"))]
+    places = (*CODE, f"models/{run.model['name']}.py")
+    code = [path for place in places for path in sorted(Path(__file__).parent.glob(place))]
     loading = LOADING[run.loading]
     torch.manual_seed(derive(params.seed, "initial weights"))
     outcome = fit(

@@ -33,7 +33,6 @@ from stages.datasets.store import Store, create
 from stages.features import faces, mel
 from stages.params.schema import Params, Run
 from stages.training import model_folder
-from stages.training.learner import Learner
 
 IMAGES = 32_298  # as many as train and PublicTest of FER-2013
 CLIPS, CLIP_S = 1_440, 3.5  # RAVDESS's speech
@@ -157,7 +156,7 @@ def write_clips(folder: Path) -> Path:
 
 
 def training_against_bare_loop(key: str, params: Params) -> None:
-    """Samples per second of Lightning's loop with our batches against a bare PyTorch loop, start-up left out."""
+    """Samples per second of the training loop against a bare PyTorch loop, start-up left out."""
     model, dataset = Path("data/models") / key, Path("data/prepared") / f"{params.runs[key].dataset}.h5"
     if not model.exists():
         warn(f"{key}: no {model}; run `make repro` first")
@@ -177,12 +176,12 @@ def training_against_bare_loop(key: str, params: Params) -> None:
 def our_rate(info: dict, run: Run, params: Params, batches: MemoryBatches) -> float:
     """Samples per second of the training loop the pipeline runs, its augmentation included."""
     augmentation = lookup.build("datasets.augmentation", run.augmentation) if run.augmentation else None
-    learner = Learner(model_folder.build(info), augmentation, run, None, 1, params.seed)
-    return (len(batches) - 1) * run.batch_size / feeding.training_s(learner, batches, run, params.machine)
+    learner = feeding.learner_on_cpu(model_folder.build(info), augmentation, run, len(batches), params)
+    return (len(batches) - 1) * run.batch_size / feeding.training_s(learner, batches)
 
 
 def autocast(run: Run) -> torch.autocast:
-    """The run's precision, as Lightning sets it."""
+    """The run's precision, as Fabric sets it."""
     return torch.autocast("cpu", torch.bfloat16, enabled=run.precision != "32-true")
 
 

@@ -2,12 +2,11 @@
 
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback
 from torch import nn
 
 from stages.apps import memory
@@ -15,22 +14,13 @@ from stages.core import lookup
 from stages.corpora import image_folder
 from stages.datasets.batches import StreamBatches
 from stages.features import faces
-from stages.params.schema import Machine, Params, Run
-from stages.training.fit import make_trainer
+from stages.params.schema import Params, Run
+from stages.training.devices import connect
 from stages.training.learner import Learner
 from stages.training.recogniser import Recogniser
 
 RUN = "portraits_cnn_attention_bilstm"  # the largest images and the most augmentation
 BATCHES_FED, BATCHES_TRAINED = 16, 3
-
-
-class Stopwatch(Callback):
-    """Seconds between the end of the first batch and the end of the last: start-up left out."""
-
-    def on_train_batch_end(self, *arguments: object) -> None:
-        index = arguments[-1]
-        self.start = time.perf_counter() if index == 0 else self.start
-        self.seconds = time.perf_counter() - self.start
 
 
 def pipeline_against_network(params: Params) -> None:
@@ -55,12 +45,26 @@ def images_per_s(model: nn.Module, batches: StreamBatches, run: Run, params: Par
     """Through the training loop, augmentation included."""
     recogniser = Recogniser(model, torch.full((1, 1, 1), 0.5), torch.ones(1, 1, 1), faces.SCALE_FACTOR, 0.0)
     augmentation = lookup.build("datasets.augmentation", run.augmentation)
-    seconds = training_s(Learner(recogniser, augmentation, run, None, 1, params.seed), batches, run, params.machine)
-    return (len(batches) - 1) * run.batch_size / seconds
+    learner = learner_on_cpu(recogniser, augmentation, run, len(batches), params)
+    return (len(batches) - 1) * run.batch_size / training_s(learner, batches)
 
 
-def training_s(learner: Learner, batches: Iterable, run: Run, machine: Machine) -> float:
-    """Seconds of one epoch on the CPU, but its first batch."""
-    watch = Stopwatch()
-    make_trainer(run, machine.model_copy(update={"accelerator": "cpu"}), 1, [watch], False).fit(learner, batches)
-    return watch.seconds
+def learner_on_cpu(
+    recogniser: Recogniser, augmentation: nn.Module | None, run: Run, n_batches: int, params: Params
+) -> Learner:
+    """The network as `train` trains it, on the CPU."""
+    fabric = connect(params.machine.model_copy(update={"accelerator": "cpu"}), run.precision)
+    return Learner(fabric, recogniser, augmentation, run, None, n_batches, params.seed)
+
+
+def training_s(learner: Learner, batches: Iterable) -> float:
+    """Seconds of one epoch without its first batch, for which memory is fetched."""
+    starts = []
+
+    def watched() -> Iterator:
+        for batch in batches:
+            yield batch
+            starts.append(time.perf_counter())  # the loop comes back for the next one
+
+    learner.train_epoch(watched())
+    return time.perf_counter() - starts[0]

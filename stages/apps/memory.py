@@ -27,7 +27,7 @@ from stages.datasets.statistics import mean_and_sd
 from stages.datasets.store import Description, Store, create
 from stages.features import faces
 from stages.params.schema import Params
-from stages.training.fit import make_trainer
+from stages.training.devices import connect
 from stages.training.learner import Learner
 from stages.training.recogniser import Recogniser
 
@@ -149,7 +149,6 @@ def train(dataset: Path, params: Params) -> None:
         mean, sd = mean_and_sd(store, indices)
     run = next(iter(params.runs.values())).model_copy(update={"batch_size": 32, "precision": "32-true"})
     recogniser = Recogniser(Means(), torch.from_numpy(mean), torch.from_numpy(sd), faces.SCALE_FACTOR, faces.ADD_OFFSET)
-    learner = Learner(recogniser, None, run, None, 1, params.seed)
-    machine = params.machine.model_copy(update={"accelerator": "cpu"})
     batches = StreamBatches(dataset, indices, run.batch_size, shuffle_seed=params.seed)
-    make_trainer(run, machine, 1, [], False).fit(learner, batches)
+    fabric = connect(params.machine.model_copy(update={"accelerator": "cpu"}), run.precision)
+    Learner(fabric, recogniser, None, run, None, len(batches), params.seed).train_epoch(batches)

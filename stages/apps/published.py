@@ -19,6 +19,7 @@ from typing import Any
 from stages.checks.params import PUBLISHED, load
 from stages.core.command import item
 from stages.core.errors import exit_with_one_line
+from stages.params.load import parse
 from stages.params.options import options_of
 from stages.params.schema import Params, source_kind
 
@@ -45,7 +46,8 @@ def main() -> None:
     source = args.source if source_kind(args.source) in ("url", "kaggle") else str(Path(args.source).resolve())
     chosen = {f"corpora.{args.corpus}.source": source}
     chosen |= {f"corpora.{args.corpus}.name": args.name or Path(source.rstrip("/")).name.partition(".")[0]}
-    chosen |= dict(published(params, args.corpus)) | {"machine.threads": len(os.sched_getaffinity(0))}
+    own = parse(Path("params.yaml").read_text(encoding="utf-8"))["runs"]
+    chosen |= dict(published(params, own, args.corpus)) | {"machine.threads": len(os.sched_getaffinity(0))}
     settings = [f"{path}={hydra(value)}" for path, value in chosen.items()] + args.more
     command = ["dvc", "exp", "run", *(word for setting in settings for word in ("-S", setting))]
     if not args.apply:
@@ -54,8 +56,11 @@ def main() -> None:
     sys.exit(subprocess.run(command).returncode)
 
 
-def published(params: Params, corpus: str) -> Iterator[tuple[str, Any]]:
-    """(dotted path, published value) of each setting that differs, of the runs and studies on `corpus`."""
+def published(params: Params, own: dict[str, Any], corpus: str) -> Iterator[tuple[str, Any]]:
+    """(dotted path, published value) of each setting that differs, of the runs and studies on `corpus`.
+
+    `own` {run: what it states itself in params.yaml}: the number of epochs is changed there or in its recipe.
+    """
     runs = {key: run for key, run in params.runs.items() if run.corpus == corpus}
     sizes = {run.dataset: SIZE_PX[run.model["name"]] for run in runs.values() if run.model["name"] in SIZE_PX}
     yield from ((f"datasets.{dataset}.feature.size_px", size) for dataset, size in sizes.items())
@@ -66,8 +71,8 @@ def published(params: Params, corpus: str) -> Iterator[tuple[str, Any]]:
                 yield f"runs.{key}.model.{option}", value
         if f"{run.recipe}{PUBLISHED}" in params.recipes:
             yield f"runs.{key}.recipe", f"{run.recipe}{PUBLISHED}"
-    recipes = {run.recipe: EPOCHS[run.recipe] for run in runs.values() if run.recipe in EPOCHS}
-    yield from ((f"recipes.{recipe}.max_epochs", epochs) for recipe, epochs in recipes.items())
+        if run.max_epochs != (epochs := EPOCHS.get(run.recipe, run.max_epochs)):
+            yield f"{f'runs.{key}' if 'max_epochs' in own[key] else f'recipes.{run.recipe}'}.max_epochs", epochs
     for key in (key for key in TRIALS if key in params.studies and params.studies[key].corpus == corpus):
         yield f"studies.{key}.n_trials", TRIALS[key]
         yield f"studies.{key}.max_epochs", None
@@ -75,8 +80,10 @@ def published(params: Params, corpus: str) -> Iterator[tuple[str, Any]]:
 
 def hydra(value: Any) -> str:
     """A value in the grammar of Hydra's overrides; text is quoted where it holds blanks, commas, parentheses, …"""
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z_][\w.:/-]*|/[\w.:/-]*", value, re.ASCII):
-        return '"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"'))
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z_/][\w.:/-]*", value, re.ASCII):
+        # a backslash escapes nothing but a quote, and others of its kind before one
+        escaped = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + found[2].replace('"', r"\""), value)
+        return f'"{escaped}"'
     return "null" if value is None else str(value).replace(" ", "") if isinstance(value, list) else str(value)
 
 

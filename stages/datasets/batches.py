@@ -32,7 +32,6 @@ class Batches:
         self.store_path, self.indices, self.batch_size = store_path, indices, batch_size
         self.shuffle_seed = shuffle_seed
         self.epoch = 0
-        self.sampler, self.batch_sampler = self, None  # where Lightning looks for `set_epoch`
 
     def set_epoch(self, epoch: int) -> None:
         """Which of the seeded orders the next iteration takes."""
@@ -41,7 +40,7 @@ class Batches:
     def rebatched(self, batch_size: int) -> Self:
         """The same samples in batches of another size, from the first epoch on; what is in memory is shared."""
         other = copy.copy(self)
-        other.batch_size, other.epoch, other.sampler = batch_size, 0, other
+        other.batch_size, other.epoch = batch_size, 0
         return other
 
     def __len__(self) -> int:

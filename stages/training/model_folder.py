@@ -16,7 +16,7 @@ from stages.core.files import read_json, write_json, written_whole
 from stages.params.schema import Run
 from stages.training.recogniser import Recogniser
 
-VERSIONS = ("torch", "lightning", "kornia", "numpy", "h5py", "opencv-python-headless", "pillow")
+VERSIONS = ("torch", "lightning-fabric", "kornia", "numpy", "h5py", "opencv-python-headless", "pillow")
 
 
 @dataclass(frozen=True)

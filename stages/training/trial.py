@@ -11,11 +11,7 @@ from stages.core import lookup
 from stages.core.seeding import derive
 from stages.params.schema import Machine, Run
 from stages.training import model_folder
-from stages.training.callbacks import Progress, Watch
-from stages.training.fit import class_weights, early_stopping, make_trainer, weight_average
-from stages.training.learner import Learner
-
-Row = dict[str, float]  # of the history
+from stages.training.fit import Row, class_weights, fit
 
 
 class Rebatchable(Protocol, Iterable):
@@ -44,26 +40,26 @@ class Trials:
         """How many a trial trains at most."""
         return min(run.max_epochs, self.max_epochs or run.max_epochs)
 
-    def fit(self, run: Run, tell: Callable[[Row], None]) -> Row:
+    def fit(self, run: Run, report: Callable[[Row], None]) -> Row:
         """Train as `train@<run>` would; the history row of the epoch whose weights it would keep.
 
-        `tell` gets every epoch's row; what it raises ends the training.
+        `report` gets every epoch's row; what it raises ends the training.
         """
-        max_epochs = self.epochs_of(run)
+        run = run.model_copy(update={"max_epochs": self.epochs_of(run)})
         normaliser = {name: self.dataset[name] for name in ("mean", "sd")}
         info = model_folder.describe(self.key, run, self.dataset, normaliser)
         torch.manual_seed(derive(self.seed, "initial weights"))
-        recogniser = model_folder.build(info)
-        recogniser.load_pretrained()
-        augmentation = lookup.build("datasets.augmentation", run.augmentation) if run.augmentation else None
-        weights = class_weights(run.loss, info["classes"], self.counts)
-        progress = Progress(run.monitor, say=lambda line: None)
-        callbacks = [progress, *early_stopping(run), *weight_average(run, recogniser), Watch(progress, tell)]
-        # of several devices each is for a worker of its own
-        machine = self.machine.model_copy(update={"devices": 1, "nodes": 1, "strategy": "auto"})
-        make_trainer(run, machine, max_epochs, callbacks, logger=False).fit(
-            Learner(recogniser, augmentation, run, weights, max_epochs, self.seed),
+        outcome = fit(
+            model_folder.build(info),
+            lookup.build("datasets.augmentation", run.augmentation) if run.augmentation else None,
             self.train_batches.rebatched(run.batch_size),
             self.validation_batches.rebatched(run.batch_size),
+            run,
+            classes=info["classes"],
+            weights=class_weights(run.loss, info["classes"], self.counts),
+            # of several devices each is for a worker of its own
+            machine=self.machine.model_copy(update={"devices": 1, "nodes": 1, "strategy": "auto"}),
+            seed=self.seed,
+            report=report,
         )
-        return progress.history[progress.best_epoch - 1]
+        return outcome.history[outcome.best_epoch - 1]

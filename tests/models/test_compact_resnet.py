@@ -71,7 +71,7 @@ def test_dropout_is_before_the_last_layer():
 
 
 def test_the_layer_for_pictures_gives_the_last_map():
-    model, maps = build((1, 24, 24), 7, widths=[4, 6]).eval(), []
+    model, maps = build((1, 24, 24), 7, widths=[4, 6], views=1).eval(), []
     model.feature_map_layer().register_forward_hook(lambda *found: maps.append(found[-1]))
     x = torch.rand(2, 1, 24, 24)
     logits = model(x)

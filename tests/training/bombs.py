@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import kornia.augmentation  # noqa: F401  imported by every training otherwise
+import lightning_fabric  # noqa: F401
 from torch.utils.tensorboard import SummaryWriter  # noqa: F401
 from toy_run import arguments
 
@@ -33,14 +34,14 @@ def die(*_: object, **__: object) -> None:
 
 def during(step: int) -> None:
     """Between two batches of an epoch."""
-    original = Learner.training_step
+    original = Learner._update
 
-    def training_step(self: Learner, batch: tuple, batch_index: int) -> object:
-        if self.global_step == step:
+    def update(self: Learner, loss: object) -> None:
+        if self.step == step:
             die()
-        return original(self, batch, batch_index)
+        original(self, loss)
 
-    Learner.training_step = training_step
+    Learner._update = update
 
 
 def half_a_checkpoint(epoch: int) -> None:

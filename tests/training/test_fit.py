@@ -7,14 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from stages.core.errors import UserError
 from stages.params.schema import Loss, Machine, Run
-from stages.training.callbacks import HISTORY_COLUMNS
-from stages.training.fit import Outcome, class_weights, fit, resume_folder
+from stages.training.devices import connect
+from stages.training.fit import HISTORY_COLUMNS, Outcome, class_weights, fit, resume_folder
 from stages.training.learner import Learner
 from stages.training.recogniser import Recogniser
 
@@ -23,6 +22,7 @@ RUN = Run(
     corpus="faces",
     dataset="faces",
     model={"name": "none"},
+    recipe="none",
     loss={"class_weights": "none", "label_smoothing": 0.0},
     optimizer={"name": "adam", "lr": 0.01},
     gradient_clip_norm=None,
@@ -35,7 +35,7 @@ RUN = Run(
     precision="32-true",
     loading="memory",
 )
-TAUGHT = {"loss": {**RUN.loss.model_dump(), "self_distillation": 0.8}, "ema_decay": 0.8}
+AVERAGED = {"loss": {**RUN.loss.model_dump(), "mixup": 0.4}, "ema_decay": 0.8}
 
 
 def changed(**change: object) -> Run:
@@ -43,10 +43,13 @@ def changed(**change: object) -> Run:
 
 
 class Listed:
-    """Batches that are the same each epoch (a plain list would be taken for a list of loaders)."""
+    """Batches that are the same each epoch."""
 
     def __init__(self, batches: list[tuple[torch.Tensor, ...]]) -> None:
         self.batches = batches
+
+    def set_epoch(self, epoch: int) -> None:
+        pass
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -204,7 +207,7 @@ def test_one_cycle_steps_with_every_batch(tmp_path: Path):
         {"schedule": {"name": "plateau", "patience_epochs": 1}},
         {"schedule": {"name": "cosine"}},
         {"ema_decay": 0.9},
-        {"loss": {**RUN.loss.model_dump(), "mixup": 0.4, "self_distillation": 0.8}, "ema_decay": 0.9},
+        AVERAGED,
     ],
 )
 def test_every_way_of_training_learns(tmp_path: Path, change: dict[str, object]):
@@ -224,19 +227,24 @@ def test_smoothing_and_weights_enter_the_loss(tmp_path: Path):
         assert outcome.history[0]["train_loss"] == pytest.approx(np.log(3), abs=1e-6)
 
 
+def learner(run: Run = RUN) -> Learner:
+    """Not trained yet, on the CPU."""
+    return Learner(connect(MACHINE, run.precision), recogniser().eval(), None, run, None, 6, seed=7)
+
+
 def test_a_blend_is_judged_by_what_it_has_of_either():
     """As PyTorch judges by shares of classes; a hit counts as much as the class that was hit."""
-    learner = Learner(recogniser().eval(), None, RUN, None, max_epochs=1, seed=7)
     x, length, label = batches(16, 3).batches[0]
-    other = label.roll(1)
+    other, targets = label.roll(1), [(label, 0.3), (label.roll(1), 0.7)]
     shares = 0.3 * nn.functional.one_hot(label, 3) + 0.7 * nn.functional.one_hot(other, 3)
     with torch.no_grad():
-        loss, predicted, _ = learner._score(x / 255, length, [(label, 0.3), (other, 0.7)], "train_")
-        expected = nn.functional.cross_entropy(learner.recogniser(x / 255, length), shares.float())
+        found = learner()
+        logits = found.recogniser(x / 255, length)
+        loss = found._loss(logits, targets)
+        expected = nn.functional.cross_entropy(logits, shares.float())
     assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
-    assert learner.hits["train_"].compute().item() == pytest.approx(
-        shares[range(16), predicted].mean().item(), abs=1e-6
-    )
+    hits = shares[range(16), logits.argmax(1)].sum().item()
+    assert found._sums(loss, logits, targets).tolist() == pytest.approx([16 * expected.item(), hits, 16], abs=1e-4)
 
 
 def test_blends_are_trained_on(tmp_path: Path):
@@ -245,42 +253,6 @@ def test_blends_are_trained_on(tmp_path: Path):
     mixed = trained(tmp_path / "mixed", changed(loss={**RUN.loss.model_dump(), "mixup": 1.0})).history[-1]
     assert mixed["train_loss"] > plain["train_loss"] + 0.2
     assert mixed["validation_accuracy"] > 0.9
-
-
-def test_the_average_teaches_for_more_from_epoch_to_epoch():
-    """By hand, in the third of four epochs: half of 0.8 is the teacher's, the rest the label's."""
-    run = changed(loss={**RUN.loss.model_dump(), "self_distillation": 0.8}, ema_decay=0.9, max_epochs=4)
-    x, length, label = batches(16, 3).batches[0]
-    answer = torch.tensor([[0.2, 0.3, 0.5]]).expand(16, 3)
-    losses, asked = [], []
-    for epoch in (0, 2):
-        learner = Learner(recogniser().eval(), None, run, None, max_epochs=4, seed=7)
-        learner.teacher = lambda standardised, _: asked.append(standardised) or answer
-        learner._trainer = SimpleNamespace(current_epoch=epoch)
-        losses.append(learner.training_step((x, length, label), 0).item())
-    log_p = learner.recogniser(learner.recogniser.unpack(x), length).log_softmax(1).detach()
-    of_label, of_teacher = -log_p[range(16), label].mean().item(), -(answer * log_p).sum(1).mean().item()
-    assert losses == pytest.approx([of_label, 0.6 * of_label + 0.4 * of_teacher], abs=1e-6)
-    assert len(asked) == 1  # not in the first epoch, in which it would not count
-    torch.testing.assert_close(asked[0], (x.float() / 255 - 0.35) / 0.2)
-    learner.teacher = None  # as in a study that draws the one without the other
-    with pytest.raises(UserError, match="self_distillation needs ema_decay"):
-        learner.training_step((x, length, label), 0)
-
-
-def test_wrong_labels_are_learnt_by_heart_less(tmp_path: Path):
-    """A third are wrong; taught by its own average, a network agrees with fewer of them, and is right more often."""
-    x, length, label = batches(96, 1, noise=40.0, size=96).batches[0]
-    wrong = torch.where(torch.arange(96) % 3 == 0, (label + 1) % 3, label)
-    train = Listed(list(zip(*(column.split(16) for column in (x, length, wrong)), strict=True)))
-    kept = {"max_epochs": 30, "ema_decay": 0.95, "monitor": "last_epoch"}
-    rows = []
-    for share in (None, 0.9):
-        run = changed(loss={**RUN.loss.model_dump(), "self_distillation": share}, **kept)
-        outcome = trained(tmp_path / str(share), run, train=train, validation=batches(90, 2, noise=40.0))
-        rows.append(outcome.history[-1])
-    assert rows[1]["train_accuracy"] < rows[0]["train_accuracy"] - 0.03
-    assert rows[1]["validation_accuracy"] > rows[0]["validation_accuracy"]
 
 
 def test_rare_class_weighs_more(tmp_path: Path):
@@ -310,15 +282,15 @@ def test_weights_by_name_follow_the_order_of_classes():
 def largest_step(tmp_path: Path, clip: float | None) -> float:
     """With plain gradient descent at rate 1, a step is the gradient: how long the longest one was."""
     model, lengths = recogniser(), []
-    original = Learner.on_train_batch_end
+    original = torch.optim.SGD.step
 
-    def measure(self: Learner, *rest: object) -> None:
+    def measure(self: torch.optim.SGD, *rest: object) -> None:
         norms = [weight.grad.norm() for weight in model.parameters() if weight.grad is not None]
         lengths.append(torch.stack(norms).norm().item())
         original(self, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Learner, "on_train_batch_end", measure)
+        patch.setattr(torch.optim.SGD, "step", measure)
         optimizer = {"name": "sgd_nesterov", "lr": 1.0, "momentum": 0.0}
         trained(tmp_path, changed(optimizer=optimizer, gradient_clip_norm=clip, max_epochs=1), model=model)
     return max(lengths)
@@ -435,7 +407,7 @@ class Bomb(nn.Module):
         {"name": "one_cycle"},
     ],
 )
-@pytest.mark.parametrize("more", [{}, {"precision": "bf16-mixed"}, TAUGHT])
+@pytest.mark.parametrize("more", [{}, {"precision": "bf16-mixed"}, AVERAGED])
 def test_every_schedule_continues_where_it_broke(tmp_path: Path, schedule: dict[str, object], more: dict[str, object]):
     run = changed(schedule=schedule, monitor="validation_loss", early_stopping=4, **more)
     whole = trained(tmp_path / "whole", run, augmentation=Bomb(0))
@@ -446,32 +418,27 @@ def test_every_schedule_continues_where_it_broke(tmp_path: Path, schedule: dict[
     assert all(torch.equal(whole.final_weights[key], resumed.final_weights[key]) for key in whole.final_weights)
 
 
-@pytest.mark.parametrize(("every_s", "saved"), [(0.0, [1, 2, 3, 4, 5]), (1.5, [2, 4]), (100.0, [])])
+@pytest.mark.parametrize(("every_s", "expected"), [(0.0, [1, 2, 3, 4, 5]), (1.5, [2, 4]), (100.0, [])])
 def test_checkpoints_are_as_far_apart_as_they_may(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, saved: list[int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, expected: list[int]
 ):
     """An epoch takes a second here."""
-    epochs, original = [], Trainer.save_checkpoint
+    epochs, save, learn = [], torch.save, Learner.train_epoch
+    clock = SimpleNamespace(seconds=0.0, monotonic=lambda: clock.seconds)
 
-    def save(self: Trainer, path: Path) -> None:
-        epochs.append(self.current_epoch + 1)
-        original(self, path)
+    def saved(state: dict, path: Path) -> None:
+        epochs.append(len(state["history"]))
+        save(state, path)
 
-    class Clock:
-        seconds = 0.0
+    def learnt(self: Learner, batches: Listed) -> tuple[float, float]:
+        clock.seconds += 1
+        return learn(self, batches)
 
-        def monotonic(self) -> float:
-            return self.seconds
-
-        def tick(self, *_: object) -> None:
-            self.seconds += 1
-
-    clock = Clock()
-    monkeypatch.setattr(Trainer, "save_checkpoint", save)
-    monkeypatch.setattr("stages.training.callbacks.time", clock)
-    monkeypatch.setattr(Learner, "on_train_epoch_start", clock.tick)
+    monkeypatch.setattr("stages.training.fit.torch.save", saved)
+    monkeypatch.setattr("stages.training.fit.time", clock)
+    monkeypatch.setattr(Learner, "train_epoch", learnt)
     trained(tmp_path, machine=Machine(**MACHINE.model_dump() | {"checkpoint_every_s": every_s}))
-    assert epochs == saved
+    assert epochs == expected
 
 
 def test_resume_folder_removes_what_nothing_can_continue(tmp_path: Path):

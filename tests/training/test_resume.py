@@ -12,7 +12,7 @@ import pytest
 from bombs import BOMBS, UNBROKEN
 from toy_run import PROJECT, arguments, results, write_inputs
 
-from stages.training.callbacks import HISTORY_COLUMNS
+from stages.training.fit import HISTORY_COLUMNS
 
 HERE = Path(__file__).parent
 # One thread whatever the machine, and no second copy of OpenMP's threads spinning

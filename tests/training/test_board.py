@@ -1,30 +1,12 @@
-"""What TensorBoard is handed after each epoch: counts by hand, a picture that shows them, scalars beside it."""
+"""What TensorBoard is handed after each epoch: a picture of the confusion, scalars beside it."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import torch
-from sklearn.metrics import confusion_matrix
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_fit import changed, trained
 
-from stages.training.confusion_images import CELL_PX, ConfusionImages, drawn
-
-
-def test_counts_over_batches_and_not_over_epochs():
-    random = np.random.default_rng(0)
-    images, shown = ConfusionImages(["a", "b", "c"]), []
-    logger = SimpleNamespace(experiment=SimpleNamespace(add_image=lambda *of, **_: shown.append(of)))
-    trainer = SimpleNamespace(is_global_zero=True, global_step=3, logger=logger)
-    for _ in range(2):
-        label, said = random.integers(0, 3, (2, 20))
-        for part in (slice(0, 12), slice(12, 20)):
-            batch = (None, None, torch.from_numpy(label[part]))
-            images.on_validation_batch_end(trainer, None, torch.from_numpy(said[part]), batch, 0)
-        assert images.counts.tolist() == confusion_matrix(label, said).tolist()
-        images.on_validation_end(trainer, None)
-    assert [(tag, step) for tag, _, step in shown] == [("validation_confusion", 3)] * 2
+from stages.training.board import CELL_PX, drawn
 
 
 def test_dark_where_a_class_is_said_often():

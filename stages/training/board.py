@@ -1,37 +1,33 @@
-"""For TensorBoard: which classes are taken for which, a picture of the validation part after every epoch."""
+"""For TensorBoard: the figures of every epoch, and a picture of which classes are taken for which."""
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image, ImageDraw, ImageFont
 
 CELL_PX, MARGIN_PX = 44, 8
 FONT_PX = 13
 
 
-class ConfusionImages(Callback):
-    """Counts what `validation_step` returns, the predicted classes (B,), and hands the logger an image of them.
+class Board:
+    """Writes into `folder`/version_<n>, a new one for each call of a training; nothing without a folder."""
 
-    On several devices it is of the first one's share of the samples.
-    """
+    def __init__(self, folder: Path | None, classes: list[str]) -> None:
+        self.folder, self.classes, self._writer = folder, classes, None
 
-    def __init__(self, classes: list[str]) -> None:
-        self.classes = classes
-        self.counts = torch.zeros(len(classes), len(classes), dtype=torch.long)  # (true, predicted)
+    def add(self, row: dict[str, float], counts: np.ndarray) -> None:
+        """A history row, and the counts (true class, predicted class) (C, C) of the validation part."""
+        if self.folder is None:
+            return
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
 
-    def on_validation_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: torch.Tensor, batch: Any, *_: Any
-    ) -> None:
-        pairs = batch[2].cpu() * len(self.classes) + outputs.cpu()  # (B,) labels and predictions as one number
-        self.counts += torch.bincount(pairs, minlength=self.counts.numel()).view_as(self.counts)
-
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if trainer.is_global_zero:
-            image = drawn(self.counts.numpy(), self.classes)
-            trainer.logger.experiment.add_image("validation_confusion", image, trainer.global_step, dataformats="HWC")
-        self.counts.zero_()
+            self._writer = SummaryWriter(str(self.folder / f"version_{len(list(self.folder.glob('version_*')))}"))
+        epoch = int(row["epoch"])
+        for name, value in row.items():
+            self._writer.add_scalar(name, value, epoch)
+        self._writer.add_image("validation_confusion", drawn(counts, self.classes), epoch, dataformats="HWC")
+        self._writer.flush()
 
 
 def drawn(counts: np.ndarray, classes: list[str]) -> np.ndarray:
