@@ -19,7 +19,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages.apps import bench_trials, feeding, memory
+from stages.apps import bench_pipeline, bench_trials, feeding, memory
 from stages.checks.params import load
 from stages.core import lookup
 from stages.core.errors import exit_with_one_line, warn
@@ -50,6 +50,7 @@ def main() -> None:
     for run in params.runs:
         training_against_bare_loop(run, params)
     bench_trials.against_their_epochs(params)
+    bench_pipeline.main()
 
 
 def ratio(ours: Callable[[], float], plain: Callable[[], float]) -> tuple[float, float, float]:

@@ -19,8 +19,9 @@ from stages.checks.params import load
 from stages.core.command import item
 from stages.core.errors import UserError, exit_with_one_line, warn
 from stages.core.files import read_json
+from stages.params.load import parse
 from stages.params.schema import Params, Study
-from stages.params.space import at, dimensions
+from stages.params.space import at, dimensions, replaced
 
 METRICS = Path("metrics/tune")
 # Words that `-S` takes as they are, for text.
@@ -36,7 +37,8 @@ def main() -> None:
     study = item(params.studies, args.study, "studies")
     found = read_json(METRICS / f"{args.study}.json")
     require_of(study, found, args.study)
-    words = command(found, params)
+    own = parse(Path("params.yaml").read_text(encoding="utf-8"))["runs"][found["run"]]
+    words = command(found, params, own)
     print(shlex.join(words), flush=True)
     if found["synthetic"]:
         warn(f"{args.study}: searched on a synthetic corpus, so these values say nothing about people")
@@ -53,12 +55,16 @@ def require_of(study: Study, found: dict[str, Any], key: str) -> None:
         )
 
 
-def command(found: dict[str, Any], params: Params) -> list[str]:
-    """The words of the line; a key that the run leaves to its default is added with `+`."""
-    run = params.runs[found["run"]].model_dump(exclude_unset=True)
+def command(found: dict[str, Any], params: Params, own: dict[str, Any]) -> list[str]:
+    """The words of the line; a key that the run does not state itself (`own`) is added with `+`."""
+    run, values = params.runs[found["run"]].model_dump(), dict(found["best_params"])
+    for path in found["best_params"]:  # a block of another name takes nothing from the recipe's
+        block, _, option = path.rpartition(".")
+        if option == "name":
+            values |= {f"{block}.{key}": value for key, value in at(replaced(run, values), block).items()}
     settings = [
-        f"{'+' if at(run, path) is ... else ''}runs.{found['run']}.{path}={shown(value)}"
-        for path, value in found["best_params"].items()
+        f"{'+' if at(own, path) is ... else ''}runs.{found['run']}.{path}={shown(value)}"
+        for path, value in values.items()
     ]
     return ["dvc", "exp", "run", *(word for setting in settings for word in ("-S", setting))]
 

@@ -98,7 +98,8 @@ def swept(by: str, rows: list[Row]) -> str:
     if by in ("seed", "fold"):
         raise UserError(f"--by {by}: allowed: a param that is swept; seeds and folds are what a row sums up")
     for row in rows:
-        by = by.removeprefix(f"runs.{row.run}.")
+        recipe = row.group[0].params["runs"][row.run].get("recipe")  # experiments of older versions have none
+        by = by.removeprefix(f"runs.{row.run}.").removeprefix(f"recipes.{recipe}.")
     known = sorted({key for row in rows for key in row.group[0].made_of})
     varying = pooling.differing([row.group for row in rows])
     if not varying:

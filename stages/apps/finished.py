@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stages.core.errors import UserError, did_you_mean, warn
+from stages.params.load import resolve as resolve_recipes
 
 WORKSPACE = "workspace"
 EVERY = "*"
@@ -140,7 +141,7 @@ def load(run: str, name: str, revision: str) -> Experiment:
 
 def _made_of(params: dict[str, Any], run: str) -> Iterator[tuple[str, Any]]:
     """(key, value) of all that makes a run's figures, but seed and fold; the run's own keys go without `runs.<run>`."""
-    made_by = params["runs"][run]
+    made_by = {key: value for key, value in resolve_recipes(params)["runs"][run].items() if key != "recipe"}
     corpus, dataset = made_by["corpus"], made_by["dataset"]
     sections = (("corpora", corpus), ("datasets", dataset), ("splits", corpus))
     yield from leaves(made_by)

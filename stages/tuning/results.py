@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from stages.core.errors import UserError, warn
@@ -71,6 +70,8 @@ def importance(found: optuna.Study, n_trials: int) -> dict[str, float]:
 
     PED-ANOVA (Watanabe et al. 2023) over the finished trials; equal shares where too few tell.
     """
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # loads scikit-learn: a second
+
     trials = by_place(found.get_trials(deepcopy=False), n_trials).values()
     done = optuna.create_study(direction=found.direction.name.lower())
     done.add_trials([trial for trial in trials if trial.state == TrialState.COMPLETE])

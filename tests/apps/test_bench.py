@@ -1,5 +1,6 @@
 """What `make bench` counts and divides, on cases small enough to do by hand; it times nothing."""
 
+import sys
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from small_store import DESCRIPTION, pictures, write_store
 
-from stages.apps import bench, bench_trials
+from stages.apps import bench, bench_pipeline, bench_trials
 from stages.checks.params import load
 from stages.datasets.batches import MemoryBatches
 from stages.training import model_folder
@@ -96,3 +97,24 @@ def test_seconds_of_a_trial_beyond_its_epochs(tmp_path, monkeypatch):
     path = write_store(tmp_path / "faces.h5", pictures(SAMPLES, 1, SIDE, SIDE))
     params = PARAMS.model_copy(update={"runs": {"faces_custom_cnn": run}})
     assert bench_trials.seconds_beyond_epochs("faces_custom_cnn", params, path) == 1
+
+
+def test_times_of_the_pipeline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Each line says what was timed; the commands themselves are left out."""
+    called = []
+
+    def seconds(command, folder=None):
+        called.append([str(word) for word in command])
+        return 2.0 if command[-1] == "import torch" else 3.0
+
+    monkeypatch.setattr(bench_pipeline, "seconds", seconds)
+    bench_pipeline.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("start-up, import torch 2.00 s: download x1.50, ")
+    assert lines[1:] == ["dvc repro with nothing to do: 3.0 s", *(f"make repro JOBS={n}: 0.1 minutes" for n in (1, 2))]
+    assert [words[2] for words in called if words[0] == "make"] == ["JOBS=1", "JOBS=2"]
+
+
+def test_a_command_that_fails_is_no_timing():
+    with pytest.raises(RuntimeError, match="no such thing"):
+        bench_pipeline.seconds([sys.executable, "-c", "raise SystemExit('no such thing')"])

@@ -54,8 +54,6 @@ def test_the_line_sets_exactly_the_best_values(project, capsys):
 
 
 def test_a_key_that_the_run_leaves_out_is_added(project, capsys):
-    text = (project / "params.yaml").read_text().replace("      activation: leaky_relu # relu | leaky_relu | elu\n", "")
-    (project / "params.yaml").write_text(text)
     best.main()
     words = shlex.split(capsys.readouterr().out)
     assert f"+runs.{KEY}.model.activation=elu" in words
@@ -65,11 +63,24 @@ def test_a_key_that_the_run_leaves_out_is_added(project, capsys):
 
 def test_a_setting_of_the_run_itself_that_it_leaves_out_is_added(project):
     params = load(project / "params.yaml")
-    assert "ema_decay" not in params.runs[KEY].model_fields_set
-    words = best.command({"run": KEY, "best_params": {"ema_decay": 0.9}}, params)
+    words = best.command({"run": KEY, "best_params": {"ema_decay": 0.9}}, params, {"recipe": "faces_custom"})
     assert words[4:] == [f"+runs.{KEY}.ema_decay=0.9"]
     apply_overrides(project / "params.yaml", words[4::2])
     assert load(project / "params.yaml").runs[KEY].ema_decay == 0.9
+
+
+def test_a_block_of_another_name_is_set_whole(project, capsys):
+    """What the recipe's optimizer has beside the values that were searched counted in the trial, too."""
+    names = "studies.faces_custom_cnn.space.optimizer.name.choices=[adam,adamw]"
+    apply_overrides(project / "params.yaml", ["+recipes.faces_custom.optimizer.epsilon=1e-6", names])
+    path = project / f"metrics/tune/{KEY}.json"
+    found = json.loads(path.read_text())
+    found["best_params"] |= {"optimizer.name": "adamw"}
+    path.write_text(json.dumps(found))
+    best.main()
+    apply_overrides(project / "params.yaml", shlex.split(capsys.readouterr().out)[4::2])
+    optimizer = {"name": "adamw", "lr": 5.586e-05, "weight_decay": 3.84e-08, "epsilon": 1e-6}
+    assert load(project / "params.yaml").runs[KEY].optimizer == optimizer
 
 
 @pytest.mark.parametrize(

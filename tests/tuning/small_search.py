@@ -19,7 +19,7 @@ EPOCHS = 6
 
 def study(**changes) -> Study:
     told = {
-        "run": "r", "corpus": "faces", "dataset": "faces", "model": "custom_cnn", "space": SPACE,
+        "run": "r", "corpus": "faces", "dataset": "faces", "model": "custom_cnn", "recipe": "c", "space": SPACE,
         "objective": "validation_accuracy", "n_trials": 12, "train_samples": None,
         "sampler": {"name": "tpe", "startup_trials": 4}, "pruner": {"name": "none"}, "timeout_s": None,
     }  # fmt: skip
