@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
-from torchvision.models import ResNet, get_model, get_model_weights
+from torchvision.models import get_model, get_model_weights
 from torchvision.models.resnet import BasicBlock
 
 from stages.core.errors import UserError
@@ -23,8 +23,8 @@ LAYOUT = ("channel", "height", "width")
 COLOR = "rgb"  # as the published weights take it
 # What a torchvision model puts behind its feature map, and no weight of which is ever taken.
 HEADS = ("avgpool", "fc", "classifier")
-# Of the feature map. ResNet-10, for drawn portraits, is ResNet-18 with one block a stage: nobody publishes its weights.
-PUBLISHED_STRIDE, N_CHANNELS = 32, {"efficientnet_b4": 1792, "resnet50": 2048, "resnet18": 512, "resnet10": 512}
+# Of the feature map.
+PUBLISHED_STRIDE, N_CHANNELS = 32, {"efficientnet_b4": 1792, "resnet50": 2048, "resnet18": 512, "resnet10": 256}
 
 
 def build(
@@ -149,12 +149,24 @@ class SpatialAttention(nn.Module):
 
 def feature_layers(backbone: str, total_stride: int) -> nn.Sequential:
     """torchvision's model without its head, its weights random and under torchvision's names."""
-    model = ResNet(BasicBlock, [1, 1, 1, 1]) if backbone == "resnet10" else get_model(backbone, weights=None)
+    model = resnet10() if backbone == "resnet10" else get_model(backbone, weights=None)
     layers = nn.Sequential(OrderedDict((name, layer) for name, layer in model.named_children() if name not in HEADS))
     spatial = [layer for layer in layers.modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d)]
     halving = [layer for layer in spatial if layer.stride in (2, (2, 2))]
     for layer in halving[: (PUBLISHED_STRIDE // total_stride).bit_length() - 1]:  # the first ones, on the largest maps
         layer.stride = 1 if isinstance(layer, nn.MaxPool2d) else (1, 1)
+    return layers
+
+
+def resnet10() -> nn.Sequential:
+    """ResNet-18 with one block a stage and half its channels, for small images; there are no published weights."""
+    layers = nn.Sequential()
+    layers.conv1, layers.bn1 = nn.Conv2d(3, 32, 7, stride=2, padding=3, bias=False), nn.BatchNorm2d(32)
+    layers.relu, layers.maxpool = nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)
+    layers.layer1 = BasicBlock(32, 32)
+    for number, width in ((2, 64), (3, 128), (4, 256)):
+        shortcut = nn.Sequential(nn.Conv2d(width // 2, width, 1, stride=2, bias=False), nn.BatchNorm2d(width))
+        layers.add_module(f"layer{number}", BasicBlock(width // 2, width, stride=2, downsample=shortcut))
     return layers
 
 

@@ -158,7 +158,7 @@ def test_synthesised_corpus_is_the_real_one_in_small(tmp_path: Path):
     with zipfile.ZipFile(archive) as opened, opened.open("fer2013.csv") as stream:
         rows = list(csv.DictReader(io.TextIOWrapper(stream)))
     assert list(rows[0]) == ["emotion", "pixels", "Usage"]
-    assert Counter(row["Usage"] for row in rows) == {"Training": 80, "PublicTest": 10, "PrivateTest": 10}
+    assert Counter(row["Usage"] for row in rows) == {"Training": 60, "PublicTest": 15, "PrivateTest": 25}
     found = list(read(archive))
     assert [record.label for record in found] == [CODES[int(row["emotion"])] for row in rows]
     counts = Counter(record.label for record in found)

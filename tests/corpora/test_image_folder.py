@@ -234,7 +234,7 @@ def test_gray_among_color_stays_gray():
 
 def drawn(folder: Path, size: int, seed: int) -> Path:
     folder.mkdir()
-    synthesise(folder, size=size, seed=seed)
+    synthesise(folder, size=size, seed=seed, size_px=100)
     pack(folder, folder.parent / f"{folder.name}.zip")
     return folder.parent / f"{folder.name}.zip"
 
@@ -246,7 +246,7 @@ def test_synthesised_corpus(tmp_path: Path):
     assert found[0].sample_id.startswith("test/1_surprise/")
     parts = Counter(record.partition for record in found)
     assert set(parts) == {"train", "test"}
-    assert 0.75 < parts["train"] / 150 < 0.85
+    assert 0.6 < parts["train"] / 150 < 0.7
     counts = Counter(record.label for record in found)
     assert set(counts) == set(AFFECTNET.values())
     assert counts["happy"] > 3 * counts["fear"]

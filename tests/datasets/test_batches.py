@@ -117,7 +117,7 @@ def test_rebatched_is_as_if_made_with_that_size(make: Make):
     other = made.rebatched(50)
     assert [x.tolist() for x, _, _ in other] == [x.tolist() for x, _, _ in epoch(make(50))]
     assert [x.tolist() for x, _, _ in made] == [x.tolist() for x, _, _ in epoch(make(32), 5)]
-    other.sampler.set_epoch(2)  # as Lightning does
+    other.set_epoch(2)
     assert (other.epoch, made.epoch) == (2, 5)
 
 

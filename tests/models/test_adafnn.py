@@ -208,7 +208,10 @@ def test_the_norm_is_a_constant_to_the_gradient():
     assert float(node.scale.grad) == pytest.approx(2 * math.sqrt(2) / math.pi, abs=1e-3)
 
 
-@pytest.mark.parametrize("options", [{}, {"use_adafnn": False, "sparsity_weight": 1.0, "orthogonality_weight": 1.0}])
+@pytest.mark.parametrize(
+    "options",
+    [{"orthogonality_weight": 0.0}, {"use_adafnn": False, "sparsity_weight": 1.0, "orthogonality_weight": 1.0}],
+)
 def test_no_penalty(options: dict):
     penalty = small(**options).penalty()
     assert penalty.shape == ()

@@ -21,13 +21,13 @@ BACKBONES = {
     "resnet50": (2048, 25_557_032 - 2048 * 1000 - 1000),
     "resnet18": (512, 11_689_512 - 512 * 1000 - 1000),
     # stem, then for each stage two 3x3 convolutions, from the second on a 1x1 beside them, and their normalisations
-    "resnet10": (512, 9_536 + 73_984 + 230_144 + 919_040 + 3_673_088),
+    "resnet10": (256, 4_768 + 18_560 + 57_728 + 230_144 + 919_040),
 }
 
 
 def small(**options: object) -> nn.Module:
     torch.manual_seed(0)
-    return build(SHAPE, 7, **{"backbone": "resnet18", "lstm_hidden": 8} | options)
+    return build(SHAPE, 7, **{"backbone": "resnet18", "pretrained": "none", "lstm_hidden": 8} | options)
 
 
 def count(model: nn.Module) -> int:
@@ -42,8 +42,8 @@ def test_sizes_by_hand(backbone: str):
     # four gates of 256 in two directions: n (later 512) inputs and 256 states, two biases each
     bilstm = 2 * 4 * 256 * (n + 256 + 2) + 2 * 4 * 256 * (512 + 256 + 2)
     with torch.device("meta"):  # sizes alone
-        whole = build((3, 224, 224), 7, backbone=backbone)
-        only = build((3, 224, 224), 7, backbone=backbone, use_attention=False, use_bilstm=False)
+        whole = build((3, 224, 224), 7, backbone=backbone, pretrained="none")
+        only = build((3, 224, 224), 7, backbone=backbone, pretrained="none", use_attention=False, use_bilstm=False)
     assert count(whole) == features + attention + bilstm + 512 * 7 + 7
     assert count(only) == features + n * 7 + 7
 
@@ -51,7 +51,7 @@ def test_sizes_by_hand(backbone: str):
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize(("total_stride", "side"), [(32, 2), (16, 4), (8, 8)])
 def test_feature_map(backbone: str, total_stride: int, side: int):
-    model = build(SHAPE, 7, backbone=backbone, total_stride=total_stride).eval()
+    model = build(SHAPE, 7, backbone=backbone, pretrained="none", total_stride=total_stride).eval()
     assert model.backbone(torch.rand(1, *SHAPE)).shape == (1, BACKBONES[backbone][0], side, side)
 
 
@@ -126,7 +126,7 @@ def test_spatial_attention_of_an_image():
 )
 def test_options_that_do_not_fit(shape: tuple[int, ...], options: dict, words: str):
     with pytest.raises(ValueError, match=words):
-        build(shape, 7, backbone="resnet18", **options)
+        build(shape, 7, **{"backbone": "resnet18", "pretrained": "none"} | options)
 
 
 # Weights from outside

@@ -90,7 +90,7 @@ def test_options_reach_the_layers():
 def test_default_size():
     projection, attention, dense, norms = 311 * 64, 4 * 65 * 64, 65 * 128 + 129 * 64, 4 * 64
     expected = projection + 2 * (attention + dense + norms) + 128 + 65 * 5
-    assert sum(weight.numel() for weight in build((74, 310), 5).parameters()) == expected == 87_301
+    assert sum(weight.numel() for weight in build((74, 310), 5, layers=2).parameters()) == expected == 87_301
 
 
 def test_options_that_do_not_go_together():
