@@ -7,6 +7,7 @@ import csv
 import io
 import itertools
 import json
+import os
 import re
 import shlex
 import shutil
@@ -160,6 +161,25 @@ def test_real_data_by_one_setting(clone, tmp_path):
     summary = json.loads((clone.root / "metrics/summary.json").read_text())
     assert (list(summary["runs"]), summary["synthetic"]) == ([RUN], [])
     assert [name for name, content in clone.outputs().items() if b"very_private_place" in content] == []
+
+
+def test_the_published_line_trains_with_exactly_its_values(clone, tmp_path):
+    """Pasted into a shell as it was printed, from a folder with blanks, parentheses and an é in its name."""
+    archive = tmp_path / "é (my) faces, 2013" / "fer 'x'.zip"
+    archive.parent.mkdir()
+    as_real_folder(clone, archive)
+    clone.edit_params(lambda params: params["runs"][RUN].pop("max_epochs"))
+    more = ["splits.faces.validation_fraction=0.25", *(f"studies.{RUN}.{key}=1" for key in ("n_trials", "max_epochs"))]
+    more = [word for setting in more for word in ("-S", setting)]
+    line = clone.run("python", "-m", "stages.apps.published", "faces", str(archive), "--name", "FER-2013", *more)
+    assert sorted(clone.stages_run("bash", "-c", line)) == sorted(STAGES)
+    info, params = model_info(clone, RUN), parse((clone.root / "params.yaml").read_text())
+    assert (info["name"], info["source"], info["synthetic"]) == ("FER-2013", "zip", False)
+    assert (info["max_epochs"], info["input"]["shape"], info["threads"]) == (30, [1, 48, 48], os.cpu_count())
+    assert params["corpora"]["faces"]["source"] == str(archive)
+    assert params["recipes"]["faces_custom"]["max_epochs"] == 30
+    history = (clone.root / f"plots/runs/{RUN}/history.csv").read_text().splitlines()
+    assert len(history) - 1 == info["epochs"] > 8  # stopped early, at the earliest after eight epochs
 
 
 def test_a_mistake_in_params_is_one_line(clone):

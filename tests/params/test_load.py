@@ -1,10 +1,12 @@
 """Reading `params.yaml` as DVC does, and resolving runs with their recipes."""
 
+import difflib
 import math
 from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import parse_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +51,36 @@ def test_numbers_are_read_as_dvc_reads_them(text: str):
 
 def test_the_committed_file_is_read_as_dvc_reads_it():
     assert parse(COMMITTED) == parse_yaml(COMMITTED, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "seed=8",
+        "recipes.eeg.optimizer.lr=0.01",
+        "recipes.faces_keras.ema_decay=0.99",
+        "corpora.faces.name=FER-2013",
+        "corpora.speech.checksum=md5:bc696df654c87fed845eb13823edef8a",
+        "machine.storage_url=sqlite:////shared/studies.db",
+        "runs.portraits_cnn.model.use_bilstm=true",
+        "studies.faces_custom_cnn.space.optimizer.lr.low=1e-6",
+        "+runs.eeg_lstm_mask.batch_size=64",
+    ],
+)
+def test_one_setting_is_one_line_of_the_file(tmp_path: Path, setting: str):
+    """The committed file is in the form that DVC writes."""
+    (tmp_path / "params.yaml").write_text(COMMITTED, encoding="utf-8")
+    apply_overrides(tmp_path / "params.yaml", [setting])
+    after = (tmp_path / "params.yaml").read_text(encoding="utf-8").splitlines()
+    marks = [line[0] for line in difflib.ndiff(COMMITTED.splitlines(), after) if line[0] in "+-"]
+    assert marks in (["-", "+"], ["+"])
+    assert parse("\n".join(after)) != parse(COMMITTED)
+
+
+def test_the_file_is_short_enough_to_read():
+    lines = COMMITTED.splitlines()
+    assert len(lines) <= 600
+    assert lines.index("studies:") - next(n for n, line in enumerate(lines) if line.startswith("runs:")) <= 200
 
 
 @pytest.mark.parametrize("text", ["a: 1\na: 2\n", "a: {b: 1, b: 2}\n", "x: !!python/object:os.system 7\n", "a: [1\n"])
