@@ -3,9 +3,11 @@ VENV ?= .venv
 PYTHON ?= python3
 # For pip, such as an index of CPU wheels of PyTorch: make repro PIP_ARGS="--extra-index-url https://…"
 PIP_ARGS ?=
+# Stages at once; JOBS=1 is plain `dvc repro`. Left out: as many as there are cores for machine.threads each.
+JOBS ?=
 
-BIN = $(abspath $(VENV))/bin
-RUN = PATH="$(BIN):$$PATH"
+# Quoted and found by the shell: make splits a path at its spaces.
+RUN = PATH="$$(cd "$(VENV)/bin" && pwd):$$PATH"
 
 .PHONY: repro check test lint bench tensorboard clean help
 
@@ -19,7 +21,8 @@ help:
 	@echo "make clean   remove caches and what can be made again; data/ and the environment stay"
 
 repro: check
-	$(RUN) dvc repro
+	$(RUN) python -m tools.repro $(if $(JOBS),--jobs $(JOBS))
+	@$(RUN) python -m tools.changed_metrics
 
 check: $(VENV)/.installed
 	@$(RUN) python -m stages.checks.params
@@ -39,15 +42,15 @@ tensorboard: $(VENV)/.installed
 
 clean:
 	rm -rf .pytest_cache .ruff_cache .hypothesis data/checkpoints data/logs
-	find stages tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find stages tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installed anew whenever the requirements change.
 $(VENV)/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(PIP_ARGS) -r requirements.txt
-	touch $@
+	test -x "$(VENV)/bin/python" || $(PYTHON) -m venv "$(VENV)"
+	"$(VENV)/bin/python" -m pip install $(PIP_ARGS) -r requirements.txt
+	touch "$@"
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	$(BIN)/python -m pip install $(PIP_ARGS) -r requirements-dev.txt
-	touch $@
+	"$(VENV)/bin/python" -m pip install $(PIP_ARGS) -r requirements-dev.txt
+	touch "$@"

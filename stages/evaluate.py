@@ -33,12 +33,12 @@ def main() -> None:
         parts = load_parts(args.split, store.sample_id)
         chosen = {part: predict(model, store, parts[part], part) for part in JUDGED}
         groups, test = groupings(store, parts["test"]), chosen["test"]
-        shown = gallery.choose(test["label"], test["probabilities"], params.seed)
+        shown = gallery.choose(test["label"], test["probabilities"], model.info["seed"])
         samples = torch.from_numpy(store.read(parts["test"][shown]))
     columns = {name: np.concatenate([chosen[part][name] for part in JUDGED]) for name in test}
     told = {"run": args.key, **{name: model.info[name] for name in (*ORIGIN, "classes")}}
     predictions.write(args.predictions, **columns, attributes=told)
-    scored = figures.compute(test["label"], test["probabilities"], groups, told["classes"], params.seed)
+    scored = figures.compute(test["label"], test["probabilities"], groups, told["classes"], model.info["seed"])
     write_json(args.metrics, describe(args.key, model, {f"n_{part}": len(at) for part, at in parts.items()}) | scored)
     judged = gallery.Judged(test["label"], test["probabilities"], scored)
     gallery.draw(args.plots, told, judged, args.history, model.info["best_epoch"], model.info["n_train"])

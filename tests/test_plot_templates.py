@@ -26,8 +26,8 @@ PLOTS = {
     Path(path).name: properties
     for stage in STAGES.values()
     for plot in stage.get("do", stage).get("plots", [])
+    if isinstance(plot, dict)  # pictures are names alone
     for path, properties in plot.items()
-    if path.endswith(".csv")
 }
 
 

@@ -34,7 +34,7 @@ GROUP = None  # whose face it is is not known
 EXPECTED = None
 LIST = "list_patition_label.txt"  # their spelling
 # Of drawn faces: square roots of RAF-DB's own counts, rare fear against frequent happiness; contempt as if it knew it.
-SHARES = {"happy": 69, "neutral": 50, "sad": 45, "surprise": 36, "disgust": 27, "angry": 27, "contempt": 20, "fear": 17}
+SHARES = {"happy": 44, "neutral": 36, "sad": 34, "surprise": 30, "disgust": 26, "angry": 26, "contempt": 22, "fear": 20}
 _TRAINED_ON = 0.65
 
 _CLASS = re.compile(r"(?P<number>\d*)[ _.-]*(?P<word>[a-z]*)", re.ASCII)
