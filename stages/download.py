@@ -20,7 +20,9 @@ def main() -> None:
     reader = lookup.load("corpora", corpus.reader)
     if corpus.source == "synthetic":
         with tempfile.TemporaryDirectory() as folder:
-            reader.synthesise(Path(folder), **corpus.synthetic.model_dump(exclude_none=True))
+            described = corpus.synthetic
+            size_px = {} if described.size_px is None else {"size_px": described.size_px}
+            reader.synthesise(Path(folder), size=described.size, seed=described.seed, **size_px)
             pack(Path(folder), args.archive)
     else:
         pack(fetch(corpus.source, corpus.checksum), args.archive)

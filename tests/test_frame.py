@@ -309,8 +309,9 @@ class Reads:
         holds_sections = isinstance(value, dict) and any(isinstance(item, Section) for item in value.values())
         if path is not None and not isinstance(value, Section) and not holds_sections:
             into.add(".".join((*path, name)))
-            if path in self._recipes and name in Recipe.model_fields:
-                into.add(".".join((*self._recipes[path], name)))
+            inherited = (*path, name)[2:]
+            if path[:2] in self._recipes and inherited and inherited[0] in Recipe.model_fields:
+                into.add(".".join((*self._recipes[path[:2]], *inherited)))
         elif into is self.dumped and isinstance(value, Section):
             for inner in type(value).model_fields:
                 self.note(value, inner, into)
