@@ -22,7 +22,7 @@ from stages.training import model_folder
 from stages.training.devices import resolved_precision
 from stages.training.fit import HISTORY_COLUMNS, class_weights, fit, resume_folder
 
-# What can change weights, beside the one model: a resumed training must find it unchanged.
+# What can change weights, beside the model: a resumed training must find it unchanged.
 CODE = ("core/lookup.py", "core/seeding.py", "params/schema.py", "datasets/**/*.py", "training/*.py")
 
 
@@ -37,13 +37,12 @@ def main() -> None:
         counts = np.bincount(store.label[parts["train"]], minlength=len(info["classes"]))
     places = (*CODE, f"models/{run.model['name']}.py")
     code = [path for place in places for path in sorted(Path(__file__).parent.glob(place))]
-    loading = LOADING[run.loading]
     torch.manual_seed(derive(params.seed, "initial weights"))
     outcome = fit(
         model_folder.build(info),
         lookup.build("datasets.augmentation", run.augmentation) if run.augmentation else None,
-        loading(args.dataset, parts["train"], run.batch_size, shuffle_seed=params.seed),
-        loading(args.dataset, parts["validation"], run.batch_size),
+        LOADING[run.loading](args.dataset, parts["train"], run.batch_size, shuffle_seed=params.seed),
+        LOADING[run.loading](args.dataset, parts["validation"], run.batch_size),
         run,
         classes=info["classes"],
         weights=class_weights(run.loss, info["classes"], counts),

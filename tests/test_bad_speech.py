@@ -109,7 +109,7 @@ def test_an_unknown_emotion(tmp_path):
     ("speakers", "changes", "words"),
     [
         (["01"], {}, "at least 3 speakers"),
-        (["01", "02", "03", "04"], {}, "4 speakers; allowed: at least 6"),
+        (["01", "02", "03", "04"], {"splits.speech.folds": 6}, "4 speakers; allowed: at least 6"),
         (
             ["01", "02", "03", "04"],
             {"splits.speech.folds": None, "splits.speech.test_groups": [["01"], ["30"]]},

@@ -20,11 +20,17 @@ import pytest
 
 from stages.checks.params import load
 from stages.params.load import parse
-from stages.params.schema import Params, Section
+from stages.params.schema import Params, Recipe, Run, Section
 
 ROOT = Path(__file__).parents[1]
 STAGES = ROOT / "stages"
-ROOMS = ("core", "corpora", "features", "datasets", "models", "training", "tuning", "evaluation", "apps")
+# What each room may import beside itself; stage scripts and apps join rooms.
+ROOMS = {"core": (), "params": ("core",), "checks": ("core", "params"), "apps": None}
+ROOMS |= dict.fromkeys(
+    ("corpora", "features", "datasets", "models", "training", "tuning", "evaluation"), ("core", "params", "checks")
+)
+# A check refuses or lets pass, and never alters a result: no stage depends on its code.
+CHECKS = "stages/checks/"
 SCRIPTS = sorted(path.stem for path in STAGES.glob("[a-z]*.py"))
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in STAGES.rglob("*.py"))
 
@@ -82,12 +88,12 @@ def room(file):
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_rooms_import_core_and_themselves(file):
+def test_rooms_import_what_they_may(file):
     own = room(file)
     for found in imports_of_ours(file):
         assert room(found) is not None, f"{file} imports the stage script {found}"
         if own not in (None, "apps"):
-            assert room(found) in ("core", own), f"{file} imports {found}"
+            assert room(found) in (own, *ROOMS[own]), f"{file} imports {found}"
         assert room(found) != "apps" or own == "apps", f"{file} imports the app {found}"
 
 
@@ -121,7 +127,7 @@ def closure(files, without=None):
     while waiting:
         file = waiting.pop()
         found.add(file)
-        waiting |= imports_of_ours(file, without) - found
+        waiting |= {other for other in imports_of_ours(file, without) if not other.startswith(CHECKS)} - found
     return found
 
 
@@ -274,7 +280,7 @@ class Reads:
     """Dotted paths of params that a stage looked at (`read`), or wrote out whole (`dumped`)."""
 
     def __init__(self):
-        self.read, self.dumped, self._paths, self._kept = set(), set(), {}, []
+        self.read, self.dumped, self._paths, self._kept, self._recipes = set(), set(), {}, [], {}
 
     def watch(self, params):
         self._kept.append(params)  # alive, so that no other object gets its id
@@ -282,6 +288,8 @@ class Reads:
         return params
 
     def _register(self, value, path):
+        if isinstance(value, Run):  # what it does not state itself is its recipe's
+            self._recipes[path] = ("recipes", value.recipe)
         if isinstance(value, Section):
             self._paths[id(value)] = path
             for name in type(value).model_fields:
@@ -290,12 +298,20 @@ class Reads:
             for key, item in value.items():
                 self._register(item, (*path, key))
 
+    def copied(self, section, copy):
+        """Reads of a copy count as those of what it was copied from."""
+        if id(section) in self._paths:
+            self._paths[id(copy)] = self._paths[id(section)]
+            self._kept.append(copy)
+
     def note(self, section, name, into):
         path = self._paths.get(id(section))
         value = section.__dict__[name]
         holds_sections = isinstance(value, dict) and any(isinstance(item, Section) for item in value.values())
         if path is not None and not isinstance(value, Section) and not holds_sections:
             into.add(".".join((*path, name)))
+            if path in self._recipes and name in Recipe.model_fields:
+                into.add(".".join((*self._recipes[path], name)))
         elif into is self.dumped and isinstance(value, Section):
             for inner in type(value).model_fields:
                 self.note(value, inner, into)
@@ -309,6 +325,7 @@ def reads(make_clone, tmp_path_factory):
     clone = make_clone()
     clone.edit_params(shrink)
     clone.edit_params(lambda params: [params["runs"].pop(key) for key in list(params["runs"])[1:]])
+    clone.edit_params(lambda params: params["splits"]["faces"].update(validation_fraction=0.25))  # of few faces
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(clone.root)
@@ -346,7 +363,13 @@ def _run_stage(script, command, reads, patch):
             reads.note(section, name, reads.dumped)
         return original(section, *args, exclude=set(exclude), **more)
 
+    def model_copy(section, original=Section.model_copy, **more):
+        copy = original(section, **more)
+        reads.copied(section, copy)
+        return copy
+
     with patch.context() as inner:
+        inner.setattr(Section, "model_copy", model_copy)
         inner.setattr(sys, "argv", command[2:])
         inner.setattr(module, "load", lambda path: reads.watch(load(path)))
         inner.setattr(Section, "__getattribute__", attribute)
@@ -372,7 +395,7 @@ def test_what_a_stage_reads_is_among_its_params(reads):
 
 def starred(path):
     """Of any item of a section: corpora.faces.name → corpora.*.name."""
-    return re.sub(r"^(corpora|datasets|splits|runs|studies)\.[^.]+", r"\1.*", path)
+    return re.sub(r"^(corpora|datasets|splits|recipes|runs|studies)\.[^.]+", r"\1.*", path)
 
 
 def test_what_is_among_its_params_a_stage_reads(reads):
@@ -407,10 +430,17 @@ def _sections_in(annotation, is_item=False):
             yield from _sections_in(inner, is_item or getattr(annotation, "__origin__", None) is dict)
 
 
+def read_by_dvc():
+    """What the templates of dvc.yaml take from an item, such as `recipes.${item.recipe}`."""
+    for stage in PIPELINE["stages"].values():
+        section = stage.get("foreach", "").strip("${}")
+        yield from (f"{section}.*.{name}" for name in re.findall(r"item\.(\w+)", str(stage)))
+
+
 def test_every_param_is_read_by_a_stage(reads):
     """Writing a section out whole does not count: a setting must do something."""
     read = set().union(*(found.read for found, _ in reads.values()))
-    assert set(leaves(Params)) - set(map(starred, read)) == set()
+    assert set(leaves(Params)) - set(map(starred, read)) - set(read_by_dvc()) == set()
 
 
 # ---- outputs ---------------------------------------------------------------------------------------------------------
@@ -452,12 +482,12 @@ def test_outputs_hold_nothing_that_changes_by_itself(reproduced):
 # ---- start-up --------------------------------------------------------------------------------------------------------
 
 HEAVY = {
-    "download": ("torch", "lightning", "sklearn", "matplotlib", "pandas"),
-    "split": ("torch", "lightning", "matplotlib", "cv2", "sklearn", "scipy"),
-    "prepare": ("torch", "lightning", "matplotlib"),
-    "evaluate": ("lightning", "kornia", "cv2", "sklearn", "scipy", "matplotlib", "PIL", "captum"),
+    "download": ("torch", "sklearn", "matplotlib", "pandas"),
+    "split": ("torch", "matplotlib", "cv2", "sklearn", "scipy"),
+    "prepare": ("torch", "matplotlib"),
+    "evaluate": ("kornia", "cv2", "sklearn", "scipy", "matplotlib", "PIL", "captum"),
     "tune": ("tensorboard", "cv2", "plotly"),
-    "report": ("torch", "lightning", "cv2", "sklearn", "scipy", "matplotlib", "PIL"),
+    "report": ("torch", "cv2", "sklearn", "scipy", "matplotlib", "PIL"),
 }
 
 
@@ -473,9 +503,8 @@ def test_start_up_brings_in_no_more_than_it_uses(script):
 # Pinned though nothing imports them, and why.
 TOOLS = {
     "dvc": "the command that runs the pipeline",
-    "ruamel.yaml.clib": "what ruamel.yaml scans with, where it is installed",
     "psycopg": "speaks to the PostgreSQL database that machine.storage_url names",
-    "tensorboard": "written through lightning's logger, and the command that shows it",
+    "tensorboard": "written through PyTorch's SummaryWriter, and the command that shows it",
 }
 # Among the development requirements, since only `make bench` imports it.
 FOR_THE_BENCH = ("librosa",)

@@ -53,7 +53,7 @@ def history_columns():
     """The header that stages/train.py gives history.csv: read, not imported, which would bring in Lightning."""
     callbacks, train = (
         list(ast.walk(ast.parse((ROOT / "stages" / name).read_text(encoding="utf-8"))))
-        for name in ("training/callbacks.py", "train.py")
+        for name in ("training/fit.py", "train.py")
     )
     named = next(
         node.value for node in callbacks if isinstance(node, ast.Assign) and node.targets[0].id == "HISTORY_COLUMNS"

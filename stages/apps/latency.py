@@ -1,7 +1,7 @@
 """What an answer costs on this machine's CPU, `metrics/reference/cost.json`: `python -m stages.apps.latency [run …]`.
 
-One sample through each run as params.yaml describes it (not as `synthetic` cuts it down), its weights random, since
-no weight changes the time: normalising and network, without decoding the file. Needs what `make repro` leaves in data/.
+One sample through each run at its published size, its weights random, since no weight changes the time: normalising and
+network, without decoding the file. Needs what `make repro` leaves in data/.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import torch
 
 from stages.apps.finished import git
 from stages.apps.provenance import hardware
+from stages.apps.published import SIZE_PX, published_model
 from stages.apps.reference import FOLDER
 from stages.checks.params import load
 from stages.core.errors import UserError, exit_with_one_line, unknown_name
@@ -72,9 +73,10 @@ def built(run: str, params: Params) -> tuple[Recogniser, tuple[int, ...], int]:
     if not folder.exists():
         raise UserError(f"{run}: no {folder}; run `dvc repro` first")
     info = read_json(folder / "model.json")
-    size_px = params.datasets[params.runs[run].dataset].feature.get("size_px")
-    shape = (info["input"]["shape"][0], size_px, size_px) if size_px else tuple(info["input"]["shape"])
-    info |= {"model": params.runs[run].model, "input": info["input"] | {"shape": shape}}
+    model, shape = published_model(params.runs[run].model), tuple(info["input"]["shape"])
+    if size_px := SIZE_PX.get(model["name"]):
+        shape = (shape[0], size_px, size_px)
+    info |= {"model": model, "input": info["input"] | {"shape": shape}}
     return model_folder.build(info).eval(), shape, shape[0]
 
 

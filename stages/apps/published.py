@@ -26,8 +26,8 @@ from stages.params.schema import Params, source_kind
 # What the default run makes smaller. Of models: the size of their images, and the options that are cut down.
 SIZE_PX = {"keras_cnn": 48, "custom_cnn": 48, "compact_resnet": 48, "dual_attention": 224}
 OPTIONS = {
-    "compact_resnet": ("widths", "blocks", "dropout"),
-    "dual_attention": ("backbone", "pretrained", "total_stride", "dropout"),
+    "compact_resnet": ("widths", "blocks", "views"),
+    "dual_attention": ("backbone", "pretrained", "total_stride", "lstm_hidden", "lstm_layers"),
 }
 EPOCHS = {"faces_keras": 30, "faces_custom": 30, "speech": 40, "eeg": 50}  # of recipes
 TRIALS = {"faces_custom_cnn": 100, "eeg_dnn_average": 50}  # of studies, each trial as long as a run
@@ -65,9 +65,8 @@ def published(params: Params, own: dict[str, Any], corpus: str) -> Iterator[tupl
     sizes = {run.dataset: SIZE_PX[run.model["name"]] for run in runs.values() if run.model["name"] in SIZE_PX}
     yield from ((f"datasets.{dataset}.feature.size_px", size) for dataset, size in sizes.items())
     for key, run in runs.items():
-        name = run.model["name"]
-        for option in OPTIONS.get(name, ()):
-            if run.model[option] != (value := options_of("models", name)[option][1]):
+        for option, value in published_model(run.model).items():
+            if run.model[option] != value:
                 yield f"runs.{key}.model.{option}", value
         if f"{run.recipe}{PUBLISHED}" in params.recipes:
             yield f"runs.{key}.recipe", f"{run.recipe}{PUBLISHED}"
@@ -76,6 +75,12 @@ def published(params: Params, own: dict[str, Any], corpus: str) -> Iterator[tupl
     for key in (key for key in TRIALS if key in params.studies and params.studies[key].corpus == corpus):
         yield f"studies.{key}.n_trials", TRIALS[key]
         yield f"studies.{key}.max_epochs", None
+
+
+def published_model(model: dict[str, Any]) -> dict[str, Any]:
+    """`model` with the published values of the options that the default run cuts down."""
+    options = options_of("models", model["name"])
+    return model | {option: options[option][1] for option in OPTIONS.get(model["name"], ())}
 
 
 def hydra(value: Any) -> str:

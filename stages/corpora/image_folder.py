@@ -33,7 +33,7 @@ FOLDERS = PARTS | {"val": "validation", "valid": "validation"}
 GROUP = None  # whose face it is is not known
 EXPECTED = None
 LIST = "list_patition_label.txt"  # their spelling
-# Of drawn faces: square roots of RAF-DB's own counts, rare fear against frequent happiness; contempt as if it knew it.
+# Of synthetic faces: in RAF-DB's order, rare fear against frequent happiness, but less unequal.
 SHARES = {"happy": 44, "neutral": 36, "sad": 34, "surprise": 30, "disgust": 26, "angry": 26, "contempt": 22, "fear": 20}
 _TRAINED_ON = 0.65
 

@@ -25,8 +25,8 @@ SMALL = {"faces": {"size_px": SMALL_PX}, "mel": {"duration_s": 0.304}, "eeg": {"
 
 
 def described(run: str) -> dict:
-    """model.json of a run as it is trained on its drawn corpus, on small samples."""
-    trained, dataset = PARAMS.trained_run(run, synthetic=True), PARAMS.datasets[PARAMS.runs[run].dataset]
+    """model.json of a run as it is trained, on small samples."""
+    trained, dataset = PARAMS.runs[run], PARAMS.datasets[PARAMS.runs[run].dataset]
     feature = lookup.load("features", dataset.feature["name"])
     channels = 3 if dataset.feature.get("color") == "rgb" else 1
     n_features = {"mel": dataset.feature.get("n_mels"), "eeg": 310}.get(dataset.feature["name"])
