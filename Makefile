@@ -12,7 +12,7 @@ RUN = PATH="$$(cd "$(VENV)/bin" && pwd):$$PATH"
 .PHONY: repro check test lint bench tensorboard clean help
 
 help:
-	@echo "make repro   set up, then the whole pipeline (synthetic corpora unless params.yaml says otherwise)"
+	@echo "make repro   set up, then the whole pipeline (synthetic corpora unless params.yaml says otherwise); JOBS=2: two stages at once"
 	@echo "make check   validate params.yaml"
 	@echo "make test    set up, then all tests"
 	@echo "make lint    ruff: rules and format"
@@ -26,6 +26,7 @@ repro: check
 
 check: $(VENV)/.installed
 	@$(RUN) python -m stages.checks.params
+	@$(RUN) python -m tools.check_folder
 
 test: $(VENV)/.installed-dev
 	$(RUN) python -m pytest -n 2 --dist loadfile

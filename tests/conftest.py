@@ -170,7 +170,7 @@ def reproduced(make_clone):
     clone = make_clone()
     clone.edit_params(shrink)
     # `plots` and `metrics` of the committed params would show runs that are not there.
-    for folder in ("plots", "metrics", "data"):
+    for folder in ("plots", "metrics"):
         shutil.rmtree(clone.root / folder, ignore_errors=True)
     (clone.root / "dvc.lock").unlink(missing_ok=True)
     stages = clone.stages_run("dvc", "repro")
