@@ -1,9 +1,8 @@
 """report: all runs on one page, and a few columns over all of them."""
 
 from argparse import Namespace
-from io import StringIO
 
-from ruamel.yaml import YAML
+import yaml
 
 from stages.checks.params import load
 from stages.core.command import arguments
@@ -71,9 +70,7 @@ def chosen_params(key: str, params: Params) -> str:
         "splits": {run.corpus: params.splits[run.corpus].model_dump()},
         "runs": {key: run.model_dump()},
     }
-    text = StringIO()
-    YAML().dump(chosen, text)
-    return text.getvalue()
+    return yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True)
 
 
 if __name__ == "__main__":

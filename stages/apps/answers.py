@@ -134,11 +134,13 @@ def _told(asked: Asked, probabilities: np.ndarray) -> Answer:
 
 def table(answers: list[Answer], classes: list[str]) -> str:
     """A line for each answer: file, part, class and its probability, the two next ones, note."""
-    rows = [("file", "", "class", "p", "then", "")]
-    rows += [_table_row(answer, classes) for answer in answers if not answer.asked.error]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines = ("  ".join([*map(str.ljust, row[:5], widths), row[5]]).rstrip() for row in rows)
-    return "\n".join(lines)
+    import pandas as pd  # half a second, which `live` need not wait for
+
+    rows = [_table_row(answer, classes) for answer in answers if not answer.asked.error]
+    frame = pd.DataFrame(rows, columns=["file", "part", "class", "p", "then", "note"])
+    names = ["file", "", "class", "p", "then", ""]
+    text = frame.to_markdown(index=False, tablefmt="plain", disable_numparse=True, headers=names)
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 def _table_row(answer: Answer, classes: list[str]) -> tuple[str, ...]:

@@ -15,10 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from stages.apps import pooling, sweep_plot
 from stages.apps.finished import EVERY, Experiment, select, shown
 from stages.core.errors import UserError, exit_with_one_line, unknown_name, warn
-from stages.core.files import write_csv, written_whole
+from stages.core.files import written_whole
 from stages.evaluation.canvas import Caption
 
 ABSENT = "–"
@@ -154,30 +156,23 @@ def as_text(rows: list[Row]) -> str:
     for found in map(cells, rows):
         note = "; ".join(found.pop(name) for name in ("corpus", "figures", "protocol"))
         table.append(found | {"": f"[{notes.setdefault(note, len(notes) + 1)}]"})
-    columns = [[name, *(found[name] for found in table)] for name in table[0]]
-    widths = [max(map(len, column)) for column in columns]
-    lines = zip(
-        *([cell.ljust(width) for cell in column] for column, width in zip(columns, widths, strict=True)), strict=True
-    )
-    return "\n".join(
-        ["  ".join(line).rstrip() for line in lines] + [""] + [f"[{n}] {note}" for note, n in notes.items()]
-    )
+    text = pd.DataFrame(table).to_markdown(index=False, tablefmt="plain", disable_numparse=True)
+    lines = [line.rstrip() for line in text.splitlines()]
+    return "\n".join([*lines, "", *(f"[{number}] {note}" for note, number in notes.items())])
 
 
 def save_markdown(path: Path, rows: list[Row]) -> None:
     """The same with a column for everything."""
-    table = [cells(row) for row in rows]
-    lines = [list(table[0]), ["---"] * len(table[0]), *(found.values() for found in table)]
-    escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    table = pd.DataFrame(map(cells, rows)).map(lambda cell: cell.replace("|", r"\|"))
     with written_whole(path) as temporary:
-        temporary.write_text("".join(f"| {' | '.join(line)} |\n" for line in escaped), encoding="utf-8")
+        temporary.write_text(table.to_markdown(index=False, disable_numparse=True) + "\n", encoding="utf-8")
 
 
 def save_csv(path: Path, rows: list[Row]) -> None:
     """Figures as fractions, and a column for each param that differs."""
     keys = list(dict.fromkeys(key for row in rows for key in row.varied))
-    tables = [_csv_cells(row, keys) for row in rows]
-    write_csv(path, tables[0], (found.values() for found in tables))
+    with written_whole(path) as temporary:
+        pd.DataFrame([_csv_cells(row, keys) for row in rows]).to_csv(temporary, index=False, float_format="%.6f")
 
 
 def _csv_cells(row: Row, keys: list[str]) -> dict[str, Any]:

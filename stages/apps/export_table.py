@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 import torch
 
 from stages.apps.onnx_graph import examples
@@ -104,10 +105,8 @@ def test_batches(data: Judged, count: int) -> Iterator[tuple[np.ndarray, np.ndar
 
 def table(found: list[Row], info: dict[str, Any]) -> str:
     """Lines for the terminal, headed by what the accuracy is of."""
-    head = ("", "MB", "ms", "samples/s", "accuracy", "largest |Δp|")
-    lines = [head, *map(_cells, found)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    ruled = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    columns = ["", "MB", "ms", "samples/s", "accuracy", "largest |Δp|"]
+    ruled = pd.DataFrame(map(_cells, found), columns=columns).to_string(index=False).splitlines()
     of = printable(f"accuracy on the test part of {info['corpus']} ({info['name']}), {info['protocol']}")
     return "\n".join([*ruled, f"ms: one sample; samples/s: in batches; {torch.get_num_threads()} threads; {of}"])
 

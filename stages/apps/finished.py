@@ -11,14 +11,13 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from yaml import YAMLError
 
 from stages.core.errors import UserError, did_you_mean, warn
+from stages.params.load import parse
 from stages.params.load import resolve as resolve_recipes
 
 WORKSPACE = "workspace"
@@ -243,9 +242,3 @@ def git(*arguments: str) -> str:
     if done.returncode:
         raise UserError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout.strip()
-
-
-@cache
-def parse(text: str) -> dict[str, Any]:
-    """YAML as DVC reads it."""
-    return YAML(typ="safe", pure=True).load(text)

@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
-from ruamel.yaml.error import YAMLError
+from yaml import YAMLError
 
-from stages.apps.finished import locked, parse, require_up_to_date, show
+from stages.apps.finished import locked, require_up_to_date, show
 from stages.core.errors import UserError
+from stages.params.load import parse
 
 
 def load_study(key: str, name: str, revision: str) -> tuple[dict[str, Any], dict[str, Any]]:

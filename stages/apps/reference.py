@@ -12,8 +12,11 @@ on the machine that trained, since `hardware` is read there. Several experiments
 """
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from stages.apps import pooling
 from stages.apps.finished import (
@@ -23,7 +26,6 @@ from stages.apps.finished import (
     experiments,
     finished_s,
     git,
-    parse,
     resolve,
     select,
     show,
@@ -34,11 +36,24 @@ from stages.apps.provenance import changes, command, concerning, data_read, date
 from stages.apps.reference_ablation import record_of_ablation
 from stages.core.errors import UserError, exit_with_one_line
 from stages.core.files import read_json, write_json, written_whole
+from stages.params.load import parse
 
 FOLDER = Path("metrics/reference")
 FIGURES = ("accuracy", "accuracy_sd", "accuracy_ci95", "accuracy_ci95_method", "balanced_accuracy", "f1_macro")
 README = Path("README.md")
 BEGIN, END = "<!-- reference table: begin -->", "<!-- reference table: end -->"
+
+COLUMNS = (
+    "run",
+    "name",
+    "accuracy",
+    "accuracy_sd",
+    "accuracy_ci95",
+    "balanced_accuracy",
+    "f1_macro",
+    "n_test",
+    "protocol",
+)
 
 
 def main() -> None:
@@ -155,19 +170,27 @@ def render_readme() -> None:
 
 def table() -> str:
     """All records as a Markdown table, by corpus and falling accuracy."""
-    records = [(path, read_json(path)) for path in sorted(FOLDER.glob("*.json"))]
-    rows = sorted((r for r in records if "accuracy" in r[1]), key=lambda r: (r[1]["name"], -r[1]["accuracy"]))
-    columns = ("run", "corpus", "accuracy [95 %]", "balanced", "macro-F1", "n test", "protocol", "record")
-    head = f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|"
-    return "\n".join([head, *(row(path, found) for path, found in rows)])
+    records = [read_json(path) | {"path": path} for path in FOLDER.glob("*.json")]
+    found = pd.DataFrame([record for record in records if "accuracy" in record], columns=[*COLUMNS, "path"])
+    found = found.sort_values(["name", "accuracy", "path"], ascending=[True, False, True])
+    text = pd.DataFrame(map(cells, found.to_dict("records"))).to_markdown(index=False, disable_numparse=True)
+    return re.sub(":-+", "---", re.sub(" {2,}", " ", text))  # unpadded, so that one record is one line of a diff
 
 
-def row(path: Path, found: dict[str, Any]) -> str:
+def cells(found: dict[str, Any]) -> dict[str, str]:
+    """A record as the table shows it, figures in per cent."""
     low, high = (100 * bound for bound in found["accuracy_ci95"])
-    sd = f" ± {100 * found['accuracy_sd']:.1f}" if found["accuracy_sd"] is not None else ""
-    figures = f"**{100 * found['accuracy']:.1f}**{sd} [{low:.1f}, {high:.1f}] | {100 * found['balanced_accuracy']:.1f}"
-    figures += f" | {100 * found['f1_macro']:.1f} | {found['n_test']:,} | {found['protocol']}"
-    return f"| `{found['run']}` | {found['name']} | {figures} | [{path.stem}]({path.as_posix()}) |"
+    sd = "" if pd.isna(found["accuracy_sd"]) else f" ± {100 * found['accuracy_sd']:.1f}"
+    return {
+        "run": f"`{found['run']}`",
+        "corpus": found["name"],
+        "accuracy [95 %]": f"**{100 * found['accuracy']:.1f}**{sd} [{low:.1f}, {high:.1f}]",
+        "balanced": f"{100 * found['balanced_accuracy']:.1f}",
+        "macro-F1": f"{100 * found['f1_macro']:.1f}",
+        "n test": f"{found['n_test']:,.0f}",
+        "protocol": found["protocol"],
+        "record": f"[{found['path'].stem}]({found['path'].as_posix()})",
+    }
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Layouts it is found in, told apart by looking inside the archive:
 """
 
 import csv
-import io
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -31,6 +30,7 @@ GROUP = None  # whose face it is is not known
 EXPECTED = {"Training": 28_709, "PublicTest": 3_589, "PrivateTest": 3_589}
 EXPECTED_FOLDERS = {"train": 28_709, "test": 7_178}  # `test` holds PublicTest and PrivateTest
 MAX_CSV_BYTES = 1_000_000_000
+COLUMNS = ("emotion", "pixels", "usage")
 
 _OFFICIAL = {part.lower(): part for part in PARTS}
 _PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_", re.IGNORECASE)
@@ -84,35 +84,39 @@ def _part_of_row(row: int, size: int) -> str:
     return "Training" if share < 0.6 else "PublicTest" if share < 0.75 else "PrivateTest"
 
 
-def _columns(archive: Path, table: str) -> dict[str, int] | None:
+def _columns(archive: Path, table: str) -> dict[str, str] | None:
+    """{emotion, pixels, usage: the name the table gives that column}, or None where one is missing."""
     with members.open_member(archive, table, MAX_CSV_BYTES) as stream:
-        header = stream.readline(1000).decode("utf-8-sig", errors="replace")
-    found = {name.strip(' "\r\n').lower(): index for index, name in enumerate(header.split(","))}
-    return found if {"emotion", "pixels", "usage"} <= found.keys() else None
+        header = stream.readline(1000).decode("utf-8-sig", errors="replace").rstrip("\r\n")
+    found = {name.strip(' "').lower(): name.strip('"') for name in header.split(",")}
+    return {name: found[name] for name in COLUMNS} if set(COLUMNS) <= found.keys() else None
 
 
-def _read_csv(archive: Path, table: str, columns: dict[str, int]) -> Iterator[Record]:
-    with members.open_member(archive, table, MAX_CSV_BYTES) as binary:
-        rows = csv.reader(io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline=""))
+def _read_csv(archive: Path, table: str, columns: dict[str, str]) -> Iterator[Record]:
+    import pandas as pd  # here, so that a corpus of folders does not wait for it
+
+    options = {"dtype": str, "keep_default_na": False, "index_col": False, "skip_blank_lines": False}
+    with members.open_member(archive, table, MAX_CSV_BYTES) as stream:
         try:
-            next(rows)
-            for number, row in enumerate(rows):
-                yield _csv_record(f"{archive}: {table} row {number + 2}", number, row, columns)
-        except csv.Error as error:
-            where = f"{archive}: {table} line {rows.line_num}"
-            refuse("not a line of a table", where=where, allowed="emotion,pixels,Usage", received=str(error))
+            chunks = pd.read_csv(stream, encoding="utf-8-sig", encoding_errors="replace", chunksize=1024, **options)
+            for chunk in chunks:
+                for number, *row in chunk[list(columns.values())].itertuples(name=None):
+                    if any(row):  # blank rows stand at the end of some
+                        yield _csv_record(f"{archive}: {table} row {number + 2}", number, row)
+        except ValueError as error:  # pandas' errors of parsing are
+            where, allowed = f"{archive}: {table}", ",".join(COLUMNS)
+            refuse("not a table", where=where, allowed=allowed, received=" ".join(str(error).split()))
 
 
-def _csv_record(where: str, number: int, row: list[str], columns: dict[str, int]) -> Record:
-    if len(row) < len(columns):
-        refuse("too few columns", where=where, allowed="emotion,pixels,Usage", received=",".join(row)[:60])
-    code, pixels, usage = (row[columns[name]].strip() for name in ("emotion", "pixels", "usage"))
+def _csv_record(where: str, number: int, row: list[str]) -> Record:
+    code, pixels, usage = (value.strip() for value in row)
+    if not usage:
+        refuse("too few columns", where=where, allowed=",".join(COLUMNS), received=",".join(row)[:60])
     if code not in ("0", "1", "2", "3", "4", "5", "6"):
         refuse("unknown emotion code", where=where, allowed="0 to 6", received=code)
     if usage not in PARTS:
         refuse("unknown Usage", where=where, allowed=", ".join(PARTS), received=usage)
-    text = pixels.encode()
-    return Record(f"row{number:06d}", CODES[int(code)], partial(bytes, text), decode_pixels, partition=usage)
+    return Record(f"row{number:06d}", CODES[int(code)], partial(bytes, pixels.encode()), decode_pixels, partition=usage)
 
 
 def decode_pixels(text: bytes) -> Signal:

@@ -95,7 +95,7 @@ def _read_listed(archive: Path, listed: str, images: list[str]) -> Iterator[Reco
     if len(named) < len(aligned):
         [(stem, count)] = Counter(map(_stem, aligned)).most_common(1)
         refuse("images of one name", where=str(archive), allowed="one folder 'aligned'", received=f"{count} of {stem}")
-    labels = dict(_lines(archive, listed))
+    labels = _lines(archive, listed)
     _refuse_some(archive, listed, "names images that are not there", labels.keys() - named.keys())
     _refuse_some(archive, listed, "lacks images that are there", named.keys() - labels.keys())
     return (_record(archive, named[stem], labels[stem], stem.partition("_")[0]) for stem in sorted(labels))
@@ -105,20 +105,23 @@ def _stem(name: str) -> str:
     return PurePosixPath(name).stem.removesuffix("_aligned")
 
 
-def _lines(archive: Path, listed: str) -> Iterator[tuple[str, str]]:
-    """(image's name without suffix, emotion) of every line of the list."""
-    seen = set()
-    text = members.read(archive, listed).decode("utf-8-sig", errors="replace")
-    for number, line in enumerate(text.splitlines(), start=1):
-        where = f"{archive}: {listed} line {number}"
-        found = _LINE.fullmatch(line.strip())
-        if not found or int(found["code"]) not in RAF_DB:
-            refuse("not an image and its class", where=where, allowed="'train_00001.jpg 5', 1 to 7", received=line)
-        stem = f"{found['part']}_{found['stem']}"
-        if stem in seen:
-            refuse("an image with two lines", where=where, allowed="one line an image", received=line)
-        seen.add(stem)
-        yield stem, RAF_DB[int(found["code"])]
+def _lines(archive: Path, listed: str) -> dict[str, str]:
+    """{image's name without suffix: emotion} of every line of the list, such as 'train_00001.jpg 5'."""
+    import pandas as pd  # here, so that class folders do not wait for it
+
+    lines = pd.Series(members.read(archive, listed).decode("utf-8-sig", errors="replace").splitlines())
+    found = lines.str.strip().str.extract(_LINE)
+    emotion = found["code"].map({str(code): name for code, name in RAF_DB.items()})
+    stem = found["part"] + "_" + found["stem"]
+    wrong, twice = emotion.isna(), stem.duplicated()
+    for what, allowed, rows in (
+        ("not an image and its class", "'train_00001.jpg 5', 1 to 7", wrong),
+        ("an image with two lines", "one line an image", twice),
+    ):
+        if rows.any():
+            first = rows.idxmax()
+            refuse(what, where=f"{archive}: {listed} line {first + 1}", allowed=allowed, received=lines[first])
+    return dict(zip(stem, emotion, strict=True))
 
 
 def _refuse_some(archive: Path, listed: str, what: str, stems: Iterable[str]) -> None:

@@ -193,7 +193,7 @@ GOOD_ROW = f"0,{spelled(gray())},Training"
             ["row 2", "unknown Usage", "PublicTest", "Trainig"],
         ),
         ({"a.csv": table("emotion,pixels,Usage", "0,1 2")}, ["row 2", "too few columns"]),
-        ({"a.csv": table("emotion,pixels,Usage", GOOD_ROW, "")}, ["row 3", "too few columns"]),
+        ({"a.csv": table("emotion,pixels,Usage", GOOD_ROW, "0,1")}, ["row 3", "too few columns"]),
         ({"a.csv": table("emotion,pixels,Usage", f'0,"{spelled(gray())},Training', *[GOOD_ROW] * 20)}, ["a.csv"]),
         ({"Actor_01/03-01-01-01-01-01-01.wav": b"RIFF"}, ["not the layout of reader 'fer2013'", "Actor_01"]),
         ({"subjects.csv": b"subject,age\n1,20\n"}, ["not the layout of reader 'fer2013'", "subjects.csv"]),

@@ -1,6 +1,5 @@
 """A table (.csv) that says what a corpus's files are: found, read and checked, whatever program wrote it."""
 
-import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -27,20 +26,23 @@ def rows(archive: Path, table: str, needed: Iterable[str], allowed: str) -> Iter
 
     `allowed`: the columns in words. Raises `UserError` for what is no table in UTF-8 with the `needed` columns.
     """
+    import pandas as pd  # here, so that corpora without a table do not wait for it
+
     where = f"{archive}: {table}"
     try:
-        text = members.read(archive, table).decode("utf-8-sig")
-        found = csv.DictReader(io.StringIO(text, newline=""), restval="")
-        columns = [name.strip().lower() for name in found.fieldnames or ()]
-        if not set(needed) <= set(columns):
-            refuse("missing columns", where=where, allowed=allowed, received=",".join(columns))
-        found.fieldnames = columns
-        for row in found:
-            yield f"{where} line {found.line_num}", {name: row[name].strip() for name in columns}
+        content = io.BytesIO(members.read(archive, table))
+        options = {"dtype": str, "keep_default_na": False, "index_col": False, "skip_blank_lines": False}
+        found = pd.read_csv(content, encoding="utf-8-sig", **options).fillna("")
     except UnicodeDecodeError as error:
         refuse("not a table in UTF-8", where=where, allowed=allowed, received=error.object[:60])
-    except csv.Error as error:
+    except ValueError as error:  # pandas' errors of parsing are
         refuse("not a table", where=where, allowed=allowed, received=str(error))
+    found.columns = found.columns.str.strip().str.lower()
+    if not set(needed) <= set(found.columns):
+        refuse("missing columns", where=where, allowed=allowed, received=",".join(found.columns))
+    for number, row in enumerate(found.to_dict("records"), start=2):
+        if any(row.values()):  # blank lines stand at the end of some
+            yield f"{where} line {number}", {name: value.strip() for name, value in row.items()}
 
 
 def named(where: str, file: str, paths: Mapping[str, str], what: str = "clip") -> str:
