@@ -30,7 +30,7 @@ NAMES = ("corpus", "dataset", "recipe", "model.name", "optimizer.name", "schedul
 OTHER_WORDS = {
     "monitor": "validation_loss", "precision": "bf16-mixed", "loading": "stream", "loss.class_weights": "balanced",
     "early_stopping": 3, "ema_decay": 0.5, "gradient_clip_norm": 0.25, "loss.mixup": 0.5,
-    "model.backbone": "resnet18", "model.pretrained": "weights.pth", "model.total_stride": 8, "model.views": 2,
+    "model.backbone": "resnet18", "model.pretrained": "weights.pth", "model.total_stride": 8, "model.views": 10,
     "model.activation": "elu", "model.spatial_kernel": 5, "model.transformer_heads": 2, "model.heads": 2,
     "schedule.step_epochs": 3, "model.n_bands": 2,
 }  # fmt: skip

@@ -40,6 +40,10 @@ def read_metrics(clone, run):
     return json.loads((clone.root / f"metrics/runs/{run}.json").read_text())
 
 
+def read_params(clone):
+    return parse((clone.root / "params.yaml").read_text(encoding="utf-8"))
+
+
 def model_info(clone, run):
     return json.loads((clone.root / f"data/models/{run}/model.json").read_text())
 
@@ -126,7 +130,7 @@ def test_from_a_study_to_a_run(clone):
     assert shlex.split(line)[:4] == ["dvc", "exp", "run", "-S"]
     ran = clone.stages_run("python", "-m", "stages.apps.best", RUN, "--apply")
     assert sorted(ran) == sorted([f"train@{RUN}", f"evaluate@{RUN}", f"tune@{RUN}", "report"])
-    run = parse((clone.root / "params.yaml").read_text())["runs"][RUN]
+    run = read_params(clone)["runs"][RUN]
     for path, value in found["best_params"].items():
         *folders, last = path.split(".")
         assert (run[folders[0]] if folders else run)[last] == value
@@ -144,42 +148,33 @@ def test_the_graph_is_shown(clone):
         assert f'"{before}" -> "{after}"' in shown
 
 
-def test_real_data_by_one_setting(clone, tmp_path):
-    """`source` and `name` alone: all that corpus touches runs again, as params.yaml says, and nothing is synthetic."""
-    archive = as_real_folder(clone, tmp_path / "very_private_place.zip")
-    clone.edit_params(lambda params: params.update(runs={RUN: {**params["runs"][RUN], "max_epochs": 2}}))
-    source = ("-S", f"corpora.faces.source={archive}", "-S", "corpora.faces.name=FER-2013")
-    source += ("-S", "splits.faces.validation_fraction=0.25")  # of few faces
-    assert sorted(clone.stages_run("dvc", "exp", "run", "-n", "real", *source)) == sorted(STAGES)
-    metrics, info = read_metrics(clone, RUN), model_info(clone, RUN)
-    assert (metrics["source"], metrics["name"], metrics["synthetic"]) == ("zip", "FER-2013", False)
-    assert "not comparable" in metrics["protocol"]  # there is no PrivateTest
-    assert (info["max_epochs"], info["epochs"]) == (2, 2)
-    study = json.loads((clone.root / f"metrics/tune/{RUN}.json").read_text())
-    assert (study["n_trials"], study["synthetic"], study["name"]) == (2, False, "FER-2013")
-    # of a run that is no longer among the params, the report says nothing
-    summary = json.loads((clone.root / "metrics/summary.json").read_text())
-    assert (list(summary["runs"]), summary["synthetic"]) == ([RUN], [])
-    assert [name for name, content in clone.outputs().items() if b"very_private_place" in content] == []
+def test_real_data_at_the_published_settings(clone, tmp_path):
+    """The printed line, pasted into a shell, from a folder with blanks, parentheses and an é in its name.
 
-
-def test_the_published_line_trains_with_exactly_its_values(clone, tmp_path):
-    """Pasted into a shell as it was printed, from a folder with blanks, parentheses and an é in its name."""
-    archive = tmp_path / "é (my) faces, 2013" / "fer 'x'.zip"
+    It trains with exactly its values, everything on that corpus runs again, and nothing is called synthetic.
+    """
+    archive = tmp_path / "é (very private) place, 2013" / "fer 'x'.zip"
     archive.parent.mkdir()
     as_real_folder(clone, archive)
-    clone.edit_params(lambda params: params["runs"][RUN].pop("max_epochs"))
+    clone.edit_params(lambda params: (params["runs"][RUN].pop("max_epochs"), params["runs"].pop("extra", None)))
     more = ["splits.faces.validation_fraction=0.25", *(f"studies.{RUN}.{key}=1" for key in ("n_trials", "max_epochs"))]
     more = [word for setting in more for word in ("-S", setting)]
     line = clone.run("python", "-m", "stages.apps.published", "faces", str(archive), "--name", "FER-2013", *more)
     assert sorted(clone.stages_run("bash", "-c", line)) == sorted(STAGES)
-    info, params = model_info(clone, RUN), parse((clone.root / "params.yaml").read_text())
-    assert (info["name"], info["source"], info["synthetic"]) == ("FER-2013", "zip", False)
+    info, params, metrics = model_info(clone, RUN), read_params(clone), read_metrics(clone, RUN)
+    assert (metrics["source"], metrics["name"], metrics["synthetic"]) == ("zip", "FER-2013", False)
+    assert "not comparable" in metrics["protocol"]  # there is no PrivateTest
     assert (info["max_epochs"], info["input"]["shape"], info["threads"]) == (30, [1, 48, 48], os.cpu_count())
     assert params["corpora"]["faces"]["source"] == str(archive)
     assert params["recipes"]["faces_custom"]["max_epochs"] == 30
     history = (clone.root / f"plots/runs/{RUN}/history.csv").read_text().splitlines()
     assert len(history) - 1 == info["epochs"] > 8  # stopped early, at the earliest after eight epochs
+    study = json.loads((clone.root / f"metrics/tune/{RUN}.json").read_text())
+    assert (study["n_trials"], study["synthetic"], study["name"]) == (1, False, "FER-2013")
+    # of a run that is no longer among the params, the report says nothing
+    summary = json.loads((clone.root / "metrics/summary.json").read_text())
+    assert (list(summary["runs"]), summary["synthetic"]) == ([RUN], [])
+    assert [name for name, content in clone.outputs().items() if b"very private" in content] == []
 
 
 def test_a_mistake_in_params_is_one_line(clone):

@@ -29,7 +29,13 @@ OPTIONS = {
     "compact_resnet": ("widths", "blocks", "views"),
     "dual_attention": ("backbone", "pretrained", "total_stride", "lstm_hidden", "lstm_layers"),
 }
-EPOCHS = {"faces_keras": 30, "faces_custom": 30, "speech": 40, "eeg": 50}  # of recipes
+RECIPES = {
+    "faces_keras": {"max_epochs": 30},
+    "faces_custom": {"max_epochs": 30},
+    "speech": {"max_epochs": 40},
+    "eeg": {"max_epochs": 50, "early_stopping": 10},
+}
+FOLDS = {"speech": 6}  # of splits
 TRIALS = {"faces_custom_cnn": 100, "eeg_dnn_average": 50}  # of studies, each trial as long as a run
 
 
@@ -59,7 +65,7 @@ def main() -> None:
 def published(params: Params, own: dict[str, Any], corpus: str) -> Iterator[tuple[str, Any]]:
     """(dotted path, published value) of each setting that differs, of the runs and studies on `corpus`.
 
-    `own` {run: what it states itself in params.yaml}: the number of epochs is changed there or in its recipe.
+    `own` {run: what it states itself in params.yaml}: a setting is changed there or in its recipe.
     """
     runs = {key: run for key, run in params.runs.items() if run.corpus == corpus}
     sizes = {run.dataset: SIZE_PX[run.model["name"]] for run in runs.values() if run.model["name"] in SIZE_PX}
@@ -70,8 +76,10 @@ def published(params: Params, own: dict[str, Any], corpus: str) -> Iterator[tupl
                 yield f"runs.{key}.model.{option}", value
         if f"{run.recipe}{PUBLISHED}" in params.recipes:
             yield f"runs.{key}.recipe", f"{run.recipe}{PUBLISHED}"
-        if run.max_epochs != (epochs := EPOCHS.get(run.recipe, run.max_epochs)):
-            yield f"{f'runs.{key}' if 'max_epochs' in own[key] else f'recipes.{run.recipe}'}.max_epochs", epochs
+        for name, value in RECIPES.get(run.recipe, {}).items():
+            yield f"{f'runs.{key}' if name in own[key] else f'recipes.{run.recipe}'}.{name}", value
+    if corpus in FOLDS and params.splits[corpus].folds is not None:
+        yield f"splits.{corpus}.folds", FOLDS[corpus]
     for key in (key for key in TRIALS if key in params.studies and params.studies[key].corpus == corpus):
         yield f"studies.{key}.n_trials", TRIALS[key]
         yield f"studies.{key}.max_epochs", None

@@ -59,8 +59,10 @@ def test_any_path_and_name_arrive_as_they_are(params, tmp_path, capsys, monkeypa
                        "runs.portraits_cnn_bilstm.batch_size": 32, "runs.portraits_cnn.precision": "auto",
                        "runs.portraits_cnn_attention_bilstm.loss.class_weights": "balanced",
                        "runs.portraits_cnn_attention_bilstm.max_epochs": 50}),
-        ("speech", {"runs.speech_adafnn.max_epochs": 40, "runs.speech_no_lstm.max_epochs": 40}),
-        ("eeg", {"runs.eeg_cnn_lstm_mask.max_epochs": 50, "studies.eeg_dnn_average.n_trials": 50}),
+        ("speech", {"runs.speech_adafnn.max_epochs": 40, "runs.speech_no_lstm.max_epochs": 40,
+                    "splits.speech.folds": 6}),
+        ("eeg", {"runs.eeg_cnn_lstm_mask.max_epochs": 50, "runs.eeg_dnn_zero.early_stopping": 10,
+                 "studies.eeg_dnn_average.n_trials": 50}),
     ],
 )  # fmt: skip
 def test_published_values(params, capsys, monkeypatch, corpus, expected):
