@@ -164,7 +164,8 @@ def test_real_data_at_the_published_settings(clone, tmp_path):
     info, params, metrics = model_info(clone, RUN), read_params(clone), read_metrics(clone, RUN)
     assert (metrics["source"], metrics["name"], metrics["synthetic"]) == ("zip", "FER-2013", False)
     assert "not comparable" in metrics["protocol"]  # there is no PrivateTest
-    assert (info["max_epochs"], info["input"]["shape"], info["threads"]) == (30, [1, 48, 48], os.cpu_count())
+    assert (info["max_epochs"], info["input"]["shape"]) == (30, [1, 48, 48])
+    assert info["threads"] == len(os.sched_getaffinity(0))
     assert params["corpora"]["faces"]["source"] == str(archive)
     assert params["recipes"]["faces_custom"]["max_epochs"] == 30
     history = (clone.root / f"plots/runs/{RUN}/history.csv").read_text().splitlines()
