@@ -504,6 +504,7 @@ def test_start_up_brings_in_no_more_than_it_uses(script):
 # Pinned though nothing imports them, and why.
 TOOLS = {
     "dvc": "the command that runs the pipeline",
+    "ruamel.yaml.clib": "what DVC reads YAML with, where it is installed",
     "tabulate": "lays out the tables that pandas writes as text",
     "psycopg": "speaks to the PostgreSQL database that machine.storage_url names",
     "tensorboard": "written through PyTorch's SummaryWriter, and the command that shows it",
