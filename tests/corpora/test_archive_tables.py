@@ -15,6 +15,17 @@ def test_columns_in_any_order_and_case_and_further_ones(tmp_path: Path):
     assert [where.rpartition(" ")[2] for where, _ in found] == ["2", "4"]
 
 
+@pytest.mark.parametrize("rows", ["1,2,3\n4,5,6\n", "1,2\n4,5,6\n"])
+def test_cells_beyond_the_last_column_are_refused(tmp_path: Path, rows: str):
+    archive = make_zip(tmp_path / "a.zip", {"t.csv": f"a,b\n{rows}".encode()})
+    one_line(lambda: list(tables.rows(archive, "t.csv", ("a", "b"), "a,b")), "not a table", "allowed: a,b")
+
+
+def test_names_that_pandas_takes_for_nothing(tmp_path: Path):
+    archive = make_zip(tmp_path / "a.zip", {"t.csv": b"a,b\n1,NA\n2,nan\n3,None\n"})
+    assert [row["b"] for _, row in tables.rows(archive, "t.csv", ("a", "b"), "a,b")] == ["NA", "nan", "None"]
+
+
 def test_none_and_two(tmp_path: Path):
     archive = make_zip(tmp_path / "a.zip", {"t.csv": b"", "x/t.csv": b"a", "y.csv.txt": b""})
     assert tables.find(archive, "y.csv") is None

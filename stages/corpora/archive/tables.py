@@ -1,6 +1,7 @@
 """A table (.csv) that says what a corpus's files are: found, read and checked, whatever program wrote it."""
 
 import io
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -32,10 +33,12 @@ def rows(archive: Path, table: str, needed: Iterable[str], allowed: str) -> Iter
     try:
         content = io.BytesIO(members.read(archive, table))
         options = {"dtype": str, "keep_default_na": False, "index_col": False, "skip_blank_lines": False}
-        found = pd.read_csv(content, encoding="utf-8-sig", **options).fillna("")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # cells beyond the last column would be lost
+            found = pd.read_csv(content, encoding="utf-8-sig", **options).fillna("")
     except UnicodeDecodeError as error:
         refuse("not a table in UTF-8", where=where, allowed=allowed, received=error.object[:60])
-    except ValueError as error:  # pandas' errors of parsing are
+    except (ValueError, pd.errors.ParserWarning) as error:
         refuse("not a table", where=where, allowed=allowed, received=str(error))
     found.columns = found.columns.str.strip().str.lower()
     if not set(needed) <= set(found.columns):
