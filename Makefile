@@ -36,14 +36,14 @@ lint: $(VENV)/.installed-dev
 	$(RUN) ruff format --check .
 
 bench: $(VENV)/.installed-dev
-	$(RUN) python -m stages.apps.bench
+	$(RUN) python -m benchmarks.bench
 
 tensorboard: $(VENV)/.installed
 	$(RUN) tensorboard --logdir data/logs
 
 clean:
 	rm -rf .pytest_cache .ruff_cache .hypothesis data/checkpoints data/logs
-	find stages tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	find stages tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installed anew whenever the requirements change.
 $(VENV)/.installed: requirements.txt

@@ -1,4 +1,4 @@
-"""download@<corpus>: the corpus, from wherever `corpora.<corpus>.source` says, as one archive."""
+"""download@<corpus>: fetch or synthesise the corpus that `corpora.<corpus>.source` names, as one archive."""
 
 import tempfile
 from collections import Counter
@@ -20,9 +20,9 @@ def main() -> None:
     reader = lookup.load("corpora", corpus.reader)
     if corpus.source == "synthetic":
         with tempfile.TemporaryDirectory() as folder:
-            described = corpus.synthetic
-            size_px = {} if described.size_px is None else {"size_px": described.size_px}
-            reader.synthesise(Path(folder), size=described.size, seed=described.seed, **size_px)
+            size_px, synthetic = corpus.synthetic.size_px, corpus.synthetic
+            options = {} if size_px is None else {"size_px": size_px}
+            reader.synthesise(Path(folder), size=synthetic.size, seed=synthetic.seed, **options)
             pack(Path(folder), args.archive)
     else:
         pack(fetch(corpus.source, corpus.checksum), args.archive)
@@ -30,12 +30,12 @@ def main() -> None:
         check(args.archive, reader, corpus)
     except UserError as error:
         args.archive.unlink()
-        # The user knows the source, not the archive that is no more.
+        # The message names the source, since the archive has been deleted.
         raise UserError(str(error).replace(str(args.archive), without_secrets(corpus.source))) from None
 
 
 def check(archive: Path, reader: ModuleType, corpus: Corpus) -> None:
-    """Read all labels now, so that a wrong layout shows before anything is prepared; say what was found."""
+    """Read all labels, so that a wrong layout is reported now, and print the numbers of samples."""
     labels, parts = Counter(), Counter()
     for record in reader.read(archive):
         labels[record.label] += 1
@@ -43,12 +43,11 @@ def check(archive: Path, reader: ModuleType, corpus: Corpus) -> None:
     for name in corpus.classes:
         if not labels[name]:
             found = ", ".join(sorted(labels))
-            raise UserError(f"{archive}: class {name!r} has no samples; found: {found}; leave it out of classes")
-    lacks = reader.missing(parts) if corpus.source != "synthetic" else ""
-    if lacks:
-        warn(f"{archive}: {lacks}; it is used as it is")
-    found = parts if set(parts) - {None} else labels
-    print(f"{archive}: {labels.total():,} samples ({', '.join(f'{name} {n:,}' for name, n in found.items())})")
+            raise UserError(f"{archive}: class {name!r} has no samples; found: {found}; remove it from classes")
+    if corpus.source != "synthetic" and (missing := reader.missing(parts)):
+        warn(f"{archive}: {missing}; it is used as it is")
+    counts = parts if set(parts) - {None} else labels
+    print(f"{archive}: {labels.total():,} samples ({', '.join(f'{name} {n:,}' for name, n in counts.items())})")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""prepare@<dataset>: archive → one HDF5 file of features, decoded in parallel straight from the archive."""
+"""prepare@<dataset>: decode the samples of an archive in parallel and write their features to one HDF5 file."""
 
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -11,8 +10,7 @@ from stages.core import lookup
 from stages.core.command import arguments, item
 from stages.core.errors import exit_with_one_line, warn
 from stages.core.records import Record
-from stages.datasets.decoding import Workers, computing, decode, require_few
-from stages.datasets.filling import append_all, room_for
+from stages.datasets.decoding import Workers, append_all, compute_function, decode, require_few, require_space
 from stages.datasets.statistics import normalize_groups
 from stages.datasets.store import Description, create
 from stages.params.schema import Corpus, Dataset, source_kind
@@ -23,32 +21,30 @@ def main() -> None:
     params = load(args.params)
     dataset = item(params.datasets, args.key, "datasets")
     corpus = params.corpora[dataset.corpus]
-    settings = dataset.feature
+    settings, reader = dataset.feature, lookup.load("corpora", corpus.reader)
     feature = lookup.load("features", settings["name"])
-    compute = computing(feature, {key: value for key, value in settings.items() if key != "name"})
-    total = sum(1 for _ in chosen(args.archive, corpus))
+    compute = compute_function(feature, {key: value for key, value in settings.items() if key != "name"})
+
+    def chosen() -> Iterator[Record]:
+        return (record for record in reader.read(args.archive) if record.label in corpus.classes)
+
+    total = sum(1 for _ in chosen())
     workers = Workers(params.machine.workers, feature.WORKERS, feature.samples_per_chunk(settings))
-    decoded = decode(chosen(args.archive, corpus), compute, workers)
-    with create(args.output) as writer, closing(decoded) as chunks:  # on a failure, closing stops the workers
-        shown = tqdm(chunks, args.key, -(-total // workers.samples_per_chunk), unit=" chunks", disable=None)
-        count, rejected = append_all(writer, room_for(shown, total, args.output.parent), corpus.classes)
+    decoded = decode(chosen(), compute, workers)
+    with create(args.output) as writer, closing(decoded) as chunks:  # closing stops the workers after an error
+        progress = tqdm(chunks, args.key, -(-total // workers.samples_per_chunk), unit=" chunks", disable=None)
+        count, rejected = append_all(writer, require_space(progress, total, args.output.parent), corpus.classes)
         require_few(rejected, count + len(rejected), params.prepare.max_rejected_fraction, str(args.archive))
         if dataset.normalize_groups != "none":
             normalize_groups(writer, list(feature.LAYOUT), dataset.normalize_groups, f"datasets.{args.key}")
-        writer.describe(describe(dataset, corpus, settings, feature, rejected))
+        writer.describe(describe(dataset, corpus, feature, reader.GROUP, rejected))
     if rejected:
         warn(f"{args.archive}: {len(rejected)} damaged samples left out: {'; '.join(rejected[:3])}")
     print(f"{args.output}: {count:,} samples")
 
 
-def chosen(archive: Path, corpus: Corpus) -> Iterator[Record]:
-    """The records of the classes that `corpora.<corpus>.classes` picks."""
-    return (r for r in lookup.load("corpora", corpus.reader).read(archive) if r.label in corpus.classes)
-
-
-def describe(dataset: Dataset, corpus: Corpus, settings: dict, feature, rejected: list[str]) -> Description:
-    """The attributes of the file: whose data, which classes, how the feature was computed and packed."""
-    reader = lookup.load("corpora", corpus.reader)
+def describe(dataset: Dataset, corpus: Corpus, feature, group_kind: str | None, rejected: list[str]) -> Description:
+    """Return the attributes of the file: the corpus, the classes, how the feature was computed and packed."""
     synthetic = corpus.source == "synthetic"
     return Description(
         classes=corpus.classes,
@@ -59,9 +55,9 @@ def describe(dataset: Dataset, corpus: Corpus, settings: dict, feature, rejected
         layout=list(feature.LAYOUT),
         scale_factor=feature.SCALE_FACTOR,
         add_offset=feature.ADD_OFFSET,
-        rate_hz=feature.output_rate_hz(settings),
-        group_kind=reader.GROUP,
-        feature=settings,
+        rate_hz=feature.output_rate_hz(dataset.feature),
+        group_kind=group_kind,
+        feature=dataset.feature,
         normalize_groups=dataset.normalize_groups,
         rejected=rejected,
     )

@@ -1,4 +1,4 @@
-"""report: all runs on one page, and a few columns over all of them."""
+"""report: write one HTML page over all runs, a summary of their metrics, and the ablation table."""
 
 from argparse import Namespace
 
@@ -8,8 +8,9 @@ from stages.checks.params import load
 from stages.core.command import arguments
 from stages.core.errors import exit_with_one_line
 from stages.core.files import md5, read_json, write_json, written_whole
-from stages.evaluation import ablation, padding, predictions
-from stages.evaluation.report import pictures_in, render
+from stages.evaluation import predictions
+from stages.evaluation.report import ablation, padding
+from stages.evaluation.report.page import pictures_in, render
 from stages.params.schema import Params
 
 COLUMNS = ("accuracy", "balanced_accuracy", "f1_macro", "parameters", "n_test")
@@ -17,60 +18,52 @@ COLUMNS = ("accuracy", "balanced_accuracy", "f1_macro", "parameters", "n_test")
 
 def main() -> None:
     paths = ("metrics", "plots", "predictions", "models", "studies", "study_plots", "summary", "ablation", "page")
-    args = arguments(__doc__, *paths, key=None)
+    args = arguments(__doc__, *paths, has_key=False)
     params = load(args.params)
-    # The runs of params, not the files of the folder: a run taken out of params leaves its metrics behind.
+    # The runs in params.yaml, not the files in the folder: a deleted run leaves its metrics file behind.
     runs = [collect(key, args, params) for key in params.runs]
-    metrics = [run["metrics"] for run in runs]
-    summary = {found["run"]: {name: found[name] for name in COLUMNS} for found in metrics}
-    synthetic = [found["run"] for found in metrics if found["synthetic"]]
+    all_metrics = [run["metrics"] for run in runs]
+    summary = {metrics["run"]: {name: metrics[name] for name in COLUMNS} for metrics in all_metrics}
+    synthetic = [metrics["run"] for metrics in all_metrics if metrics["synthetic"]]
     write_json(args.summary, {"runs": summary, "synthetic": synthetic})
-    produced = {"Command": "dvc repro", "Seed": params.seed, "Runs": len(runs)}
-    said = {key: predictions.read(args.predictions / f"{key}.h5") for key in params.runs}
-    ablations, paddings = (room.tables(runs, said, params.seed) for room in (ablation, padding))
+    by_run = {key: predictions.read(args.predictions / f"{key}.h5") for key in params.runs}
+    ablations, paddings = (module.tables(runs, by_run, params.seed) for module in (ablation, padding))
     write_json(args.ablation, {"steps": [step for table in ablations for step in table["steps"]]})
-    studies = [searched(key, args) for key in params.studies]
-    page = render(runs, produced, bool(synthetic), ablations, paddings, studies, said, params.seed)
+    studies = [
+        {"metrics": read_json(args.studies / f"{key}.json"), "pictures": pictures_in(args.study_plots / key)}
+        for key in params.studies
+    ]
+    produced = {"Command": "dvc repro", "Seed": params.seed, "Runs": len(runs)}
+    page = render(runs, produced, ablations, paddings, studies, by_run, params.seed)
     with written_whole(args.page) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    for found in metrics:
-        interval = "[{:.4f}, {:.4f}] {}".format(*found["accuracy_ci95"], found["accuracy_ci95_method"])
-        print(f"{found['run']:<28} {found['name']:<12} {found['accuracy']:.4f} {interval}  {found['protocol']}")
+    for metrics in all_metrics:
+        interval = "[{:.4f}, {:.4f}] {}".format(*metrics["accuracy_ci95"], metrics["accuracy_ci95_method"])
+        print(f"{metrics['run']:<28} {metrics['name']:<12} {metrics['accuracy']:.4f} {interval}  {metrics['protocol']}")
     print(f"{args.page}: {len(runs)} runs")
 
 
 def collect(key: str, args: Namespace, params: Params) -> dict:
-    """What the page shows of one run."""
-    model, metrics = read_json(args.models / key / "model.json"), read_json(args.metrics / f"{key}.json")
-    said = args.predictions / f"{key}.h5"
-    return {
-        "chosen": params.runs[key].model_dump(),
-        "dataset": params.datasets[params.runs[key].dataset].model_dump(),
-        "metrics": metrics,
-        "pictures": pictures_in(args.plots / key),
-        "params": chosen_params(key, params),
-        "versions": model["versions"],
-        "md5": model["inputs"] | {said.as_posix(): md5(said)},
-    }
-
-
-def searched(key: str, args: Namespace) -> dict:
-    """What the page shows of one study."""
-    return {"metrics": read_json(args.studies / f"{key}.json"), "pictures": pictures_in(args.study_plots / key)}
-
-
-def chosen_params(key: str, params: Params) -> str:
-    """The part of params.yaml that made one run, as YAML, without `source`: outputs hold no path."""
-    run = params.runs[key]
-    corpus = params.corpora[run.corpus].model_dump(exclude={"source", "checksum"})
+    """Return what the page shows about one run."""
+    run, model = params.runs[key], read_json(args.models / key / "model.json")
+    predicted = args.predictions / f"{key}.h5"
     chosen = {
         "seed": params.seed,
-        "corpora": {run.corpus: corpus},
+        # without `source`, since outputs must not contain paths
+        "corpora": {run.corpus: params.corpora[run.corpus].model_dump(exclude={"source", "checksum"})},
         "datasets": {run.dataset: params.datasets[run.dataset].model_dump()},
         "splits": {run.corpus: params.splits[run.corpus].model_dump()},
         "runs": {key: run.model_dump()},
     }
-    return yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True)
+    return {
+        "chosen": chosen["runs"][key],
+        "dataset": chosen["datasets"][run.dataset],
+        "metrics": read_json(args.metrics / f"{key}.json"),
+        "pictures": pictures_in(args.plots / key),
+        "params": yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True),
+        "versions": model["versions"],
+        "md5": model["inputs"] | {predicted.as_posix(): md5(predicted)},
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""split@<corpus>: which sample is trained on, chosen with, tested on; and the leakage audit."""
+"""split@<corpus>: assign the samples to train, validation and test, and audit the split for leakage."""
 
 from pathlib import Path
 
@@ -11,39 +11,50 @@ from stages.core.errors import UserError, exit_with_one_line, warn
 from stages.core.files import write_json
 from stages.datasets import splits
 from stages.datasets.protocols import Metadata
-from stages.params.schema import Corpus, Split
+from stages.params.schema import Corpus
 
 
 def main() -> None:
     args = arguments(__doc__, "archive", "output")
     params = load(args.params)
     corpus, split = item(params.corpora, args.key, "corpora"), params.splits[args.key]
-    sample_id, content, metadata = collect(args.archive, corpus)
-    with splits.saying(f"splits.{args.key}"):
+    sample_id, hashes, metadata = collect(args.archive, corpus)
+    with splits.errors_naming(f"splits.{args.key}"):
         part, protocol = lookup.function("datasets.protocols", split.protocol)(metadata, split)
-    duplicates = splits.duplicates_across(part, content)
-    found = splits.audit(part, sample_id, metadata.group, duplicates)
+    duplicates = splits.duplicates_across(part, hashes)
+    audit = splits.audit(part, sample_id, metadata.group, duplicates)
     if split.on_duplicate == "drop":
         part = splits.drop_from_train(part, duplicates)
     elif split.protocol == "group_disjoint":
         splits.require_no_duplicates(part, sample_id, duplicates, f"splits.{args.key}")
     if split.train_samples is not None:
-        part, told = splits.thin(part, metadata.label, split, f"splits.{args.key}")
-        protocol = f"{protocol}; {told}"
-    if found["groups_on_two_sides"]:
+        part, limited = splits.limit_train(part, metadata.label, split, f"splits.{args.key}")
+        protocol = f"{protocol}; {limited}"
+    if audit["groups_on_two_sides"]:
         protocol = f"{metadata.group_kind}-dependent: {protocol}"
     elif metadata.group_kind and "" in metadata.group:
         protocol = f"{metadata.group_kind}s unknown, so perhaps {metadata.group_kind}-dependent: {protocol}"
     splits.require_every_class(metadata.label, part, corpus.classes, f"splits.{args.key}")
-    write_json(args.output, describe(args.key, split, protocol, part, sample_id, found))
-    print(f"{args.output}: {protocol}: {', '.join(f'{name} {(part == name).sum():,}' for name in splits.PARTS)}")
+    counts = {name: int((part == name).sum()) for name in (*splits.PARTS, "dropped", "unused")}
+    ids = np.array(sample_id, dtype=object)
+    content = {
+        "corpus": args.key,
+        "protocol": protocol,
+        "settings": split.model_dump(),
+        "counts": counts,
+        "parts": {name: ids[part == name].tolist() for name in splits.PARTS},
+        "dropped": ids[part == "dropped"].tolist(),
+        "audit": audit,
+    }
+    write_json(args.output, content)
+    print(f"{args.output}: {protocol}: {', '.join(f'{name} {counts[name]:,}' for name in splits.PARTS)}")
     if duplicates:
-        dropped = f"{(part == 'dropped').sum()} samples taken out of train (splits.{args.key}.on_duplicate)"
-        warn(f"{args.key}: {len(duplicates)} sets of exact duplicates reach over several parts; {dropped}")
+        dropped = f"{counts['dropped']} samples removed from train (splits.{args.key}.on_duplicate)"
+        warn(f"{args.key}: {len(duplicates)} sets of exact duplicates have samples in several parts; {dropped}")
 
 
 def collect(archive: Path, corpus: Corpus) -> tuple[list[str], list[str], Metadata]:
-    """Ids and content hashes of the samples of the chosen classes, and what a protocol may look at."""
+    """Return ids and content hashes of the samples of the configured classes, and the metadata for the protocol."""
     reader = lookup.load("corpora", corpus.reader)
     chosen = [record for record in reader.read(archive) if record.label in corpus.classes]
     if not chosen:
@@ -58,20 +69,6 @@ def collect(archive: Path, corpus: Corpus) -> tuple[list[str], list[str], Metada
         trial=np.array([-1 if record.trial is None else record.trial for record in chosen]),
     )
     return [record.sample_id for record in chosen], [record.content_hash() for record in chosen], metadata
-
-
-def describe(corpus: str, split: Split, protocol: str, part: np.ndarray, sample_id: list[str], found: dict) -> dict:
-    """The content of data/splits/<corpus>.json."""
-    ids = np.array(sample_id, dtype=object)
-    return {
-        "corpus": corpus,
-        "protocol": protocol,
-        "settings": split.model_dump(),
-        "counts": {name: int((part == name).sum()) for name in (*splits.PARTS, "dropped", "unused")},
-        "parts": {name: ids[part == name].tolist() for name in splits.PARTS},
-        "dropped": ids[part == "dropped"].tolist(),
-        "audit": found,
-    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""train@<run>: one recogniser from initial weights to `data/models/<run>/`; continues where it was killed."""
+"""train@<run>: train one model and write `data/models/<run>/`; a killed training resumes at its last checkpoint."""
 
 import shutil
 from dataclasses import asdict
@@ -22,7 +22,7 @@ from stages.training import model_folder
 from stages.training.devices import resolved_precision
 from stages.training.fit import HISTORY_COLUMNS, class_weights, fit, resume_folder
 
-# What can change weights, beside the model: a resumed training must find it unchanged.
+# Code that affects the weights, besides the model: a training resumes only if it is unchanged.
 CODE = ("core/lookup.py", "core/seeding.py", "params/schema.py", "datasets/**/*.py", "training/*.py")
 
 
@@ -35,8 +35,8 @@ def main() -> None:
         parts = load_parts(args.split, store.sample_id)
         info = describe(args, params, run, store, parts["train"])
         counts = np.bincount(store.label[parts["train"]], minlength=len(info["classes"]))
-    places = (*CODE, f"models/{run.model['name']}.py")
-    code = [path for place in places for path in sorted(Path(__file__).parent.glob(place))]
+    patterns = (*CODE, f"models/{run.model['name']}.py")
+    code = [path for pattern in patterns for path in sorted(Path(__file__).parent.glob(pattern))]
     torch.manual_seed(derive(params.seed, "initial weights"))
     outcome = fit(
         model_folder.build(info),
@@ -56,24 +56,17 @@ def main() -> None:
         write_csv(args.history, (*HISTORY_COLUMNS, "corpus"), history)
         info |= {"best_epoch": outcome.best_epoch, "epochs": len(outcome.history)}
         model_folder.save(args.model, info, {"best": outcome.best_weights, "final": outcome.final_weights})
-        shutil.rmtree(args.checkpoints, ignore_errors=True)  # a short training left none
+        shutil.rmtree(args.checkpoints, ignore_errors=True)  # a short training has none
 
 
 def describe(args, params: Params, run: Run, store: Store, train: np.ndarray) -> dict:
-    """The content of model.json, known before training."""
+    """Return the content of model.json that is known before training."""
     of, (mean, sd) = store.description, mean_and_sd(store, train)
-    return model_folder.describe(
-        args.key,
-        run,
-        {**asdict(of), "shape": store.sample_shape},
-        {"mean": mean.tolist(), "sd": sd.tolist()},
-        protocol=protocol_of(args.split, of),
-        seed=params.seed,
-        max_epochs=run.max_epochs,
-        **{"n_train": len(train), "n_rejected": len(of.rejected)},
-        threads=params.machine.threads,
-        inputs={path.as_posix(): md5(path) for path in (args.dataset, args.split)},
-    )
+    dataset, normaliser = asdict(of) | {"shape": store.sample_shape}, {"mean": mean.tolist(), "sd": sd.tolist()}
+    more = {"protocol": protocol_of(args.split, of), "seed": params.seed, "max_epochs": run.max_epochs}
+    more |= {"n_train": len(train), "n_rejected": len(of.rejected), "threads": params.machine.threads}
+    inputs = {path.as_posix(): md5(path) for path in (args.dataset, args.split)}
+    return model_folder.describe(args.key, run, dataset, normaliser, **more, inputs=inputs)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One small copy of the whole project, in its own git repository, driven through `dvc` as a user would."""
+"""A small copy of the whole project in its own git repository, driven by `dvc` as a user would."""
 
 import csv
 import io
@@ -20,11 +20,11 @@ from stages.params.load import parse
 ROOT = Path(__file__).parents[1]
 
 RUN = "faces_custom_cnn"
-SIZE = 140  # faces drawn
+SIZE = 140  # synthetic faces
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files first: of two processes, none is to be left alone with them at the end."""
+    """Run the longest files first, so that both processes end at about the same time."""
     longest = ("test_end_to_end", "test_frame", "test_resume")
     items.sort(key=lambda item: longest.index(item.path.stem) if item.path.stem in longest else len(longest))
 
@@ -37,16 +37,16 @@ class Clone:
     environment: dict[str, str]
 
     def run(self, *command, status=0):
-        """Run a command there; its standard output (and error where it is to fail)."""
+        """Run a command there; return its standard output, with standard error where it must fail."""
         done = subprocess.run(
             command, cwd=self.root, env=self.environment, capture_output=True, text=True, encoding="utf-8"
         )
-        said = done.stdout + done.stderr
-        assert (done.returncode == 0) == (status == 0), f"{' '.join(command)} gave {done.returncode}:\n{said}"
-        return done.stdout if status == 0 else said
+        output = done.stdout + done.stderr
+        assert (done.returncode == 0) == (status == 0), f"{' '.join(command)} gave {done.returncode}:\n{output}"
+        return done.stdout if status == 0 else output
 
     def stages_run(self, *command):
-        """The stages that a dvc command executed, in order."""
+        """Run a dvc command; return the stages that it executed, in order."""
         lines = self.run(*command).splitlines()
         return [line.split("'")[1] for line in lines if line.startswith("Running stage '")]
 
@@ -56,7 +56,7 @@ class Clone:
             change(params)
 
     def outputs(self):
-        """{path: bytes} of everything the stages produce: data (but logs), metrics and plots."""
+        """Return {path: bytes} of all outputs of the stages: data without logs, metrics and plots."""
         folders = ("data/raw", "data/prepared", "data/splits", "data/models", "data/predictions", "metrics", "plots")
         files = (path for folder in folders for path in sorted((self.root / folder).rglob("*")) if path.is_file())
         kept = (path for path in files if path.name != ".gitignore")
@@ -65,7 +65,7 @@ class Clone:
 
 @pytest.fixture(scope="session")
 def make_clone(tmp_path_factory):
-    """Call it for a copy of the working tree as it is now, uncommitted changes and all, committed there."""
+    """Return a function that copies the working tree, with uncommitted changes, and commits it there."""
 
     def make():
         root = tmp_path_factory.mktemp("clone") / "project"
@@ -86,7 +86,7 @@ def make_clone(tmp_path_factory):
 
 
 def _environment(home):
-    """Ours, without what would tie the copy to this user: DVC's caches, git's identity, the tests' own settings."""
+    """Return our environment without the user's DVC caches, git identity and the settings of pytest."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "DVC_", "PYTEST_"))}
     names = {f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     return {
@@ -103,7 +103,7 @@ def _environment(home):
 
 
 def shrink(params):
-    """One run on few faces for one epoch, whatever else the committed params describe."""
+    """Reduce the params to one run on few faces for one epoch."""
     run = {**params["runs"][RUN], "model": {"name": "custom_cnn", "widths": [4, 4], "hidden": 8}, "max_epochs": 1}
     params["runs"] = {RUN: run}
     params["recipes"] = {"faces_custom": params["recipes"]["faces_custom"]}
@@ -115,7 +115,7 @@ def shrink(params):
 
 
 def add(params, corpus, datasets, runs, **synthetic):
-    """The committed params' blocks of a corpus and of some runs on it, each for one epoch."""
+    """Add the committed blocks of a corpus and of some runs on it, each for one epoch."""
     committed = parse((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for section, keys in (("corpora", [corpus]), ("splits", [corpus]), ("datasets", datasets)):
         params[section].update({key: committed[section][key] for key in keys})
@@ -126,35 +126,35 @@ def add(params, corpus, datasets, runs, **synthetic):
 
 
 def add_speech(params):
-    """Speech of five speakers."""
+    """Add speech of five speakers."""
     add(params, "speech", ["speech"], ["speech_adafnn"], size=60)
     params["splits"]["speech"].update(folds=2, validation_fraction=0.2)
 
 
 def add_eeg(params):
-    """EEG of one subject: an LSTM that reads the padding, and one that masks it."""
+    """Add EEG of one subject: an LSTM that reads the padding, and one that masks it."""
     add(params, "eeg", ["eeg_zero"], ["eeg_lstm_zero", "eeg_lstm_mask"], size=1)
 
 
 def add_portraits(params):
-    """Few small faces: a backbone without and with attention."""
+    """Add few small portraits: a backbone without and with attention."""
     add(params, "portraits", ["portraits"], ["portraits_cnn", "portraits_cnn_attention"], size=100)
     params["datasets"]["portraits"]["feature"]["size_px"] = 16
     params["splits"]["portraits"].update(validation_fraction=0.25)
 
 
 def only_speech(params):
-    """`add_speech` in the place of whatever there is."""
+    """Replace everything by `add_speech`."""
     for section in ("corpora", "datasets", "splits", "recipes", "runs", "studies"):
         params[section].clear()
     add_speech(params)
 
 
 def as_real_folder(clone, archive):
-    """The drawn faces in the layout FER-2013 circulates in: train/angry/Training_12.jpg, without PrivateTest."""
+    """Write the synthetic faces in a common layout of FER-2013: train/angry/Training_12.jpg, without PrivateTest."""
     names = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-    with zipfile.ZipFile(clone.root / "data/raw/faces.zip") as drawn, zipfile.ZipFile(archive, "w") as made:
-        rows = csv.DictReader(io.TextIOWrapper(drawn.open("fer2013.csv"), encoding="utf-8"))
+    with zipfile.ZipFile(clone.root / "data/raw/faces.zip") as synthetic, zipfile.ZipFile(archive, "w") as made:
+        rows = csv.DictReader(io.TextIOWrapper(synthetic.open("fer2013.csv"), encoding="utf-8"))
         for number, row in enumerate(rows):
             folder, part = ("train", "Training") if row["Usage"] == "Training" else ("test", "PublicTest")
             pixels = np.array(row["pixels"].split(), dtype=np.uint8).reshape(48, 48)
@@ -166,10 +166,10 @@ def as_real_folder(clone, archive):
 
 @pytest.fixture(scope="session")
 def reproduced(make_clone):
-    """A small copy in which `dvc repro` has run from nothing, committed; `.first` tells which stages ran."""
+    """A small copy in which `dvc repro` has run from scratch, committed; and the stages that ran."""
     clone = make_clone()
     clone.edit_params(shrink)
-    # `plots` and `metrics` of the committed params would show runs that are not there.
+    # those of the committed params belong to other runs
     for folder in ("plots", "metrics"):
         shutil.rmtree(clone.root / folder, ignore_errors=True)
     (clone.root / "dvc.lock").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Small prepared datasets whose every value tells which sample and channel it belongs to."""
+"""Small prepared datasets, with images that hold the number of their sample."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ DESCRIPTION = Description(
 def write_store(
     path: Path, x: np.ndarray, *, piece: int = 100, label: np.ndarray | None = None, **described: object
 ) -> Path:
-    """Labels count 0, 1, 2, 0, …; samples are called s0, s1, …; appended `piece` at a time."""
+    """Write a dataset, `piece` samples at a time, and return its path. Labels are 0, 1, 2, 0, …; ids are s0, s1, …"""
     label = np.arange(len(x)) % 3 if label is None else label
     with create(path) as writer:
         for start in range(0, len(x), piece):
@@ -45,7 +45,7 @@ def write_store(
 
 
 def pictures(count: int, *shape: int, seed: int = 0) -> np.ndarray:
-    """Random bytes, the first of each sample's being its number: (count, …) uint8."""
+    """Return random images (count, …) uint8; the first two bytes of each hold its number."""
     x = np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
     x.reshape(count, -1)[:, 0] = np.arange(count) % 256
     x.reshape(count, -1)[:, 1] = np.arange(count) // 256
@@ -53,6 +53,6 @@ def pictures(count: int, *shape: int, seed: int = 0) -> np.ndarray:
 
 
 def number_of(x: np.ndarray) -> np.ndarray:
-    """Which samples these are."""
+    """Return the numbers of the samples (n,)."""
     flat = np.asarray(x).reshape(len(x), -1).astype(int)
     return flat[:, 0] + 256 * flat[:, 1]

@@ -1,146 +1,120 @@
-"""What users bring, broken: through the real stage scripts, one line each, status 1, and nothing left behind."""
+"""Broken input in the real stage scripts: one line of error, exit status 1, and no output is left behind."""
 
-import copy
-import hashlib
 import io
 import os
-import re
 import resource
-import struct
 import subprocess
 import sys
-import threading
 import zipfile
-import zlib
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import soundfile
 import yaml
+from conftest import ROOT, only_speech, shrink
 from PIL import Image
 
+from stages.core.errors import UserError
 from stages.params.load import parse
 
-ROOT = Path(__file__).parents[1]
-COMMITTED = parse((ROOT / "params.yaml").read_text(encoding="utf-8"))
-RUN, RECIPE = "runs.faces_custom_cnn", "recipes.faces_custom"
-CODES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-# A script whose worker processes outlive it never closes its output: this is when the test gives up on it.
-LIMIT_S = 60
-PROGRESS = re.compile(r"^ *\d+%\||^\s*$")
+LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+TIMEOUT_S = 60  # a worker process that outlives its script keeps the output open
 
 
-# ---- calling a script ------------------------------------------------------------------------------------------------
+# ---- calling a stage -------------------------------------------------------------------------------------------------
 
 
-def write_params(folder, changes):
-    """The committed params with the value at each dotted path replaced."""
-    params = copy.deepcopy(COMMITTED)
-    for path, value in changes.items():
-        *folders, last = path.split(".")
-        at = params
-        for key in folders:
-            at = at[key]
-        at[last] = value
-    with (folder / "params.yaml").open("w", encoding="utf-8") as stream:
-        yaml.safe_dump(params, stream)
-    return folder / "params.yaml"
+def arguments(script, corpus, source, changes=None):
+    """Return the command line of a stage that reads `source` as a real corpus, and the path of its output.
+
+    `changes`: new values of the params by dotted path.
+    """
+    params, folder = parse((ROOT / "params.yaml").read_text(encoding="utf-8")), source.parent
+    {"faces": shrink, "speech": only_speech}[corpus](params)
+    real = {f"corpora.{corpus}.source": str(source), f"corpora.{corpus}.name": "real"}
+    for path, value in (real | (changes or {})).items():
+        *sections, last = path.split(".")
+        block = params
+        for key in sections:
+            block = block[key]
+        block[last] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    output = folder / "out" / "x"
+    paths = ["--archive", output] if script == "download" else ["--archive", source, "--output", output]
+    return [corpus, "--params", folder / "params.yaml", *paths], output
 
 
-def call(module, *arguments, file_limit_bytes=None, **environment):
-    """Run it as DVC would; `file_limit_bytes` is where the disk is full, for it and its worker processes."""
+def run_script(script, *case, file_limit_bytes=None):
+    """Run a stage as DVC does; return the process and the path of its output.
+
+    No file of the script or its workers may exceed `file_limit_bytes`, as on a full disk.
+    """
+    command, output = arguments(script, *case)
     limits = (file_limit_bytes, file_limit_bytes)
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
+    done = subprocess.run(
+        [sys.executable, "-m", f"stages.{script}", *map(str, command)],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=LIMIT_S,
+        timeout=TIMEOUT_S,
         preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, limits) if file_limit_bytes else None,
     )
+    return done, output
 
 
-def told(done, count=1):
-    """The lines of error, which are the last that it says; before them there may be warnings and a progress bar."""
+def error_of_script(script, *case, **limits):
+    """Return the only line that a failing stage prints to standard error."""
+    done, output = run_script(script, *case, **limits)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    lines = done.stderr.splitlines()
-    before, errors = lines[:-count], lines[-count:]
-    assert [line for line in errors if not line.startswith("error: ")] == []
-    assert [line for line in before if not line.startswith("warning: ") and not PROGRESS.match(line)] == []
-    return errors
-
-
-def download(folder, changes, **more):
-    """The one line `download` refuses with. The archive is DVC's: a user knows only where the faces came from."""
-    output = folder / "out" / "faces.zip"
-    params = write_params(folder, {"corpora.faces.name": "FER-2013"} | changes)
-    [line] = told(call("stages.download", "faces", "--params", params, "--archive", output, **more))
-    assert str(output) not in line
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: ")
     assert list(output.parent.glob("*")) == []
     return line
 
 
-def stage_on(script, folder, archive, changes, **more):
-    """`prepare` or `split` of an archive: what came of it, and the folder of its output."""
-    real = {"corpora.faces.source": str(archive), "corpora.faces.name": "FER-2013"}  # no cap of drawn faces applies
-    arguments = (
-        "--params",
-        write_params(folder, real | changes),
-        "--archive",
-        archive,
-        "--output",
-        folder / "out" / "faces",
-    )
-    return call(f"stages.{script}", "faces", *arguments, **more), folder / "out"
+def call(monkeypatch, script, *case):
+    """Run a stage in this process, which takes less time; return the path of its output."""
+    command, output = arguments(script, *case)
+    monkeypatch.setattr(sys, "argv", [script, *map(str, command)])
+    import_module(f"stages.{script}").main()
+    return output
 
 
-def refused_by(script, folder, archive, changes=None, **more):
-    done, output = stage_on(script, folder, archive, changes or {}, **more)
-    [line] = told(done)
-    assert list(output.glob("*")) == []
-    return line
+def error_of_call(monkeypatch, script, corpus, source, *changes):
+    """Return the only line of the `UserError` that a stage raises in this process."""
+    with pytest.raises(UserError) as error:
+        call(monkeypatch, script, corpus, source, *changes)
+    assert "\n" not in str(error.value)
+    assert list((source.parent / "out").glob("*")) == []
+    return str(error.value)
 
 
-# ---- what is brought -------------------------------------------------------------------------------------------------
+# ---- corpora ---------------------------------------------------------------------------------------------------------
 
 
-def encoded(form="PNG", **options):
+def encoded(image, form="PNG", **options):
     stream = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
-    Image.fromarray(pixels).save(stream, form, **options)
+    image.save(stream, form, **options)
     return stream.getvalue()
 
 
 def animation():
-    frames = [Image.new("L", (48, 48), shade) for shade in (0, 100, 200)]
-    stream = io.BytesIO()
-    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
-    return stream.getvalue()
+    first, *others = [Image.new("L", (48, 48), gray) for gray in (0, 100, 200)]
+    return encoded(first, "GIF", save_all=True, append_images=others)
 
 
-def huge():
-    """A whole and honest PNG of 20,000x20,000 pixels of one bit: 50 MB unpacked, 49 kB packed."""
-
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)
-    rows = zlib.compress(bytes(20_000 * (1 + 20_000 // 8)))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-
-
-FACE = encoded()
-FACES = {f"train/{label}/Training_{number}.png": FACE for label in CODES for number in range(3)}
+FACE = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)))
+FACES = {f"train/{label}/Training_{number}.png": FACE for label in LABELS for number in range(3)}
 PIXELS = " ".join(map(str, range(256))) + " 7" * (48 * 48 - 256)
 
 
 def rows_of(count, pixels=PIXELS):
-    """Rows of fer2013.csv: seven emotions in turn, in 8 of 10 of Training and one of each of the others."""
+    """Return rows of fer2013.csv: all emotions in turn, 8 of 10 in Training and one in each of the other parts."""
     parts = ["Training"] * 8 + ["PublicTest", "PrivateTest"]
     return [f"{number % 7},{pixels},{parts[number // 7 % 10]}" for number in range(count)]
 
@@ -149,250 +123,201 @@ def table(rows):
     return {"fer2013.csv": "\n".join(["emotion,pixels,Usage", *rows, ""]).encode()}
 
 
-def packed(path, files, **fields):
-    """A zip of these files, names as they are; `fields` are set on the last one's header."""
+def make_zip(path, files):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
-            info = zipfile.ZipInfo("x")
-            info.filename, info.compress_type = name, zipfile.ZIP_DEFLATED
-            archive.writestr(info, content)
-        for field, value in fields.items():  # of the central directory, which is written last
-            setattr(info, field, value)
+            archive.writestr(name, content)
     return path
 
 
-def written(path, content):
-    path.write_bytes(content)
+def make_truncated_zip(path):
+    path.write_bytes(make_zip(path, FACES).read_bytes()[:-500])
     return path
 
 
-def cut_short(path):
-    return written(path, packed(path, FACES).read_bytes()[:-500])
+def make_csv(path, rows):
+    path.write_bytes(table(rows)["fer2013.csv"])
+    return path
 
 
-def with_empty_folder(path):
-    for name, content in FACES.items():
+def make_folder(path, files):
+    for name, content in files.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_bytes(content)
     (path / "train" / "contempt").mkdir()
     return path
 
 
-# ---- download: path, archive, layout ---------------------------------------------------------------------------------
+# ---- download --------------------------------------------------------------------------------------------------------
 
-# How the source is made from its path (without ending), and what the line says beside that path.
+# {case: (function of a folder that makes the source, words of the message)}
 SOURCES = {
-    "missing path": (lambda at: at.with_suffix(".zip"), ["no such file or folder"]),
-    "not an archive": (
-        lambda at: written(at.with_suffix(".zip"), b"hello"),
-        ["not an archive", "allowed: a zip, a tar"],
-    ),
-    "truncated zip": (lambda at: cut_short(at.with_suffix(".zip")), ["damaged or cut short"]),
-    "name with ..": (
-        lambda at: packed(at.with_suffix(".zip"), FACES | {"train/../../up.jpg": FACE}),
+    "missing file": (lambda folder: folder / "a.zip", ["no such file"]),
+    "truncated zip": (lambda folder: make_truncated_zip(folder / "a.zip"), ["damaged"]),
+    "unsafe name": (
+        lambda folder: make_zip(folder / "a.zip", FACES | {"train/../../up.jpg": FACE}),
         ["unsafe member name", "'train/../../up.jpg'"],
     ),
-    "absolute name": (
-        lambda at: packed(at.with_suffix(".zip"), FACES | {"/etc/up.jpg": FACE}),
-        ["unsafe member name", "'/etc/up.jpg'"],
+    "unknown class in a zip": (
+        lambda folder: make_zip(folder / "a.zip", FACES | {"train/hapy/1.png": FACE}),
+        ["train/hapy/1.png", "'happy'?", "allowed: angry, disgust"],
     ),
-    "symlink": (
-        lambda at: packed(at.with_suffix(".zip"), FACES | {"l.jpg": b"/etc/passwd"}, external_attr=0o120777 << 16),
-        ["'l.jpg'", "link"],
-    ),
-    "10 GB, deflated": (
-        lambda at: packed(at.with_suffix(".zip"), FACES | {"big.jpg": FACE}, file_size=10**10),
-        ["'big.jpg'", "10000000000"],
-    ),
-    "10 GB, all of them there": (
-        lambda at: packed(at.with_suffix(".zip"), FACES | {"big.jpg": FACE}, file_size=10**10, compress_size=10**10),
-        ["'big.jpg'", "10000000000"],
-    ),
-    "empty class folder": (with_empty_folder, ["train/contempt", "empty class folder"]),
-    "unknown class folder": (
-        lambda at: packed(at.with_suffix(".zip"), FACES | {"train/hapy/1.png": FACE}),
-        ["train/hapy/1.png", "Did you mean 'happy'?", "allowed: angry, disgust"],
-    ),
-    "a class without samples": (
-        lambda at: packed(at.with_suffix(".zip"), {name: face for name, face in FACES.items() if "/sad/" not in name}),
-        ["'sad'", "no samples"],
-    ),
-    "no layout of faces": (
-        lambda at: packed(at.with_suffix(".zip"), {"readme.txt": b"hello"}),
-        ["not the layout", "emotion,pixels,Usage", "readme.txt"],
-    ),
-    "label 9": (
-        lambda at: packed(at.with_suffix(".zip"), table([*rows_of(20), f"9,{PIXELS},Training"])),
-        ["row 22", "emotion code", "allowed: 0 to 6", "received: '9'"],
-    ),
-    "unknown part": (
-        lambda at: written(at.with_suffix(".csv"), table([f"1,{PIXELS},Train"])["fer2013.csv"]),
+    "empty class in a folder": (lambda folder: make_folder(folder / "a", FACES), ["train/contempt", "empty"]),
+    "unknown part in a table": (
+        lambda folder: make_csv(folder / "a.csv", [f"1,{PIXELS},Train"]),
         ["row 2", "allowed: Training, PublicTest, PrivateTest", "received: 'Train'"],
+    ),
+    "class without samples": (
+        lambda folder: make_zip(folder / "a.zip", {name: FACE for name in FACES if "/sad/" not in name}),
+        ["'sad'", "no samples", "angry"],
     ),
 }
 
 
 @pytest.mark.parametrize(("make", "words"), SOURCES.values(), ids=SOURCES)
-def test_a_broken_source(tmp_path, make, words):
-    source = make(tmp_path / "brought")
-    line = download(tmp_path, {"corpora.faces.source": str(source)})
-    assert str(source) in line
-    assert [word for word in words if word not in line] == []
+def test_download_refuses_a_broken_source(tmp_path, monkeypatch, make, words):
+    """The message names the source: the user does not know the archive, which is deleted."""
+    source = make(tmp_path)
+    line = error_of_call(monkeypatch, "download", "faces", source)
+    assert [word for word in (str(source), *words) if word not in line] == []
     assert {path.name for path in tmp_path.iterdir()} <= {source.name, "params.yaml", "out"}
 
 
-def test_a_checksum_that_does_not_match(tmp_path):
-    source = packed(tmp_path / "brought.zip", FACES)
-    received = hashlib.sha256(source.read_bytes()).hexdigest()
-    line = download(tmp_path, {"corpora.faces.source": str(source), "corpora.faces.checksum": f"sha256:{'a' * 64}"})
-    assert [word for word in (str(source), "does not match", "a" * 64, received) if word not in line] == []
+def test_download_exits_with_one_line(tmp_path):
+    source = make_truncated_zip(tmp_path / "a.zip")
+    assert str(source) in error_of_script("download", "faces", source)
 
 
-class HalfAnswer(BaseHTTPRequestHandler):
-    """Says how long the file is, sends half of it and hangs up."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "2000000")
-        self.end_headers()
-        self.wfile.write(bytes(1_000_000))
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def half_url():
-    with ThreadingHTTPServer(("127.0.0.1", 0), HalfAnswer) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/faces.zip"
-        server.shutdown()
-
-
-def test_a_url_down_half_way(tmp_path, half_url):
-    changes = {"corpora.faces.source": half_url, "corpora.faces.checksum": f"sha256:{'a' * 64}"}
-    cache = {"EMOTION_RECOGNITION_CACHE": str(tmp_path / "cache"), "NO_PROXY": "127.0.0.1"}
-    line = download(tmp_path, changes, **cache)
-    assert half_url in line
-    assert "download failed" in line
-    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
-
-
-def test_a_real_source_without_a_name(tmp_path):
-    line = download(tmp_path, {"corpora.faces.name": None, "corpora.faces.source": str(tmp_path)})
-    assert "corpora.faces.name: missing" in line
-
-
-def test_a_full_disk_while_packing(tmp_path):
-    source = packed(tmp_path / "brought.zip", table(rows_of(100)))
-    line = download(tmp_path, {"corpora.faces.source": str(source)}, file_limit_bytes=100_000)
-    assert "file too large" in line.lower()  # what a limit says in place of "No space left on device"
-
-
-# ---- prepare: damaged samples, full disk -----------------------------------------------------------------------------
-
-DAMAGED = {
-    "train/happy/zero.jpg": (b"", "0 bytes"),
-    "train/happy/huge.png": (huge(), "20000x20000 pixels"),
-    "train/happy/animated.jpg": (animation(), "a GIF"),
-    "train/happy/animated.gif": (animation(), "a GIF"),
-}
-
-
-@pytest.mark.parametrize("name", DAMAGED)
-def test_a_damaged_image(tmp_path, name):
-    content, reason = DAMAGED[name]
-    archive = packed(tmp_path / "faces.zip", FACES | {name: content})
-    line = refused_by("prepare", tmp_path, archive)
-    assert [word for word in ("1 of 22 samples are damaged", name, reason) if word not in line] == []
-
-
-def test_damaged_images_that_are_few_are_left_out_and_named(tmp_path):
-    archive = packed(tmp_path / "faces.zip", FACES | {name: content for name, (content, _) in DAMAGED.items()})
-    done, output = stage_on("prepare", tmp_path, archive, {"prepare.max_rejected_fraction": 0.5})
-    assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"warning: .*4 damaged samples left out: [^\n]*\n", done.stderr)
-    with h5py.File(output / "faces") as file:
-        assert len(file["x"]) == len(FACES)
-        found = sorted(file.attrs["rejected"].tolist())
-    for line, name in zip(found, sorted(DAMAGED), strict=True):
-        assert line.startswith(f"{name}: ")
-        assert DAMAGED[name][1] in line
+def test_download_reports_a_full_disk(tmp_path):
+    source = make_zip(tmp_path / "a.zip", table(rows_of(100)))
+    line = error_of_script("download", "faces", source, file_limit_bytes=100_000)
+    assert "file too large" in line.lower()  # a limit's text for "No space left on device"
 
 
 @pytest.mark.parametrize(
-    ("pixels", "reason"),
-    [(PIXELS.rpartition(" ")[0], "2303 pixels"), (PIXELS.replace(" 9 ", " nine ", 1), "text among the pixels")],
-    ids=["short row", "text"],
+    ("changes", "words"),
+    [
+        ({"corpora.faces.name": "synthetic"}, ["corpora.faces.name", "anything but 'synthetic'"]),
+        (
+            {"splits.faces.protocol": "stratified", "splits.faces.validation_fraction": 0.5},
+            ["splits.faces.validation_fraction", "less than 0.4", "received: 0.5"],
+        ),
+    ],
+    ids=["real source named synthetic", "split without training samples"],
 )
-def test_damaged_pixels(tmp_path, pixels, reason):
-    archive = packed(tmp_path / "faces.zip", table([*rows_of(20), *rows_of(1, pixels)]))
-    line = refused_by("prepare", tmp_path, archive)
-    assert [word for word in ("1 of 21 samples are damaged", "row000020", reason) if word not in line] == []
+def test_download_validates_the_whole_params_file(tmp_path, monkeypatch, changes, words):
+    line = error_of_call(monkeypatch, "download", "faces", tmp_path / "a.zip", changes)
+    assert [word for word in (str(tmp_path / "params.yaml"), *words) if word not in line] == []
 
 
-# With more than one chunk, worker processes decode.
-MANY = 1_200
+# ---- prepare ---------------------------------------------------------------------------------------------------------
 
 
-def test_too_many_damaged_samples_among_many(tmp_path):
-    archive = packed(tmp_path / "faces.zip", table(rows_of(MANY) + rows_of(50, "1 2 3")))
-    line = refused_by("prepare", tmp_path, archive)
-    assert f"50 of {MANY + 50} samples are damaged, allowed: 1.0%" in line
+def rejected_by(path):
+    """Return {sample_id: reason} of the damaged samples that a prepared dataset lists."""
+    with h5py.File(path) as file:
+        return dict(line.split(": ", 1) for line in file.attrs["rejected"].tolist())
 
 
-def test_a_full_disk_while_writing_many(tmp_path):
-    archive = packed(tmp_path / "faces.zip", table(rows_of(MANY)))
-    line = refused_by("prepare", tmp_path, archive, file_limit_bytes=1_000_000)
+def test_a_few_damaged_images_are_left_out(tmp_path):
+    reasons = {"a.gif": "a GIF", "a.jpg": "0 bytes", "b.png": "not a whole"}
+    damaged = dict(zip(reasons, (animation(), b"", FACE[:900]), strict=True))
+    archive = make_zip(tmp_path / "a.zip", FACES | {f"train/happy/{name}": damaged[name] for name in damaged})
+    done, output = run_script("prepare", "faces", archive, {"prepare.max_rejected_fraction": 0.5})
+    assert done.returncode == 0, done.stderr
+    [line] = done.stderr.splitlines()
+    assert line.startswith("warning: ")
+    assert "3 damaged samples left out" in line
+    rejected = rejected_by(output)
+    assert list(rejected) == [f"train/happy/{name}" for name in reasons]
+    assert [name for name in reasons if reasons[name] not in rejected[f"train/happy/{name}"]] == []
+    with h5py.File(output) as file:
+        assert len(file["x"]) == len(FACES)
+
+
+# Of large images a chunk has five samples, and more than `CHUNKS_MEANWHILE` chunks start worker processes.
+MANY = 120
+WORKERS = {"datasets.faces.feature.size_px": 480, "machine.workers": 2}
+
+
+def test_prepare_refuses_too_many_damaged_samples(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", table(rows_of(MANY) + rows_of(5, "1 2 3")))
+    line = error_of_script("prepare", "faces", archive, WORKERS)
+    words = (str(archive), f"5 of {MANY + 5} samples", "allowed: 1.0%", f"row{MANY:06}: 3 pixels")
+    assert [word for word in words if word not in line] == []
+
+
+def test_prepare_reports_a_full_disk_while_workers_run(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", table(rows_of(MANY)))
+    line = error_of_script("prepare", "faces", archive, WORKERS, file_limit_bytes=1_000_000)
+    assert str(tmp_path / "out" / "x") in line
     assert "file too large" in line.lower()
-    assert str(tmp_path / "out" / "faces") in line
 
 
 # ---- split -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_class_that_is_not_trained_on(tmp_path):
+def test_split_refuses_a_class_without_training_samples(tmp_path):
     rows = [row.replace("Training", "PublicTest") if row[0] == "3" else row for row in rows_of(210)]
-    line = refused_by("split", tmp_path, packed(tmp_path / "faces.zip", table(rows)))
-    assert "no training sample of class happy" in line
+    line = error_of_script("split", "faces", make_zip(tmp_path / "a.zip", table(rows)))
+    assert "splits.faces: no training sample of class happy" in line
 
 
-# ---- params ----------------------------------------------------------------------------------------------------------
+# ---- speech ----------------------------------------------------------------------------------------------------------
 
-# Changes, and how each line begins, without the file's path.
-MISTAKES = {
-    "unknown key": ({f"{RUN}.wibble": 1}, [f"{RUN}.wibble: unknown key"]),
-    "wrong type": ({f"{RUN}.max_epochs": "ten"}, [f"{RUN}.max_epochs: allowed: a whole number"]),
-    "lr -1": ({f"{RECIPE}.optimizer.lr": -1}, [f"{RECIPE}.optimizer.lr: allowed: more than 0; received: -1"]),
-    "unknown model": (
-        {f"{RUN}.model.name": "custom_cn"},
-        [f"{RUN}.model.name: unknown name; Did you mean 'custom_cnn'?"],
-    ),
-    "several": (
-        {"sead": 1, f"{RECIPE}.optimizer.lr": -1, f"{RUN}.model.name": "cnn", "corpora.faces.source": "faces.zip"},
-        [
-            "sead: unknown key",
-            f"{RUN}.model.name: unknown",
-            f"{RECIPE}.optimizer.lr: allowed",
-            "corpora.faces.source: ",
-        ],
-    ),
-    "batch of one": ({f"{RUN}.batch_size": 1}, [f"{RUN}.batch_size: allowed: 2 or more; received: 1"]),
-    "fold 10 of 10": ({"splits.faces.fold": 10}, ["splits.faces.fold: allowed: 0 to 9; received: 10"]),
-    "nothing to train on": (
-        {"splits.faces.protocol": "stratified", "splits.faces.validation_fraction": 0.5},
-        ["splits.faces.validation_fraction: allowed: less than "],
-    ),
-    "real but called synthetic": (
-        {"corpora.faces.source": "/data/faces.zip", "corpora.faces.name": "synthetic"},
-        ["corpora.faces.name: allowed: anything but 'synthetic'"],
-    ),
-    "no checksum": ({"corpora.faces.checksum": "abc"}, ["corpora.faces.checksum: allowed: sha256:"]),
-}
+RATE_HZ = 16_000
+EMOTIONS = {"03": "happy", "04": "sad", "05": "angry", "01": "neutral"}  # codes of RAVDESS
 
 
-@pytest.mark.parametrize(("changes", "starts"), MISTAKES.values(), ids=MISTAKES)
-def test_mistakes_in_params(tmp_path, changes, starts):
-    path = write_params(tmp_path, changes)
-    lines = told(call("stages.checks.params", path), len(starts))
-    assert [start for start in starts if not any(line.startswith(f"error: {path}: {start}") for line in lines)] == []
+def clip(samples, rate_hz=RATE_HZ, subtype="PCM_16", form="WAV"):
+    stream = io.BytesIO()
+    soundfile.write(stream, samples, rate_hz, subtype, format=form)
+    return stream.getvalue()
+
+
+def noise(seed, rate_hz=RATE_HZ):
+    return 0.1 * np.random.default_rng(seed).normal(size=rate_hz // 4)
+
+
+def clips_of(actor, contents, suffix="wav"):
+    """Return {name: content} of a speaker of RAVDESS, at most two clips of each emotion."""
+    places = [(emotion, repetition) for emotion in EMOTIONS for repetition in ("01", "02")]
+    names = [f"03-01-{emotion}-01-01-{repetition}-{actor}.{suffix}" for emotion, repetition in places]
+    return {f"Actor_{actor}/{name}": content for name, content in zip(names, contents, strict=False)}
+
+
+DAMAGED_CLIPS = [
+    (b"", "0 bytes"),
+    (b"I am a text file\n" * 20, "not WAV"),
+    (clip(np.zeros(0)), "no samples"),
+    (clip(np.zeros(RATE_HZ)), "silence"),
+    (clip(np.full(RATE_HZ, np.nan), subtype="FLOAT"), "NaN"),
+    (clip(noise(1))[:-2000], "cut short"),
+    (clip(np.zeros(40 * 60 * 4000, dtype=np.int16), 4000), "600"),  # forty minutes
+]
+WAV_FORMATS = [("PCM_U8", "WAV", 8000), ("PCM_24", "WAV", 96_000), ("FLOAT", "WAV", 48_000), ("PCM_16", "RF64", 16_000)]
+OTHER_FORMATS = [("PCM_16", "FLAC", 16_000), ("MPEG_LAYER_III", "MP3", 44_100), ("VORBIS", "OGG", 22_050)]
+
+
+def test_damaged_clips_are_left_out(tmp_path, monkeypatch, capsys):
+    """All clips of one speaker are damaged; those of the others are prepared, in any format and at any rate."""
+    files = clips_of("01", [clip(noise(1, rate_hz), rate_hz, subtype, form) for subtype, form, rate_hz in WAV_FORMATS])
+    for actor, (subtype, form, rate_hz) in zip(("02", "03", "04"), OTHER_FORMATS, strict=True):
+        files |= clips_of(actor, [clip(noise(1, rate_hz), rate_hz, subtype, form)], form.lower())
+    damaged = clips_of("05", DAMAGED_CLIPS)
+    archive = make_zip(tmp_path / "a.zip", files | {name: content for name, (content, _) in damaged.items()})
+    rejected = rejected_by(call(monkeypatch, "prepare", "speech", archive, {"prepare.max_rejected_fraction": 0.6}))
+    printed = capsys.readouterr()
+    assert f"{len(files)} samples" in printed.out
+    assert f"{len(damaged)} damaged samples left out" in printed.err
+    assert rejected.keys() == {Path(name).stem for name in damaged}
+    assert [name for name, (_, reason) in damaged.items() if reason not in rejected[Path(name).stem]] == []
+
+
+def test_normalising_by_speaker_needs_known_speakers(tmp_path, monkeypatch):
+    files = {f"{emotion}/{number}.wav": clip(noise(number)) for emotion in EMOTIONS.values() for number in range(2)}
+    changes = {"corpora.speech.reader": "speech_folder", "datasets.speech.normalize_groups": "mean_sd"}
+    archive = make_zip(tmp_path / "a.zip", files)
+    line = error_of_call(monkeypatch, "prepare", "speech", archive, changes)
+    assert line.startswith("datasets.speech.normalize_groups: ")
+    assert "not known" in line

@@ -1,21 +1,17 @@
-"""What holds the project together: rooms, declared dependencies, params, sizes, start-up, the README's promises."""
+"""Rules for the whole project: imports between rooms, declared dependencies, params, file sizes, documentation."""
 
 import ast
 import itertools
-import json
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
-from datetime import date
 from functools import cache
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-import h5py
 import pytest
 
 from stages.checks.params import load
@@ -24,12 +20,23 @@ from stages.params.schema import Params, Recipe, Run, Section
 
 ROOT = Path(__file__).parents[1]
 STAGES = ROOT / "stages"
-# What each room may import beside itself; stage scripts and apps join rooms.
-ROOMS = {"core": (), "params": ("core",), "checks": ("core", "params"), "apps": None}
-ROOMS |= dict.fromkeys(
-    ("corpora", "features", "datasets", "models", "training", "tuning", "evaluation"), ("core", "params", "checks")
-)
-# A check refuses or lets pass, and never alters a result: no stage depends on its code.
+# {room: the other rooms that it may import}. Stage scripts and `apps` may import any room, as may `benchmarks/` and
+# `tools/`, which are outside `stages/`.
+BASE = ("core", "params", "checks")
+PIPELINE_ROOMS = ("synthetic", "corpora", "features", "datasets", "models", "training", "tuning", "evaluation")
+ROOMS = {
+    "core": (),
+    "params": ("core",),
+    "checks": ("core", "params"),
+    **dict.fromkeys(PIPELINE_ROOMS, BASE),
+    "corpora": (*BASE, "synthetic"),  # writes synthetic signals in its own file layout
+    "serving": (*BASE, *PIPELINE_ROOMS),
+    **dict.fromkeys(("faces", "explain", "export", "experiments"), (*BASE, *PIPELINE_ROOMS, "serving")),
+    "live": (*BASE, *PIPELINE_ROOMS, "serving", "faces"),
+    "web": (*BASE, *PIPELINE_ROOMS, "serving", "faces", "explain"),
+    "apps": None,
+}
+# A check accepts or refuses and never alters a result, so no stage depends on its code.
 CHECKS = "stages/checks/"
 SCRIPTS = sorted(path.stem for path in STAGES.glob("[a-z]*.py"))
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in STAGES.rglob("*.py"))
@@ -47,16 +54,16 @@ def tree(file):
 
 
 def file_of(module):
-    """The file of a dotted module of ours, or None where there is none."""
+    """Return the file of a dotted module of this project, or None."""
     path = ROOT / Path(*module.split("."))
-    for found in (path.with_suffix(".py"), path / "__init__.py"):
-        if found.is_file():
-            return found.relative_to(ROOT).as_posix()
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if file.is_file():
+            return file.relative_to(ROOT).as_posix()
     return None
 
 
 def nodes(node, without):
-    """All nodes of the tree, but those of functions of that name."""
+    """Yield all nodes of the tree except functions called `without`."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not (isinstance(child, ast.FunctionDef) and child.name == without):
@@ -65,21 +72,21 @@ def nodes(node, without):
 
 @cache
 def imported_modules(file, without=None):
-    """Every module that `file` imports anywhere, also inside functions; `from package import module` gives both."""
-    found = set()
+    """Return the modules that `file` imports, also inside functions; `from package import module` gives both."""
+    modules = set()
     for node in nodes(tree(file), without):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative imports hide the room"
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(found)
+            modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(modules)
 
 
-def imports_of_ours(file, without=None):
-    """Files of ours that `file` imports. An `__init__.py` runs too, but holds nothing (tested below)."""
+def imported_files(file, without=None):
+    """Return the project's files that `file` imports, without `__init__.py`, which hold no code (tested below)."""
     files = {file_of(module) for module in imported_modules(file, without) if module.split(".")[0] == "stages"}
-    return {found for found in files if found and not found.endswith("__init__.py")}
+    return {name for name in files if name and not name.endswith("__init__.py")}
 
 
 def room(file):
@@ -88,33 +95,38 @@ def room(file):
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_rooms_import_what_they_may(file):
+def test_rooms_import_only_allowed_rooms(file):
     own = room(file)
-    for found in imports_of_ours(file):
-        assert room(found) is not None, f"{file} imports the stage script {found}"
+    for other in imported_files(file):
+        assert room(other) is not None, f"{file} imports the stage script {other}"
         if own not in (None, "apps"):
-            assert room(found) in (own, *ROOMS[own]), f"{file} imports {found}"
-        assert room(found) != "apps" or own == "apps", f"{file} imports the app {found}"
+            assert room(other) in (own, *ROOMS[own]), f"{file} imports {other}"
+        assert room(other) != "apps" or own == "apps", f"{file} imports the app {other}"
 
 
-def test_there_is_no_other_room():
+def test_every_room_is_in_the_table():
     folders = {path.name for path in STAGES.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
-    assert folders <= set(ROOMS)
+    assert folders == set(ROOMS)
 
 
-def test_packages_hold_nothing():
-    """What an `__init__.py` did would run for everyone who imports anything beside it."""
-    for file in FILES:
-        if file.endswith("__init__.py"):
-            assert all(isinstance(node, ast.Expr) for node in tree(file).body), file
+def test_packages_hold_only_a_docstring():
+    """Code in an `__init__.py` would run with every import. The docstring of a room states its input and output."""
+    folders = [path for path in STAGES.rglob("*") if path.is_dir() and any(path.glob("*.py"))]
+    for folder in [*folders, ROOT / "benchmarks", ROOT / "tools"]:
+        body = ast.parse((folder / "__init__.py").read_text(encoding="utf-8")).body
+        assert len(body) == 1, folder
+        assert isinstance(body[0], ast.Expr), folder
+        if folder.parent == STAGES:
+            assert re.search(r"\bIn(put)?: .*Out(put)?: ", body[0].value.value, re.DOTALL), folder
 
 
-def test_sizes():
+def test_files_are_short():
     lines = {file: len((ROOT / file).read_text(encoding="utf-8").splitlines()) for file in FILES}
-    assert {file: count for file, count in lines.items() if count > (80 if room(file) is None else 250)} == {}
+    limits = {file: 80 if room(file) in (None, "apps") else 400 for file in FILES}
+    assert {file: count for file, count in lines.items() if count > limits[file]} == {}
 
 
-def test_no_drawers():
+def test_no_file_is_a_collection_of_utilities():
     assert [file for file in FILES if Path(file).stem in ("utils", "util", "helpers", "misc", "common")] == []
 
 
@@ -122,17 +134,17 @@ def test_no_drawers():
 
 
 def closure(files, without=None):
-    """`files` and everything of ours they import, directly or not; functions named `without` import nothing."""
-    found, waiting = set(), set(files)
+    """Return `files` and all that they import, directly or not, without the imports of functions called `without`."""
+    visited, waiting = set(), set(files)
     while waiting:
         file = waiting.pop()
-        found.add(file)
-        waiting |= {other for other in imports_of_ours(file, without) if not other.startswith(CHECKS)} - found
-    return found
+        visited.add(file)
+        waiting |= {other for other in imported_files(file, without) if not other.startswith(CHECKS)} - visited
+    return visited
 
 
 def rooms_looked_up(files):
-    """Rooms from which these files import by name: the first argument of lookup.load, build and function."""
+    """Return the rooms from which these files import by name: the first argument of lookup.load, build, function."""
     calls = (node for file in files for node in ast.walk(tree(file)) if isinstance(node, ast.Call))
     return {
         call.args[0].value
@@ -145,32 +157,33 @@ def rooms_looked_up(files):
 
 
 def choices(section, key):
-    """{room: name} of what params choose for one item, following run → dataset → corpus."""
-    found = {}
+    """Return {room: name} of the modules that params choose for one item, along run → dataset → corpus."""
+    chosen = {}
     if section == "studies":
-        found |= {"tuning.samplers": None, "tuning.pruners": None}
+        chosen |= {"tuning.samplers": None, "tuning.pruners": None}
         section, key = "runs", PARAMS.studies[key].run
     if section == "runs":
         run = PARAMS.runs[key]
-        found |= {"models": run.model["name"], "training.optimizers": None, "training.schedules": None}
+        chosen |= {"models": run.model["name"], "training.optimizers": None, "training.schedules": None}
         if run.augmentation:
-            found["datasets.augmentation"] = run.augmentation["name"]
+            chosen["datasets.augmentation"] = run.augmentation["name"]
         section, key = "datasets", run.dataset
     if section == "datasets":
-        found["features"] = PARAMS.datasets[key].feature["name"]
+        chosen["features"] = PARAMS.datasets[key].feature["name"]
         section, key = "corpora", PARAMS.datasets[key].corpus
     if section == "corpora":
-        found |= {"corpora": PARAMS.corpora[key].reader, "datasets.protocols": None}
-    return found
+        chosen |= {"corpora": PARAMS.corpora[key].reader, "datasets.protocols": None}
+    return chosen
 
 
+@cache
 def needed(name, section, key):
-    """Files of code that a stage runs or reads: its script's closure, what params choose by name, and their closure."""
-    without = None if name == "download" else "synthesise"  # which download alone calls
+    """Return the files that a stage runs or reads: those that its script and the modules chosen by params import."""
+    without = None if name == "download" else "synthesise"  # only `download` calls it
     files, chosen = closure({f"stages/{name}.py"}, without), choices(section, key)
     while True:
-        rooms = [found for found in rooms_looked_up(files) if found in chosen]
-        modules = [found if chosen[found] is None else f"{found}.{chosen[found]}" for found in rooms]
+        rooms = [name for name in rooms_looked_up(files) if name in chosen]
+        modules = [name if chosen[name] is None else f"{name}.{chosen[name]}" for name in rooms]
         grown = closure(files | {file_of(f"stages.{module}") for module in modules}, without)
         if grown == files:
             return files | data_files(files)
@@ -178,30 +191,35 @@ def needed(name, section, key):
 
 
 def data_files(files):
-    """Templates and the like, which code beside them names, and what those include."""
+    """Return the templates and other files that code in the same folder names, and those that they include."""
     others = {path for path in STAGES.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
-    readers, found = {ROOT / file for file in files}, set()
+    readers, visited = {ROOT / file for file in files}, set()
     while readers:
-        named = {other for other in others - found for reader in readers if _names(reader, other)}
-        readers, found = named, found | named
-    return {path.relative_to(ROOT).as_posix() for path in found}
+        named = {other for other in others - visited for reader in readers if _names(reader, other)}
+        readers, visited = named, visited | named
+    return {path.relative_to(ROOT).as_posix() for path in visited}
 
 
 def _names(reader, other):
-    return reader.parent == other.parent and other.name in reader.read_text(encoding="utf-8")
+    return reader.parent == other.parent and other.name in text_of(reader)
+
+
+@cache
+def text_of(path):
+    return path.read_text(encoding="utf-8")
 
 
 @cache
 def stages_of_dvc():
-    """Every concrete stage as DVC itself resolves it: (template's name, section, key, stage)."""
+    """Return all stages as DVC resolves them: (name of the template, section of params, key, stage)."""
     from dvc.repo import Repo
 
-    found = []
+    stages = []
     for stage in Repo(str(ROOT)).index.stages:
         name, _, key = stage.addressing.partition("@")
         section = PIPELINE["stages"][name].get("foreach", "").strip("${}") or None
-        found.append((name, section, key or None, stage))
-    return found
+        stages.append((name, section, key or None, stage))
+    return stages
 
 
 def code_deps(stage):
@@ -216,7 +234,6 @@ def declared_params(stage):
     return [name for dep in stage.params for name in dep.params]
 
 
-EXEMPT = ("checks",)  # may refuse a setting, never alters a result: no stage's dep
 STAGE_NAMES = [stage.addressing for *_, stage in stages_of_dvc()]
 
 
@@ -224,44 +241,43 @@ def test_every_script_is_a_stage():
     assert {name for name, *_ in stages_of_dvc()} == set(SCRIPTS)
 
 
-@pytest.mark.parametrize("found", stages_of_dvc(), ids=STAGE_NAMES)
-def test_deps_cover_the_code_that_runs(found):
-    name, section, key, stage = found
+@pytest.mark.parametrize("resolved", stages_of_dvc(), ids=STAGE_NAMES)
+def test_deps_cover_the_code_that_runs(resolved):
+    name, section, key, stage = resolved
     deps = code_deps(stage)
-    files = {file for file in needed(name, section, key) if room(file) not in EXEMPT}
+    files = {file for file in needed(name, section, key) if room(file) != "checks"}
     assert [file for file in sorted(files) if not any(covers(dep, file) for dep in deps)] == []
 
 
-@pytest.mark.parametrize("found", stages_of_dvc(), ids=STAGE_NAMES)
-def test_no_dep_is_superfluous(found):
-    name, section, key, stage = found
-    files = {file for file in needed(name, section, key) if room(file) not in EXEMPT}
+@pytest.mark.parametrize("resolved", stages_of_dvc(), ids=STAGE_NAMES)
+def test_no_dep_is_unnecessary(resolved):
+    name, section, key, stage = resolved
+    files = {file for file in needed(name, section, key) if room(file) != "checks"}
     assert [dep for dep in code_deps(stage) if not any(covers(dep, file) for file in files)] == []
 
 
-def test_templates_are_some_stages_deps():
+def test_every_template_is_a_dep():
     others = {path.relative_to(ROOT).as_posix() for path in STAGES.rglob("*") if path.is_file()}
     others = {name for name in others if not name.endswith((".py", ".pyc"))}
     read = set().union(*(needed(name, section, key) for name, section, key, _ in stages_of_dvc()))
-    apps = {name for name in others if name.startswith("stages/apps/")}
-    assert others - read - apps == set()
+    assert {name for name in others - read if not name.startswith(("stages/serving/", "stages/export/"))} == set()
 
 
-def test_only_keys_reach_a_command():
-    """A value in a command is run by the shell: `name: x; rm -r ~`."""
+def test_commands_contain_only_keys_of_params():
+    """The shell would run a value such as `x; rm -r ~`."""
     for name, stage in PIPELINE["stages"].items():
         command = stage.get("do", stage)["cmd"]
         inserted = set(re.findall(r"\$\{([^}]*)\}", command))
         assert inserted <= {"key", "item.corpus", "item.dataset", "item.run"}, name
 
 
-def test_machine_invalidates_nothing():
+def test_no_stage_depends_on_the_machine():
     for *_, stage in stages_of_dvc():
         assert [name for name in declared_params(stage) if name.split(".")[0] == "machine"] == []
 
 
-def test_paddings_share_their_split():
-    """`eeg_zero` and `eeg_average` are trained and judged on the same trials, which no setting of theirs can move."""
+def test_runs_with_different_paddings_share_their_split():
+    """`eeg_zero` and `eeg_average` use the same trials, whatever their settings."""
     stages = {stage.addressing: stage for *_, stage in stages_of_dvc()}
     for verb in ("train", "evaluate"):
         for run in ("eeg_lstm_zero", "eeg_lstm_average"):
@@ -277,18 +293,18 @@ def test_paddings_share_their_split():
 
 
 class Reads:
-    """Dotted paths of params that a stage looked at (`read`), or wrote out whole (`dumped`)."""
+    """Dotted paths of the params whose values a stage has read (`read`), or dumped with their section (`dumped`)."""
 
     def __init__(self):
         self.read, self.dumped, self._paths, self._kept, self._recipes = set(), set(), {}, [], {}
 
     def watch(self, params):
-        self._kept.append(params)  # alive, so that no other object gets its id
+        self._kept.append(params)  # kept alive, so that no other object gets its id
         self._register(params, ())
         return params
 
     def _register(self, value, path):
-        if isinstance(value, Run):  # what it does not state itself is its recipe's
+        if isinstance(value, Run):  # keys that it lacks come from its recipe
             self._recipes[path] = ("recipes", value.recipe)
         if isinstance(value, Section):
             self._paths[id(value)] = path
@@ -298,13 +314,14 @@ class Reads:
             for key, item in value.items():
                 self._register(item, (*path, key))
 
-    def copied(self, section, copy):
-        """Reads of a copy count as those of what it was copied from."""
+    def add_copy(self, section, copy):
+        """Count reads of the copy as reads of the section."""
         if id(section) in self._paths:
             self._paths[id(copy)] = self._paths[id(section)]
             self._kept.append(copy)
 
-    def note(self, section, name, into):
+    def add(self, section, name, into):
+        """Add the path of a setting to `into`, which is `read` or `dumped`."""
         path = self._paths.get(id(section))
         value = section.__dict__[name]
         holds_sections = isinstance(value, dict) and any(isinstance(item, Section) for item in value.values())
@@ -315,39 +332,39 @@ class Reads:
                 into.add(".".join((*self._recipes[path[:2]], *inherited)))
         elif into is self.dumped and isinstance(value, Section):
             for inner in type(value).model_fields:
-                self.note(value, inner, into)
+                self.add(value, inner, into)
 
 
 @pytest.fixture(scope="module")
 def reads(make_clone, tmp_path_factory):
-    """{stage: Reads} of every stage run in this process, on drawn faces, on the same faces as real data, on voices."""
+    """Return {stage: Reads} of all stages, run in this process on faces, synthetic and as real data, and on speech."""
     from conftest import as_real_folder, only_speech, shrink
 
     clone = make_clone()
     clone.edit_params(shrink)
     clone.edit_params(lambda params: [params["runs"].pop(key) for key in list(params["runs"])[1:]])
-    clone.edit_params(lambda params: params["splits"]["faces"].update(validation_fraction=0.25))  # of few faces
-    found = {}
+    clone.edit_params(lambda params: params["splits"]["faces"].update(validation_fraction=0.25))
+    reads_of = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(clone.root)
-        _run_stages(clone, found, patch)
+        _run_stages(clone, reads_of, patch)
         archive = as_real_folder(clone, tmp_path_factory.mktemp("real") / "faces.zip")
         real = {"source": str(archive), "name": "FER-2013"}
         clone.edit_params(lambda params: params["corpora"]["faces"].update(real))
-        _run_stages(clone, found, patch)
+        _run_stages(clone, reads_of, patch)
         clone.edit_params(only_speech)
-        _run_stages(clone, found, patch)
-    return found
+        _run_stages(clone, reads_of, patch)
+    return reads_of
 
 
-def _run_stages(clone, found, patch):
+def _run_stages(clone, reads_of, patch):
     from dvc.repo import Repo
 
     stages = {stage.addressing: stage for stage in Repo(str(clone.root)).index.stages}
     for script in ("download", "prepare", "split", "train", "evaluate", "tune", "report"):
         for name, stage in stages.items():
             if name.split("@")[0] == script:
-                reads, _ = found.setdefault(name, (Reads(), stage))
+                reads, _ = reads_of.setdefault(name, (Reads(), stage))
                 _run_stage(script, shlex.split(stage.cmd), reads, patch)
 
 
@@ -356,17 +373,17 @@ def _run_stage(script, command, reads, patch):
 
     def attribute(section, name, original=Section.__getattribute__):
         if name in type(section).model_fields:
-            reads.note(section, name, reads.read)
+            reads.add(section, name, reads.read)
         return original(section, name)
 
     def dump(section, *args, exclude=frozenset(), original=Section.model_dump, **more):
         for name in set(type(section).model_fields) - set(exclude):
-            reads.note(section, name, reads.dumped)
+            reads.add(section, name, reads.dumped)
         return original(section, *args, exclude=set(exclude), **more)
 
     def model_copy(section, original=Section.model_copy, **more):
         copy = original(section, **more)
-        reads.copied(section, copy)
+        reads.add_copy(section, copy)
         return copy
 
     with patch.context() as inner:
@@ -382,30 +399,30 @@ def under(path, declared):
     return path == declared or path.startswith(f"{declared}.")
 
 
-def test_what_a_stage_reads_is_among_its_params(reads):
+def test_stages_declare_the_params_that_they_read(reads):
     unknown = {
         name: sorted(
             path
-            for path in found.read | found.dumped
+            for path in used.read | used.dumped
             if not path.startswith("machine.") and not any(under(path, declared) for declared in declared_params(stage))
         )
-        for name, (found, stage) in reads.items()
+        for name, (used, stage) in reads.items()
     }
     assert {name: paths for name, paths in unknown.items() if paths} == {}
 
 
 def starred(path):
-    """Of any item of a section: corpora.faces.name → corpora.*.name."""
+    """Replace the key of an item by a star: corpora.faces.name → corpora.*.name."""
     return re.sub(r"^(corpora|datasets|splits|recipes|runs|studies)\.[^.]+", r"\1.*", path)
 
 
-def test_what_is_among_its_params_a_stage_reads(reads):
-    """Of one item or another: voices are run as drawn ones alone, faces as real ones, too."""
+def test_stages_read_the_params_that_they_declare(reads):
+    """For at least one item of a section: only faces are also read as a real corpus."""
     declared, read = {}, {}
-    for name, (found, stage) in reads.items():
+    for name, (used, stage) in reads.items():
         script = name.split("@")[0]
         declared.setdefault(script, set()).update(map(starred, declared_params(stage)))
-        read.setdefault(script, set()).update(map(starred, found.read | found.dumped))
+        read.setdefault(script, set()).update(map(starred, used.read | used.dumped))
     unread = {
         script: [path for path in paths if not any(under(other, path) for other in read[script])]
         for script, paths in declared.items()
@@ -414,7 +431,7 @@ def test_what_is_among_its_params_a_stage_reads(reads):
 
 
 def leaves(schema, path=()):
-    """Dotted paths of all settings, items of dicts as *."""
+    """Yield the dotted paths of all settings, with * for the items of a section."""
     for name, field in schema.model_fields.items():
         inner = list(_sections_in(field.annotation))
         if not inner:
@@ -432,52 +449,16 @@ def _sections_in(annotation, is_item=False):
 
 
 def read_by_dvc():
-    """What the templates of dvc.yaml take from an item, such as `recipes.${item.recipe}`."""
+    """Yield the settings that dvc.yaml itself reads, such as `recipes.${item.recipe}`."""
     for stage in PIPELINE["stages"].values():
         section = stage.get("foreach", "").strip("${}")
         yield from (f"{section}.*.{name}" for name in re.findall(r"item\.(\w+)", str(stage)))
 
 
 def test_every_param_is_read_by_a_stage(reads):
-    """Writing a section out whole does not count: a setting must do something."""
-    read = set().union(*(found.read for found, _ in reads.values()))
+    """Dumping a whole section does not count, since it does not show that a setting has an effect."""
+    read = set().union(*(used.read for used, _ in reads.values()))
     assert set(leaves(Params)) - set(map(starred, read)) - set(read_by_dvc()) == set()
-
-
-# ---- outputs ---------------------------------------------------------------------------------------------------------
-
-VOLATILE_KEYS = re.compile(r"(^|_)(time|duration|elapsed|seconds|date|timestamp|commit|host|hostname|latency)(_|$)")
-
-
-def keys_of_json(value):
-    if isinstance(value, dict):
-        yield from value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from keys_of_json(inner)
-
-
-def keys_of_hdf5(path):
-    found = set()
-    with h5py.File(path) as file:
-        file.visititems(lambda name, node: found.update({name, *node.attrs}))
-        return found | set(file.attrs)
-
-
-def test_outputs_hold_nothing_that_changes_by_itself(reproduced):
-    """No path of this machine, no host, no date: two runs from nothing give the same bytes."""
-    clone, _ = reproduced
-    told = [str(clone.root), str(Path.home()), socket.gethostname(), date.today().isoformat()]
-    pattern = re.compile("|".join(rf"(?<![\w.]){re.escape(word)}(?![\w.])" for word in told if len(word) > 4).encode())
-    for name, content in clone.outputs().items():
-        assert not pattern.search(content), f"{name}: {pattern.search(content)}"
-        keys = set()
-        if name.endswith(".json"):
-            keys = set(keys_of_json(json.loads(content)))
-        elif name.endswith(".h5"):
-            keys = keys_of_hdf5(clone.root / name)
-        elif name.endswith(".csv"):
-            keys = set(content.decode().splitlines()[0].split(","))
-        assert [key for key in keys if VOLATILE_KEYS.search(key)] == [], name
 
 
 # ---- start-up --------------------------------------------------------------------------------------------------------
@@ -493,7 +474,7 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("script", HEAVY)
-def test_start_up_brings_in_no_more_than_it_uses(script):
+def test_importing_a_stage_loads_no_unused_library(script):
     program = f"import sys, stages.{script}\nprint([name for name in {HEAVY[script]!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -501,16 +482,16 @@ def test_start_up_brings_in_no_more_than_it_uses(script):
 
 # ---- requirements ----------------------------------------------------------------------------------------------------
 
-# Pinned though nothing imports them, and why.
+# Pinned although no file imports them: the reason.
 TOOLS = {
     "dvc": "the command that runs the pipeline",
-    "ruamel.yaml.clib": "what DVC reads YAML with, where it is installed",
-    "tabulate": "lays out the tables that pandas writes as text",
-    "psycopg": "speaks to the PostgreSQL database that machine.storage_url names",
-    "tensorboard": "written through PyTorch's SummaryWriter, and the command that shows it",
+    "ruamel.yaml.clib": "makes DVC read YAML faster",
+    "tabulate": "pandas needs it for tables as text",
+    "psycopg": "driver of PostgreSQL, for machine.storage_url",
+    "tensorboard": "PyTorch's SummaryWriter needs it, and `make tensorboard` runs it",
 }
-# Among the development requirements, since only `make bench` imports it.
-FOR_THE_BENCH = ("librosa",)
+# Development requirements, which only `make bench` imports.
+BENCHMARK_ONLY = ("librosa",)
 
 
 def pinned():
@@ -523,110 +504,143 @@ def test_every_requirement_is_pinned():
     assert [line for line in pinned().values() if "==" not in line] == []
 
 
-def test_requirements_are_what_is_imported():
-    tops = {module.split(".")[0] for file in FILES for module in imported_modules(file)}
-    foreign = {top for top in tops if top != "stages" and top not in sys.stdlib_module_names}
+def test_requirements_are_the_imported_packages():
+    outside = [
+        path.relative_to(ROOT).as_posix() for place in ("benchmarks", "tools") for path in (ROOT / place).glob("*.py")
+    ]
+    tops = {module.split(".")[0] for file in (*FILES, *outside) for module in imported_modules(file)}
+    foreign = {
+        top for top in tops if top not in ("stages", "benchmarks", "tools") and top not in sys.stdlib_module_names
+    }
     owners = packages_distributions()
-    # a module such as `cv2` may be in several distributions: one that is pinned
+    # a module such as `cv2` may belong to several distributions; one must be pinned
     used = {top: {name.lower() for name in owners.get(top, [])} for top in foreign}
     known = set(pinned())
-    assert {top: names for top, names in used.items() if not names & (known | set(FOR_THE_BENCH))} == {}
+    assert {top: names for top, names in used.items() if not names & (known | set(BENCHMARK_ONLY))} == {}
     assert known - set().union(*used.values()) - set(TOOLS) == set()
 
 
-# ---- README ----------------------------------------------------------------------------------------------------------
+# ---- documentation ---------------------------------------------------------------------------------------------------
 
-# Names with a slash are ours below these; a bare name is ours with these endings (`fer2013.csv` is somebody's corpus).
-TOP = ("stages", "data", "metrics", "plots", "tests", "notebooks", ".dvc")
+# Names in the documentation that must exist: paths below these folders, and names without a folder that have one of
+# these endings (`fer2013.csv` is a user's file).
+TOP = ("stages", "data", "metrics", "plots", "tests", "docs", "benchmarks", "tools", "notebooks", ".dvc")
 NAME = re.compile(r"(?<![\w./:<>{}*…-])\.?\w[\w./-]*(?![\w./<{*…$-])")
-OUR_ENDINGS = (".py", ".yaml", ".toml", ".md", ".txt", ".lock", ".ipynb")
+ENDINGS = (".py", ".yaml", ".toml", ".md", ".txt", ".lock", ".ipynb")
 
 
 FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
-INDENTED = re.compile(r"(?<=\n\n)((?:(?: {4}.*|[ ]*)\n)+)")  # after an empty line, as Markdown has it
+INDENTED = re.compile(r"(?<=\n\n)((?:(?: {4}.*|[ ]*)\n)+)")  # Markdown requires an empty line before
+
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @cache
-def readme_blocks():
-    """Lines of the README's blocks of code, fenced or indented; a command on several lines is one."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8") + "\n"
+def documentation():
+    """Return the text of README.md, CONTRIBUTING.md and docs/."""
+    return "\n\n".join(path.read_text(encoding="utf-8") for path in DOCUMENTS) + "\n"
+
+
+@cache
+def code_blocks():
+    """Return the lines of all code blocks, fenced or indented; a command on several lines is one line."""
+    text = documentation()
     blocks = FENCED.findall(text) + INDENTED.findall(FENCED.sub("", text))
     lines = [line.split(" #")[0].strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line]
 
 
 @cache
-def readme_code():
-    """What blocks and inline code of the README say."""
-    text = FENCED.sub("", (ROOT / "README.md").read_text(encoding="utf-8") + "\n")
-    return readme_blocks() + re.findall(r"`([^`\n]+)`", INDENTED.sub("", text))
+def documented_code():
+    """Return the lines of code blocks, and inline code."""
+    text = FENCED.sub("", documentation())
+    return code_blocks() + re.findall(r"`([^`\n]+)`", INDENTED.sub("", text))
 
 
 def settings_of(line):
-    """What follows -S, if the line is an experiment's command."""
+    """Return the settings after -S in the command of an experiment."""
     words = shlex.split(line) if "dvc exp run" in line else []
     return [value for option, value in itertools.pairwise(words) if option in ("-S", "--set-param")]
 
 
-def test_readme_has_commands():
-    """What the other tests look at is there, so that none of them passes on an empty list."""
-    blocks = readme_blocks()
+def test_documents_have_commands():
+    """Otherwise the tests below would pass without testing anything."""
+    blocks = code_blocks()
     assert {"make repro", "make test", "dvc repro"} <= set(blocks)
     assert len([line for line in blocks if line.startswith("dvc ")]) >= 5
     assert len([value for line in blocks for value in settings_of(line)]) >= 4
     assert any(value.startswith("+runs.") for line in blocks for value in settings_of(line))
 
 
-def test_readme_names_make_targets_that_exist():
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 160
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=[path.name for path in DOCUMENTS])
+def test_links_are_valid(path):
+    links = re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
+    local = [link.partition("#")[0] for link in links if "://" not in link]
+    assert [link for link in local if not (path.parent / link).exists()] == []
+
+
+def test_readme_links_every_document():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in DOCUMENTS[1:] if path.name not in text] == []
+
+
+def test_documented_make_targets_exist():
     targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = {target for line in readme_code() for target in re.findall(r"(?:^|[;&|] *)make ([a-z][\w-]*)", line)}
+    named = {target for line in documented_code() for target in re.findall(r"(?:^|[;&|] *)make ([a-z][\w-]*)", line)}
     assert named - targets == set()
 
 
-def test_readme_names_modules_that_exist():
-    named = {module for line in readme_code() for module in re.findall(r"-m (stages[\w.]*)", line)}
+def test_documented_modules_exist():
+    named = {
+        module for line in documented_code() for module in re.findall(r"-m ((?:stages|benchmarks|tools)[\w.]*)", line)
+    }
     assert {module for module in named if file_of(module) is None} == set()
 
 
-def test_readme_sets_params_that_exist():
-    """`-S a.b=1` for a key that is there; `+a.b` for one that is not yet. <…> and {…} stand for any item."""
-    for line in readme_code():
+def test_documented_params_exist():
+    """`-S a.b=1` is for a key that exists, `+a.b` for a new one. <…> and {…} are placeholders."""
+    for line in documented_code():
         for sign, key in re.findall(r"(?:-S|--set-param)[ =]['\"]?([+~]*)([\w.]+)=", line):
-            at = PARAMS.model_dump()
+            block = PARAMS.model_dump()
             *folders, last = key.split(".")
             for part in folders:
-                assert part in at, f"README: -S {key}: {part} is no key of params.yaml"
-                at = at[part]
-            assert "+" in sign or last in at, f"README: -S {key}: {last} is no key of params.yaml"
+                assert part in block, f"documentation: -S {key}: {part} is no key of params.yaml"
+                block = block[part]
+            assert "+" in sign or last in block, f"documentation: -S {key}: {last} is no key of params.yaml"
 
 
-@pytest.mark.parametrize("command", [line for line in readme_blocks() if settings_of(line)])
-def test_readme_sets_what_make_check_accepts(command, tmp_path):
-    """Applied to the committed params by DVC itself; a queue's list of values is as many files."""
+@pytest.mark.parametrize("command", [line for line in code_blocks() if settings_of(line)])
+def test_documented_settings_are_valid(command, tmp_path):
+    """DVC applies them to the committed params; a queue with a list of values gives one file for each."""
     from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
-    path, found = tmp_path / "params.yaml", []
+    path, changed = tmp_path / "params.yaml", []
     for sweep in get_hydra_sweeps({"params.yaml": settings_of(command)}):
         shutil.copyfile(ROOT / "params.yaml", path)
         apply_overrides(path, sweep["params.yaml"])
-        found.append(load(path))
-    assert any(params != PARAMS for params in found), "it changes nothing"
+        changed.append(load(path))
+    assert any(params != PARAMS for params in changed), "no setting changes"
 
 
-def test_readme_names_files_that_exist():
-    """What DVC makes need not be there yet: the outputs of its stages count. <…>, {…}, * stand for any name."""
+def test_documented_files_exist():
+    """Outputs of stages need not exist yet. <…>, {…} and * are placeholders."""
     outputs = [Path(out.def_path) for *_, stage in stages_of_dvc() for out in stage.outs]
     outputs += [Path("data/checkpoints/x"), Path("data/logs/x")]
     outputs += [Path(f"data/studies/{study}.journal") for study in PARAMS.studies]
-    made = {place.as_posix() for out in outputs for place in (out, *out.parents)}
+    made = {folder.as_posix() for out in outputs for folder in (out, *out.parents)}
     names = {path.name for path in ROOT.iterdir()} | {Path(file).name for file in FILES}
-    words = {word for line in readme_code() for word in NAME.findall(line)}
+    words = {word for line in documented_code() for word in NAME.findall(line)}
     missing = {word for word in words if word.split("/")[0] in TOP and "/" in word and not (ROOT / word).exists()}
     missing = {word for word in missing if word.rstrip("/.") not in made and not _within(word, made)}
     assert missing == set()
-    assert {word for word in words if "/" not in word and word.endswith(OUR_ENDINGS)} - names == set()
+    assert {word for word in words if "/" not in word and word.endswith(ENDINGS)} - names == set()
 
 
 def _within(word, made):
-    """A file in a folder that is one stage's output as a whole."""
-    return any(word.startswith(f"{place}/") for place in made if place.count("/") >= 2)
+    """Return whether a path is in a folder that is the output of a stage."""
+    return any(word.startswith(f"{folder}/") for folder in made if folder.count("/") >= 2)

@@ -1,4 +1,4 @@
-"""One line if this project lies where `dvc exp run --queue` and `--temp` cannot work."""
+"""Warns where `dvc exp run --queue` and `--temp` cannot work because of the path of the project."""
 
 import sys
 
@@ -6,18 +6,18 @@ from dvc.repo import Repo
 
 
 def main() -> None:
-    if told := warning(Repo().cache.local_cache_dir):
-        print(told, file=sys.stderr)
+    if message := warning(Repo().cache.local_cache_dir):
+        print(message, file=sys.stderr)
 
 
 def warning(cache: str) -> str:
-    """DVC writes the cache's path, as ASCII, into the copy that a queued experiment runs in; empty where it can."""
-    if cache.isascii():
-        return ""
-    return (
-        f"warning: {cache}: not ASCII, so `dvc exp run --queue` and `--temp` fail, all else works; move the project, "
-        "or the cache: dvc cache dir --local /an/ascii/path"
-    )
+    """Return a warning for the path of a cache that is not ASCII, else ''.
+
+    DVC writes this path, as ASCII, into the copy of the project in which a queued experiment runs.
+    """
+    effect = "not ASCII, so `dvc exp run --queue` and `--temp` fail; everything else works"
+    remedy = "Move the project, or its cache: dvc cache dir --local /an/ascii/path"
+    return "" if cache.isascii() else f"warning: {cache}: {effect}. {remedy}"
 
 
 if __name__ == "__main__":

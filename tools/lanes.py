@@ -1,4 +1,4 @@
-"""Batches of stages run side by side, each by DVC in a process of its own."""
+"""Runs batches of stages side by side, each in a DVC process of its own."""
 
 import multiprocessing
 import os
@@ -15,28 +15,28 @@ FORKS.set_forkserver_preload(["dvc.cli", "dvc.commands.repro", "dvc.repo.reprodu
 
 
 def side_by_side(batches: dict[Batch, set[Batch]], jobs: int) -> list[str]:
-    """Run all, `jobs` at once, each after those it needs; once one has failed, start no other. Returns the errors."""
-    waiting, running, errors = TopologicalSorter(batches), {}, []
-    waiting.prepare()
-    with ThreadPoolExecutor(jobs) as lanes:
+    """Run {batch: batches it needs}, `jobs` at once, and return the errors; after an error no other batch starts."""
+    order, running, errors = TopologicalSorter(batches), {}, []
+    order.prepare()
+    with ThreadPoolExecutor(jobs) as executor:
         try:
-            while waiting.is_active() and not errors:
-                running |= {lanes.submit(reproduce, batch): batch for batch in waiting.get_ready()}
+            while order.is_active() and not errors:
+                running |= {executor.submit(reproduce, batch): batch for batch in order.get_ready()}
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     errors += future.result()
-                    waiting.done(running.pop(future))
+                    order.done(running.pop(future))
         finally:
-            lanes.shutdown(cancel_futures=True)
+            executor.shutdown(cancel_futures=True)
     return errors
 
 
 def reproduce(batch: Batch) -> list[str]:
-    """Run one batch in a process of its own, its name before each line; what it said of errors if it fails."""
+    """Run one batch in a new process, print its lines after its name, and return the error lines if it fails."""
     os.environ["PYTHONUNBUFFERED"] = "1"  # lines of stages appear as they are printed
     reader, writer = FORKS.Pipe(duplex=False)
     process = FORKS.Process(target=run_dvc, args=(batch, writer))
     process.start()
-    writer.close()  # the process has its own
+    writer.close()  # the process has a copy
     errors = []
     with open(reader.fileno(), encoding="utf-8", errors="replace", newline="\n", closefd=False) as lines:
         for line in lines:
@@ -47,6 +47,7 @@ def reproduce(batch: Batch) -> list[str]:
 
 
 def run_dvc(batch: Batch, output: Connection) -> None:
+    """Run `dvc repro` for the stages of a batch, with both output streams sent to `output`; exit with its status."""
     for descriptor in (1, 2):
         os.dup2(output.fileno(), descriptor)
     output.close()

@@ -1,1 +1,4 @@
-"""For a person or a device: what stands on top of the pipeline."""
+"""Command lines, one file each: argparse and wiring, at most 80 lines. Nothing imports them.
+
+In: arguments. Out: what the rooms return, printed or written.
+"""

@@ -1,7 +1,8 @@
-"""Words what pydantic finds wrong with `params.yaml`: one line per mistake, in the file's terms instead of Python's."""
+"""Pydantic's validation errors as messages about `params.yaml`: one line per mistake, in YAML's terms."""
 
+import json
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -11,10 +12,10 @@ from stages.params.schema import Choice
 
 Location = tuple[str, ...]
 
-KEY = "a key (text) of a-z, 0-9, _ and -"  # core.schema.Key in words
+KEY = "a key (text) of a-z, 0-9, _ and -"  # describes `params.schema.Key`
 CHOICE = "a mapping {name: …, <option>: …}"
 
-# What is allowed, by pydantic's type of error; {…} are filled from its context.
+# The allowed values by pydantic's error type; {…} are filled from the error's context.
 ALLOWED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -35,25 +36,24 @@ ALLOWED = {
 
 
 def schema_mistakes(schema: type[BaseModel], content: Any, prefix: Location = ()) -> Iterator[str]:
-    """One line for each place of `content`, which stands at `prefix` in the file, that does not fit `schema`."""
+    """Yield one line for each value in `content` that does not fit `schema`; `prefix` is the path of `content`."""
     try:
         schema.model_validate(content)
     except ValidationError as failed:
-        found: dict[Location, list[dict]] = {}
+        errors_at: dict[Location, list[dict]] = {}
         for error in failed.errors(include_url=False):
-            found.setdefault(_place(schema, error), []).append(error)
-        for at, errors in found.items():
-            # Of a union's branches, the one that got further into the value is the one that was meant.
-            if not any(other[: len(at)] == at and len(other) > len(at) for other in found):
+            errors_at.setdefault(_place(schema, error), []).append(error)
+        for at, errors in errors_at.items():
+            # In a union, the branch that matched more of the value is probably the intended one.
+            if not any(other[: len(at)] == at and len(other) > len(at) for other in errors_at):
                 yield f"{'.'.join([*prefix, *at])}: {_describe(schema, at, errors)}"
 
 
 def _place(schema: Any, error: dict) -> Location:
-    """The keys that lead to an error; of an unknown key, the last part is the key itself, whatever it looks like."""
-    if error["type"] != "extra_forbidden":
-        return _locate(schema, error["loc"])[0]
     *parts, last = error["loc"]
-    return (*_locate(schema, tuple(parts))[0], str(last))
+    if error["type"] == "extra_forbidden":  # the last part is the unknown key itself, whatever it is
+        return (*_locate(schema, parts)[0], str(last))
+    return _locate(schema, error["loc"])[0]
 
 
 def _describe(schema: type[BaseModel], at: Location, errors: list[dict]) -> str:
@@ -67,8 +67,10 @@ def _describe(schema: type[BaseModel], at: Location, errors: list[dict]) -> str:
     allowed = [_allowed(error, expected) for error in errors]
     if type(None) in get_args(expected):
         allowed.append("null")
-    hint = did_you_mean(received, _quoted(allowed)) if isinstance(received, str) else ""
-    return f"allowed: {' or '.join(dict.fromkeys(allowed))}; received: {_shown(received)}{hint and '.' + hint}"
+    quoted = [word for text in allowed for word in text.split("'")[1::2]]
+    hint = did_you_mean(received, quoted) if isinstance(received, str) else ""
+    shown = json.dumps(received) if received is None or isinstance(received, bool) else shorten(received)
+    return f"allowed: {' or '.join(dict.fromkeys(allowed))}; received: {shown}{hint and '.' + hint}"
 
 
 def _allowed(error: dict, expected: Any) -> str:
@@ -77,47 +79,29 @@ def _allowed(error: dict, expected: Any) -> str:
     if error["type"] == "dict_type" and Choice in (expected, *get_args(expected)):
         return CHOICE
     wording = ALLOWED.get(error["type"])
-    return wording.format_map(error.get("ctx", {})) if wording else error["msg"]
+    return wording.format_map(error.get("ctx", {})) if wording else error["msg"].removeprefix("Value error, ")
 
 
-def _shown(received: Any) -> str:
-    for word, value in (("null", None), ("true", True), ("false", False)):
-        if received is value:
-            return word
-    return shorten(received)
+def _locate(schema: Any, parts: Iterable[str | int]) -> tuple[Location, Any]:
+    """Return the path for pydantic's location `parts`, and the type that is expected there.
 
-
-def _quoted(allowed: list[str]) -> list[str]:
-    return [word for text in allowed for word in text.split("'")[1::2]]
-
-
-def _locate(schema: Any, parts: tuple[str | int, ...]) -> tuple[Location, Any]:
-    """The keys among pydantic's `parts` of a location, and the type that stands there.
-
-    Between the keys pydantic names branches of unions ("int", "dict[str,…]") and says "[key]": noise to a user.
+    Besides keys, pydantic's locations contain the branches of unions ("int", "dict[str,…]") and the marker "[key]",
+    which are left out.
     """
     at: list[str] = []
     for part in parts:
-        branches = [_bare(branch) for branch in _branches(schema)]
+        branches = [get_args(t)[0] if get_origin(t) is Annotated else t for t in _branches(schema)]
         if len(branches) > 1:
             is_dict = str(part).startswith("dict[")
             schema = next(branch for branch in branches if (get_origin(branch) is dict) == is_dict)
-        elif part != "[key]" or get_origin(branches[0]) is dict:  # a user's key may be called that, too
+        elif part != "[key]" or get_origin(branches[0]) is dict:  # a user's key may also be called "[key]"
             at.append(str(part))
-            schema = _inside(branches[0], part)
+            is_model = isinstance(branches[0], type) and issubclass(branches[0], BaseModel)
+            fields = branches[0].model_fields if is_model else {}
+            schema = fields[part].annotation if part in fields else [None, *get_args(branches[0])][-1]
     return tuple(at), schema
 
 
 def _branches(schema: Any) -> list[Any]:
     is_union = get_origin(schema) in (Union, types.UnionType)
     return [branch for branch in get_args(schema) if branch is not type(None)] if is_union else [schema]
-
-
-def _bare(schema: Any) -> Any:
-    return get_args(schema)[0] if get_origin(schema) is Annotated else schema
-
-
-def _inside(schema: Any, part: str | int) -> Any:
-    if isinstance(schema, type) and issubclass(schema, BaseModel):
-        return schema.model_fields[part].annotation if part in schema.model_fields else None
-    return get_args(schema)[-1] if get_args(schema) else None

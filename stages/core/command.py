@@ -1,24 +1,19 @@
-"""The arguments stage scripts share: the key of the item, where params are, and paths, which only `dvc.yaml` names."""
+"""Command-line arguments of the stage scripts: the item's key, the params file, and the paths that `dvc.yaml` names."""
 
 import argparse
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-from stages.core.errors import UserError, did_you_mean
-
-Item = TypeVar("Item")
+from stages.core.errors import UserError, unknown_name
 
 
 def arguments(
-    description: str | None, *paths: str, key: str | None = "key", switches: tuple[str, ...] = ()
+    description: str | None, *paths: str, has_key: bool = True, switches: tuple[str, ...] = ()
 ) -> argparse.Namespace:
-    """Parse `<key> --params PATH --<path> PATH …`; every named path is required. `key=None`: a stage without items.
-
-    `switches` may be given as `--<switch>`.
-    """
+    """Parse `<key> --params PATH --<path> PATH … [--<switch>]`, where every path is required."""
     parser = argparse.ArgumentParser(description=description)
-    if key:
-        parser.add_argument(key)
+    if has_key:
+        parser.add_argument("key")
     for path in ("params", *paths):
         parser.add_argument(f"--{path.replace('_', '-')}", type=Path, required=True)
     for switch in switches:
@@ -26,8 +21,8 @@ def arguments(
     return parser.parse_args()
 
 
-def item(section: dict[str, Item], key: str, name: str) -> Item:
-    """The item a stage was called for; an unknown key is the user's mistake."""
+def item(section: dict[str, Any], key: str, name: str) -> Any:
+    """Return the item `key` of the section called `name`. Raises `UserError` for an unknown key."""
     if key not in section:
-        raise UserError(f"{name}.{key}: not in params.yaml;{did_you_mean(key, section)} allowed: {', '.join(section)}")
+        raise UserError(unknown_name(f"{name}.{key}", key, section, "not in params.yaml"))
     return section[key]

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Atomic file writes, JSON, CSV and checksums."""
 
 import csv
 import hashlib
@@ -14,7 +14,7 @@ from stages.core.errors import UserError
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on any failure."""
+    """Yield a temporary path next to `path`. Rename it to `path` on success, delete it on any failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -27,15 +27,14 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write `content` as indented UTF-8 JSON, whole or not at all."""
+    """Write `content` atomically as indented UTF-8 JSON. Raises `ValueError` for NaN and infinity."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     with written_whole(path) as temporary:
-        temporary.write_text(
-            json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(f"{text}\n", encoding="utf-8")
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable]) -> None:
-    """Write rows whole or not at all: floats to six decimals, '\\n' line ends, None as an empty cell."""
+    """Write rows atomically: floats with six decimals, '\\n' line ends, None as an empty cell."""
     with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
@@ -43,19 +42,19 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable]) -> N
 
 
 def md5(path: Path) -> str:
-    """Hex digest of a file's bytes, as `dvc.lock` shows it."""
+    """Return the hex digest of the file's bytes, as in `dvc.lock`."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "md5").hexdigest()
 
 
 def digest(content: object, files: Iterable[Path]) -> str:
-    """16 hex digits that change with `content` (anything JSON takes) or with any byte of `files`."""
+    """Return 16 hex digits that depend on `content` (anything that JSON can hold) and on the bytes of `files`."""
     total = json.dumps([content, [md5(path) for path in files]], sort_keys=True)
     return hashlib.blake2b(total.encode(), digest_size=8).hexdigest()
 
 
 def read_json(path: Path) -> dict:
-    """Read one JSON object; a missing or broken file is the user's mistake, named in one line."""
+    """Return the content of a JSON file. Raises `UserError` if it is missing or broken."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -65,8 +64,8 @@ def read_json(path: Path) -> dict:
 
 
 def require_free_space(folder: Path, needed_bytes: int) -> None:
-    """Refuse a big write before it starts when the disk that holds `folder` cannot take it."""
+    """Raise `UserError` if the disk of `folder` has less than `needed_bytes` free, before a large write starts."""
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if needed_bytes > free:
-        raise UserError(f"{folder}: {needed_bytes / 1e6:,.0f} MB are to be written, {free / 1e6:,.0f} MB are free")
+        raise UserError(f"{folder}: {needed_bytes / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free")

@@ -1,8 +1,10 @@
-"""One name per emotion in every corpus: FER's 'Angry', RAVDESS's '05' and EmoDB's 'W' are all 'angry'."""
+"""Class names, the same in every corpus: 'Angry' in FER-2013, '05' in RAVDESS and 'W' in EmoDB are all 'angry'."""
+
+from collections.abc import Sequence
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt", "calm", "boredom")
-# No emotions: what subjects of EEGMAT did (Zyma et al. 2019, Data 4(1): 14). Any EEG recorded in trials can be told
-# apart by the same models, and theirs may be had by everyone. Faces and voices know emotions alone.
+# Not emotions: the two tasks of EEGMAT (Zyma et al. 2019, Data 4(1): 14), an EEG dataset that anyone may download.
+# The same models classify them. Faces and speech have emotions only.
 WORKLOAD = ("rest", "arithmetic")
 CLASSES = EMOTIONS + WORKLOAD
 
@@ -19,12 +21,8 @@ _ALIASES = {
 }
 
 
-def canonical(word: str) -> str | None:
-    """The emotion that `word` names in any spelling corpora use ('Anger', 'surprised'), or None."""
+def canonical(word: str, known: Sequence[str] = EMOTIONS) -> str | None:
+    """Return the class among `known` for a spelling that some corpus uses ('Anger', 'surprised'), or None."""
     word = word.strip().lower()
-    return word if word in EMOTIONS else _ALIASES.get(word)
-
-
-def canonical_class(word: str) -> str | None:
-    """As `canonical`, of all classes: emotions and what else trials of EEG are labelled with."""
-    return canonical(word) or (word.strip().lower() if word.strip().lower() in WORKLOAD else None)
+    name = _ALIASES.get(word, word)
+    return name if name in known else None

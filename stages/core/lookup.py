@@ -1,7 +1,7 @@
-"""Finds a reader, feature, model, … by its name in `params.yaml`.
+"""Lookup of a reader, feature, model, … by its name in `params.yaml`.
 
-Imported by name, so that editing one model re-runs the runs that use it and no other. Names, constants and signatures
-are read off the source, without importing it: a model imports torch, checking `params.yaml` must not.
+Modules are imported by name, so that editing one model re-runs only the runs that use it. Names, constants and
+signatures are read from the source without importing it: a model imports torch, checking `params.yaml` must not.
 """
 
 import ast
@@ -17,15 +17,15 @@ from stages.core.errors import UserError, unknown_name
 
 STAGES = Path(__file__).resolve().parents[1]
 
-# Rooms where one file is one choice, and the function that makes it one.
+# Packages in which each file is one choice, and the function that every such file defines.
 ENTRY = {"corpora": "read", "features": "compute", "models": "build", "datasets.augmentation": "build"}
-# Modules where one public function is one choice.
+# Modules in which each public function is one choice.
 FUNCTIONS = ("training.optimizers", "training.schedules", "datasets.protocols", "tuning.samplers", "tuning.pruners")
 
 
 @cache
 def functions(module: str) -> dict[str, ast.FunctionDef]:
-    """{name: syntax tree} of the public functions of `stages/<module>.py`."""
+    """Return {name: syntax tree} of the public functions of `stages/<module>.py`."""
     tree = ast.parse((STAGES / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
     public = (node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"))
     return {node.name: node for node in public}
@@ -33,7 +33,7 @@ def functions(module: str) -> dict[str, ast.FunctionDef]:
 
 @cache
 def names(room: str) -> tuple[str, ...]:
-    """Every name that `params.yaml` may use for this room."""
+    """Return every name that `params.yaml` may use for this package or module."""
     if room in FUNCTIONS:
         return tuple(functions(room))
     files = sorted((STAGES / room.replace(".", "/")).glob("[a-z]*.py"))
@@ -42,32 +42,32 @@ def names(room: str) -> tuple[str, ...]:
 
 @cache
 def constants(room: str, name: str) -> dict[str, Any]:
-    """{NAME: value} of what the file assigns, literals and constants of `core.labels`, read without importing it."""
+    """Return {NAME: value} of the literals and the constants of `core.labels` that the file assigns, without import."""
     tree = ast.parse((STAGES / room.replace(".", "/") / f"{name}.py").read_text(encoding="utf-8"))
     assigned = (node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name))
-    found = {}
+    values = {}
     for node in assigned:
-        with suppress(ValueError):  # an expression
-            shared = node.value.id if isinstance(node.value, ast.Name) else ""
-            found[node.targets[0].id] = getattr(labels, shared) if shared else ast.literal_eval(node.value)
-    return found
+        with suppress(ValueError):  # other expressions are left out
+            is_label = isinstance(node.value, ast.Name)
+            values[node.targets[0].id] = getattr(labels, node.value.id) if is_label else ast.literal_eval(node.value)
+    return values
 
 
 def synthetic_options(reader: str) -> tuple[str, ...] | None:
-    """Names of the options (size, seed, …) of a reader's `synthesise`; None if it makes no synthetic corpus."""
-    made = functions(f"corpora.{reader}").get("synthesise")
-    return tuple(argument.arg for argument in made.args.kwonlyargs) if made else None
+    """Return the option names (size, seed, …) of a reader's `synthesise`; None if it makes no synthetic corpus."""
+    function = functions(f"corpora.{reader}").get("synthesise")
+    return tuple(argument.arg for argument in function.args.kwonlyargs) if function else None
 
 
 def load(room: str, name: str) -> ModuleType:
-    """Import `stages/<room>/<name>.py`; a name from a file may be anything, so no other module is imported."""
+    """Import and return `stages/<room>/<name>.py`. Raises `UserError` unless `name` is one of the known choices."""
     if name not in names(room):
         raise UserError(unknown_name(room, name, names(room)))
     return importlib.import_module(f"stages.{room}.{name}")
 
 
 def build(room: str, choice: dict[str, Any], *arguments: Any) -> Any:
-    """What the choice `{name: …, <option>: …}` stands for: its entry function called with the options."""
+    """Call the entry function of the choice `{name: …, <option>: …}` with its options and return the result."""
     settings = {key: value for key, value in choice.items() if key != "name"}
     name = choice["name"]
     entry = function(room, name) if room in FUNCTIONS else getattr(load(room, name), ENTRY[room])
@@ -75,5 +75,5 @@ def build(room: str, choice: dict[str, Any], *arguments: Any) -> Any:
 
 
 def function(room: str, name: str) -> Any:
-    """The public function `name` of `stages/<room>.py`."""
+    """Return the public function `name` of `stages/<room>.py`."""
     return getattr(importlib.import_module(f"stages.{room}"), name)

@@ -1,4 +1,4 @@
-"""What the C library does with memory that is freed."""
+"""Settings of the C library's memory allocator."""
 
 import ctypes
 import platform
@@ -7,11 +7,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Work that frees what its next step needs: glibc would hand it back to the system and fetch it anew, page by page.
+    """Tell glibc to keep freed memory for the next step instead of returning it to the system page by page.
 
-    On a CPU that costs a small network a quarter of its time, and threads wait for each other. Blocks of 16 MiB and
-    more, whole batches of large images, do go back: glibc keeps them but cannot use aligned ones again, so that memory
-    would grow. Other C libraries are left as they are.
+    Returning it costs a small network on a CPU a quarter of its time, and threads wait for each other. Blocks of 16 MiB
+    and more (batches of large images) are still returned, because glibc cannot reuse aligned blocks of that size and
+    memory would grow. Other C libraries are not changed.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

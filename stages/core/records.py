@@ -1,4 +1,4 @@
-"""What a reader knows of one sample before anything is decoded."""
+"""The record of one sample: its metadata, and how to read and decode its signal."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,18 +10,18 @@ Signal = tuple[np.ndarray, float | None]
 
 
 class DamagedSample(Exception):
-    """The sample cannot be decoded; it is named, counted and left out, never repaired."""
+    """The sample cannot be decoded. It is reported, counted and left out, never repaired."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One sample of a corpus. Reading metadata costs no decoding.
+    """One sample of a corpus. Its metadata are available without decoding.
 
-    `read_bytes()` gives the sample's bytes as the corpus holds them, `decode(bytes)` the signal and its rate in Hz,
-    which stands in the file (None for images): images (height, width[, 3]) uint8, audio (channels, samples) float32,
-    EEG features (windows, features) float64, EEG recordings (samples,) of one float64 field a channel, by name, in µV.
-    Where many trials lie in one recording, the bytes are what tells one from all others, and where it lies. Both must
-    pickle, so that worker processes can decode.
+    `read_bytes()` returns the sample's bytes as stored in the corpus. `decode(bytes)` returns the signal and its rate
+    in Hz as stated in the file (None for images): images (height, width[, 3]) uint8, audio (channels, samples) float32,
+    EEG features (windows, features) float64, EEG recordings (samples,) with one float64 field per channel, in µV.
+    For a trial within a longer recording, the bytes identify the recording and the trial's position in it. Both
+    functions must be picklable, so that worker processes can decode.
     """
 
     sample_id: str
@@ -34,9 +34,9 @@ class Record:
     extra: dict[str, str] = field(default_factory=dict)
 
     def load(self) -> Signal:
-        """The decoded signal and its rate in Hz. Raises `DamagedSample`."""
+        """Return the decoded signal and its rate in Hz. Raises `DamagedSample`."""
         return self.decode(self.read_bytes())
 
     def content_hash(self) -> str:
-        """Digest of the undecoded bytes: equal for exact duplicates."""
+        """Return a digest of the undecoded bytes, which is equal for exact duplicates."""
         return hashlib.blake2b(self.read_bytes(), digest_size=16).hexdigest()

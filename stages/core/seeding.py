@@ -1,4 +1,4 @@
-"""Every random stream is derived from (seed, stream name, step), so no stream depends on what ran before it."""
+"""Random seeds, derived from (seed, stream name, step), so that no stream depends on what ran before it."""
 
 import hashlib
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def derive(seed: int, stream: str, step: int = 0) -> int:
-    """A 63-bit seed for one step of one named stream, the same on every machine."""
+    """Return a 63-bit seed for one step of one named stream, the same on every machine."""
     digest = hashlib.blake2b(f"{seed}/{stream}/{step}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
 def generator(seed: int, stream: str, step: int = 0) -> np.random.Generator:
-    """NumPy's generator on the derived seed."""
+    """Return a NumPy generator with the derived seed."""
     return np.random.default_rng(derive(seed, stream, step))

@@ -2,60 +2,49 @@
 
     Actor_07/03-01-05-01-02-01-07.wav   modality-channel-emotion-intensity-statement-repetition-actor
 
-Kaggle's archive holds every clip twice, once below audio_speech_actors_01-24/. Songs (channel 02) and sound or
-pictures of the videos (modality 01, 02) are left out where an archive holds them too: this reader is for speech.
+Kaggle's archive holds every clip twice, once below audio_speech_actors_01-24/. This reader is for speech: songs
+(channel 02) and files of the videos (modality 01 and 02) are left out.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from stages.core.records import Record
-from stages.corpora.archive.clips import Clip, lacking, read_clips
+from stages.corpora.archive.clips import Clip, count_mismatch, read_clips
 
-CODES = {
-    "01": "neutral",
-    "02": "calm",
-    "03": "happy",
-    "04": "sad",
-    "05": "angry",
-    "06": "fear",
-    "07": "disgust",
-    "08": "surprise",
-}
+# fmt: off
+CODES = {"01": "neutral", "02": "calm", "03": "happy", "04": "sad",
+         "05": "angry", "06": "fear", "07": "disgust", "08": "surprise"}
+# fmt: on
 PARTS: dict[str, str] = {}
 GROUP = "speaker"
-EXPECTED = 1_440
 
-_MODALITIES = {"01": "audio and video", "02": "video", "03": "audio"}
-_CHANNELS = {"01": "speech", "02": "song"}
+_MODALITIES = ("01", "02", "03")  # audio and video, video, audio
+_CHANNELS = ("01", "02")  # speech, song
 _INTENSITIES = {"01": "normal", "02": "strong"}
 _STATEMENTS = {"01": "kids are talking by the door", "02": "dogs are sitting by the door"}
-_REPETITIONS = ("01", "02")
 _ACTORS = tuple(f"{actor:02d}" for actor in range(1, 25))
+
+missing = partial(count_mismatch, corpus="RAVDESS", expected=1_440)
 
 
 def read(archive: Path) -> Iterator[Record]:
-    """Every speech clip once, ordered by name, undecoded."""
+    """Return an iterator over all speech clips, each once, undecoded, sorted by name."""
     return read_clips(archive, "ravdess", _record)
 
 
 def synthesise(folder: Path, *, size: int, seed: int) -> None:
-    """Draw `size` clips of drawn speakers (at most 24 × 60) in this layout, 16 kHz mono."""
-    from stages.corpora.drawing.voice_corpus import write_corpus  # SciPy is needed for drawing alone
+    """Write `size` clips (at most 24 × 60) of synthetic speakers into `folder` in this layout, 16 kHz mono."""
+    from stages.synthetic.speech.corpus import write_corpus  # imported here: only synthesis needs SciPy
 
     write_corpus(folder, size=size, seed=seed)
 
 
-def missing(found: dict[str | None, int]) -> str:
-    """How `found` (clips per part) differs from the whole corpus, in words; '' if it does not."""
-    return lacking(found, "RAVDESS", EXPECTED)
-
-
 def _record(clip: Clip) -> Record | None:
-    modality, channel = clip.code("modality", _MODALITIES), clip.code("channel", _CHANNELS)
-    if _MODALITIES[modality] != "audio" or _CHANNELS[channel] != "speech":
+    if (clip.code("modality", _MODALITIES), clip.code("channel", _CHANNELS)) != ("03", "01"):
         return None
-    clip.code("repetition", _REPETITIONS)
+    clip.code("repetition", ("01", "02"))
     actor = clip.code("actor", _ACTORS)
     return clip.record(
         "-".join(clip.fields.values()),

@@ -2,43 +2,35 @@
 
     OAF_angry/OAF_back_angry.wav   speaker, word after "say the word", emotion
 
-Two actresses: OAF is 64 years old, YAF 26. Kaggle's archive holds every clip twice, once a folder further down.
+There are two actresses: OAF is 64 years old, YAF 26. Kaggle's archive holds every clip twice, once in a deeper folder.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from stages.core.records import Record
-from stages.corpora.archive.clips import Clip, lacking, read_clips
+from stages.corpora.archive.clips import Clip, count_mismatch, read_clips
 
-CODES = {
-    "angry": "angry",
-    "disgust": "disgust",
-    "fear": "fear",
-    "happy": "happy",
-    "neutral": "neutral",
-    "ps": "surprise",  # pleasant surprise
-    "sad": "sad",
-}
+# fmt: off
+CODES = {"angry": "angry", "disgust": "disgust", "fear": "fear", "happy": "happy", "neutral": "neutral", "sad": "sad",
+         "ps": "surprise"}  # pleasant surprise
+# fmt: on
 PARTS: dict[str, str] = {}
 GROUP = "speaker"
-EXPECTED = 2_800
 
-_SPELLED_OUT = {"pleasant_surprise": "ps", "pleasant_surprised": "ps"}  # as folders are, and renamed files
-_SPEAKERS = {"OAF": "OAF", "YAF": "YAF", "OA": "OAF"}  # OA_bite_neutral.wav is the one file that is spelled so
+_LONG_CODES = {"pleasant_surprise": "ps", "pleasant_surprised": "ps"}  # of folders and of renamed files
+_SPEAKERS = {"OAF": "OAF", "YAF": "YAF", "OA": "OAF"}  # only OA_bite_neutral.wav is spelled like this
+
+missing = partial(count_mismatch, corpus="TESS", expected=2_800)
 
 
 def read(archive: Path) -> Iterator[Record]:
-    """Every clip once, ordered by name, undecoded."""
+    """Return an iterator over all clips, each once, undecoded, sorted by name."""
     return read_clips(archive, "tess", _record)
 
 
-def missing(found: dict[str | None, int]) -> str:
-    """How `found` (clips per part) differs from the whole corpus, in words; '' if it does not."""
-    return lacking(found, "TESS", EXPECTED)
-
-
 def _record(clip: Clip) -> Record:
-    speaker, emotion = _SPEAKERS[clip.code("speaker", _SPEAKERS)], clip.code("emotion", (*CODES, *_SPELLED_OUT))
-    emotion = _SPELLED_OUT.get(emotion, emotion)
+    speaker, emotion = _SPEAKERS[clip.code("speaker", _SPEAKERS)], clip.code("emotion", (*CODES, *_LONG_CODES))
+    emotion = _LONG_CODES.get(emotion, emotion)
     return clip.record(f"{speaker}_{clip.fields['word'].lower()}_{emotion}", CODES[emotion], speaker, gender="female")

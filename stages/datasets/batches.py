@@ -1,7 +1,7 @@
-"""Batches of packed samples, shuffled by (seed, epoch): from one tensor in memory, or read chunk-wise with prefetch.
+"""Batches of stored samples, shuffled by (seed, epoch): from one tensor in memory, or streamed with prefetch.
 
-A batch is (x (B, …) as stored, length (B,), label (B,)). The device scales and augments, so that the bytes that travel
-are the stored ones. Iterating is a pure function of (seed, epoch): a resumed run sees the batches it would have seen.
+A batch is (x (B, …) as stored, length (B,), label (B,)). Scaling and augmentation run on the device, so that only the
+stored bytes are transferred. Batches are a pure function of (seed, epoch), so a resumed run repeats them exactly.
 """
 
 import copy
@@ -24,7 +24,7 @@ CHUNKS_PER_WINDOW = 64
 
 
 class Batches:
-    """One part of a dataset, batch by batch, shuffled if `shuffle_seed` is given; of several devices, one's share."""
+    """Batches of one part of a dataset, shuffled if `shuffle_seed` is given; with several devices, of one's share."""
 
     def __init__(
         self, store_path: Path, indices: np.ndarray, batch_size: int, *, shuffle_seed: int | None = None
@@ -34,36 +34,28 @@ class Batches:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Which of the seeded orders the next iteration takes."""
+        """Select the order of the next iteration."""
         self.epoch = epoch
 
     def rebatched(self, batch_size: int) -> Self:
-        """The same samples in batches of another size, from the first epoch on; what is in memory is shared."""
+        """Return the same samples in batches of another size, from epoch 0 on; data in memory is shared."""
         other = copy.copy(self)
         other.batch_size, other.epoch = batch_size, 0
         return other
 
     def __len__(self) -> int:
-        return -(-self._samples_per_device() // self.batch_size)
-
-    def _samples_per_device(self) -> int:
-        rank, world_size = _rank_and_world_size()
-        if self.shuffle_seed is None:
-            return len(range(rank, len(self.indices), world_size))
-        count = -(-len(self.indices) // world_size)
-        # The last, smaller batch is kept, but in training not one of a single sample: batch normalisation knows no
-        # variance of one value. Each epoch leaves out another.
-        lonely = count > 1 and count % self.batch_size == 1
-        return count - 1 if lonely else count
+        return -(-len(self._order()) // self.batch_size)
 
     def _order(self) -> np.ndarray:
         rank, world_size = _rank_and_world_size()
-        if self.shuffle_seed is None:  # judged on: every sample once
+        if self.shuffle_seed is None:  # evaluation: every sample once
             return np.arange(rank, len(self.indices), world_size)
         order = self._shuffled()
-        # Trained on: every device takes as many samples, so that none waits for a gradient that never comes.
-        padded = np.resize(order, -(-len(order) // world_size) * world_size)
-        return padded[rank::world_size][: self._samples_per_device()]
+        # Training: all devices take equally many samples, so that none waits for a gradient that never comes.
+        own = np.resize(order, -(-len(order) // world_size) * world_size)[rank::world_size]
+        # The last, smaller batch is kept, except a training batch of one sample: batch normalisation cannot compute a
+        # variance from it. Each epoch leaves out another sample.
+        return own[:-1] if len(own) > 1 and len(own) % self.batch_size == 1 else own
 
     def _shuffled(self) -> np.ndarray:
         return generator(self.shuffle_seed, "shuffle", self.epoch).permutation(len(self.indices))
@@ -75,7 +67,7 @@ def _rank_and_world_size() -> tuple[int, int]:
 
 
 class MemoryBatches(Batches):
-    """The whole part as one tensor of stored values."""
+    """Batches of a part that is held in memory as one tensor of stored values."""
 
     def __init__(self, store_path: Path, indices: np.ndarray, batch_size: int, **shuffle: int | None) -> None:
         super().__init__(store_path, indices, batch_size, **shuffle)
@@ -90,10 +82,10 @@ class MemoryBatches(Batches):
 
 
 class StreamBatches(Batches):
-    """Reads the file in a process beside the training one; holds a window of chunks, whatever the corpus's size.
+    """Batches read from the file by a second process, which holds one window of chunks, whatever the corpus's size.
 
-    Shuffles the file's chunks, then the samples within a window of them: a random read per sample would cost a whole
-    chunk each.
+    The chunks of the file are shuffled, then the samples within a window of chunks: reading samples in a fully random
+    order would read a whole chunk for each.
     """
 
     def __init__(self, store_path: Path, indices: np.ndarray, batch_size: int, **shuffle: int | None) -> None:
@@ -104,14 +96,13 @@ class StreamBatches(Batches):
 
     @property
     def _window(self) -> int:
-        """In samples, a whole number of batches."""
-        return max(1, self._samples_per_window // self.batch_size) * self.batch_size
+        return max(1, self._samples_per_window // self.batch_size) * self.batch_size  # a whole number of batches
 
     def _shuffled(self) -> np.ndarray:
-        random = generator(self.shuffle_seed, "shuffle", self.epoch)
-        order = np.argsort(random.permutation(self._chunk.max() + 1)[self._chunk], kind="stable")
+        rng = generator(self.shuffle_seed, "shuffle", self.epoch)
+        order = np.argsort(rng.permutation(self._chunk.max() + 1)[self._chunk], kind="stable")
         windows = (order[start : start + self._window] for start in range(0, len(order), self._window))
-        return np.concatenate([random.permutation(window) for window in windows])
+        return np.concatenate([rng.permutation(window) for window in windows])
 
     def __iter__(self) -> Iterator[Batch]:
         windows = _Windows(self.store_path, self.indices[self._order()], self._window, self.batch_size)
@@ -119,7 +110,7 @@ class StreamBatches(Batches):
 
 
 class _Windows(IterableDataset):
-    """Batches of `indices` in order, each window of them read from the file at once."""
+    """Batches of `indices` in order; each window of samples is read from the file at once."""
 
     def __init__(self, store_path: Path, indices: np.ndarray, window: int, batch_size: int) -> None:
         self._store_path, self._indices, self._window, self._batch_size = store_path, indices, window, batch_size

@@ -1,5 +1,10 @@
-"""Records → feature arrays, chunk by chunk over workers; damaged samples are named, not repaired."""
+"""Decode records into feature arrays in parallel, chunk by chunk, and append them to the prepared dataset.
 
+Damaged samples are reported by name and left out, never repaired.
+"""
+
+import json
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,33 +12,37 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
+from pathlib import Path
 from threading import Event
 from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 from joblib import Parallel, delayed
-from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import ThreadpoolController
 
 from stages.core.errors import UserError
+from stages.core.files import require_free_space
 from stages.core.malloc import keep_freed_memory
 from stages.core.records import DamagedSample, Record
+from stages.datasets.store import Writer
 
-# Decoded here while worker processes start, which takes about as long; a corpus of no more chunks starts none.
+# Chunks decoded in this process while worker processes start, which takes about as long. A corpus with no more chunks
+# starts no workers.
 CHUNKS_MEANWHILE = 16
-# What workers take in one go: joblib gives out all of a call's work, however far behind they are who write it down.
-CHUNKS_PER_ROUND = 32  # of each worker
+# Idle worker processes end after this time; if the stage is aborted, they hold its output open until then.
+IDLE_WORKER_S = 5
+# Chunks per worker in one call of joblib, which hands out all work of a call even if the results are written slowly.
+CHUNKS_PER_ROUND = 32
 
 Features = tuple[np.ndarray, int]
-Compute = Callable[[np.ndarray, float | None], Features]
-# Features of the signals that `Record.load` of several samples give, or why one is damaged.
+# Computes the features, or the reason for damage, of several samples, each given by its `Record.load`.
 ComputeMany = Callable[[Iterable[Callable]], Iterable[Features | DamagedSample]]
 
 
 @dataclass(frozen=True)
 class Workers:
-    """How many, what they are ("processes" | "threads", as suits the feature), and how many samples each takes."""
+    """Number of workers, their kind as suits the feature, and the number of samples each takes at a time."""
 
     count: int
     kind: Literal["processes", "threads"]
@@ -42,7 +51,7 @@ class Workers:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Features of some samples: `x` (n, …), their records, and 'id: reason' of each damaged one."""
+    """Features of some samples: `x` (n, …), their records, and 'id: reason' of each damaged sample."""
 
     x: np.ndarray | None
     length: list[int]
@@ -50,85 +59,83 @@ class Chunk:
     rejected: list[str]
 
 
-# What a worker gives back: x (n, …), length (n), and the reason each damaged record has, by its place in the chunk.
-# Not the records: to send those back would take as long as to decode a face.
+# The result of a worker: x (n, …), length (n), and {index in the chunk: reason} of the damaged records. The records
+# themselves are not returned: sending them back would take as long as decoding a face.
 Decoded = tuple[np.ndarray | None, list[int], dict[int, str]]
+
+_thread_pools = cache(ThreadpoolController)
 
 
 def decode(records: Iterable[Record], compute: ComputeMany, workers: Workers) -> Iterator[Chunk]:
-    """Chunks in the order of `records`; a few are in flight at a time, so memory does not grow with the corpus."""
-    chunks = _chunks(records, workers.samples_per_chunk)
+    """Yield chunks in the order of `records`. Few are in flight, so memory does not grow with the corpus."""
+    records = iter(records)
+    chunks = iter(lambda: list(islice(records, workers.samples_per_chunk)), [])
     wait = CHUNKS_MEANWHILE if workers.kind == "processes" else 0
     meanwhile = list(islice(chunks, wait))
-    team = _Team(chunks, compute)
-    decoded = team.start(workers) if len(meanwhile) == wait else iter(())
+    pool = _Pool(chunks, compute, workers)
+    results = pool.rounds(pool.start_round()) if len(meanwhile) == wait else iter(())
     try:
         for chunk in meanwhile:
-            yield _assembled(chunk, *_decode_chunk(chunk, compute))
-        for result in decoded:
-            yield _assembled(team.sent.popleft(), *result)
+            yield _assemble(chunk, *_decode_chunk(chunk, compute))
+        for result in results:
+            yield _assemble(pool.sent.popleft(), *result)
     finally:
-        team.dismiss(decoded)
+        # Wait for the chunks in flight; joblib's own cancellation races with workers that are just starting.
+        pool.stopped.set()
+        with suppress(Exception):  # do not hide the failure that is already being reported
+            deque(results, maxlen=0)
 
 
-class _Team:
-    """Workers at work on `chunks`. `sent`: the chunks they have, in the order in which the results come."""
+class _Pool:
+    """Workers that decode `chunks`. `sent`: chunks handed out, in the order in which their results arrive."""
 
-    def __init__(self, chunks: Iterator[list[Record]], compute: ComputeMany) -> None:
-        self._chunks, self._compute = chunks, compute
+    def __init__(self, chunks: Iterator[list[Record]], compute: ComputeMany, workers: Workers) -> None:
+        self._chunks, self._compute, self._per_round = chunks, compute, CHUNKS_PER_ROUND * workers.count
         self.sent: deque[list[Record]] = deque()
-        self._stopped = Event()
-        self._processes = False
-
-    def start(self, workers: Workers) -> Iterator[Decoded]:
-        """They begin at once, not when the first result is asked for."""
-        self._processes = workers.kind == "processes"
-        if not self._processes:
+        self.stopped = Event()
+        if workers.kind == "processes":
+            self._decode, idle = delayed(_decode_chunk), {"idle_worker_timeout": IDLE_WORKER_S}
+            # Python's resource tracker would warn of semaphores that an aborted stage leaves, and it removes them.
+            os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+        else:
+            self._decode, idle = delayed(_decode_chunk_in_thread), {}
             keep_freed_memory()
-        parallel = Parallel(workers.count, prefer=workers.kind, return_as="generator", pre_dispatch="2*n_jobs")
-        size = CHUNKS_PER_ROUND * workers.count
-        return self._rounds(parallel, size, parallel(self._calls(size)))
+        self._parallel = Parallel(
+            workers.count, prefer=workers.kind, return_as="generator", pre_dispatch="2*n_jobs", **idle
+        )
 
-    def _rounds(self, parallel: Parallel, size: int, results: Iterator[Decoded]) -> Iterator[Decoded]:
-        """`results`, those of the first round, and of every round after it."""
+    def start_round(self) -> Iterator[Decoded]:
+        """Start work on the next chunks at once, before the first result is requested."""
+        return self._parallel(self._calls())
+
+    def rounds(self, results: Iterator[Decoded]) -> Iterator[Decoded]:
+        """Yield `results`, those of the first round, and then those of all further rounds."""
         while True:
-            left = size
+            left = self._per_round
             for result in results:
                 left -= 1
                 yield result
             if left:
                 return
-            results = parallel(self._calls(size))
+            results = self.start_round()
 
-    def dismiss(self, decoded: Iterator[Decoded]) -> None:
-        """Wait for what is in flight: joblib's own way to break off races with workers that are just starting.
-
-        joblib keeps its processes for a next call; those of a stage that fails would live on, with its output open.
-        """
-        self._stopped.set()
-        with suppress(Exception):  # another failure is on its way to the user
-            deque(decoded, maxlen=0)
-        if self._processes:
-            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
-
-    def _calls(self, size: int) -> Iterator:
-        work = delayed(_decode_chunk if self._processes else _decode_chunk_alone)
-        for chunk in islice(self._chunks, size):
-            if self._stopped.is_set():
+    def _calls(self) -> Iterator:
+        for chunk in islice(self._chunks, self._per_round):
+            if self.stopped.is_set():
                 return
             self.sent.append(chunk)
-            yield work(chunk, self._compute)
+            yield self._decode(chunk, self._compute)
 
 
-def computing(feature: ModuleType, options: dict[str, Any]) -> ComputeMany:
-    """`compute_many` of a module of `features/`, or its `compute` for one sample after the other."""
+def compute_function(feature: ModuleType, options: dict[str, Any]) -> ComputeMany:
+    """Return `compute_many` of a module of `features/`, or its `compute` applied sample by sample."""
     if hasattr(feature, "compute_many"):
         return partial(feature.compute_many, **options)
     return partial(one_by_one, partial(feature.compute, **options))
 
 
-def one_by_one(compute: Compute, loads: Iterable[Callable]) -> Iterator[Features | DamagedSample]:
-    """As `ComputeMany`, for features that are not computed together."""
+def one_by_one(compute: Callable[..., Features], loads: Iterable[Callable]) -> Iterator[Features | DamagedSample]:
+    """Yield the features of each sample, or why it is damaged, for features that are not computed in groups."""
     for load in loads:
         try:
             yield compute(*load())
@@ -136,8 +143,36 @@ def one_by_one(compute: Compute, loads: Iterable[Callable]) -> Iterator[Features
             yield damage
 
 
+def append_all(writer: Writer, chunks: Iterable[Chunk], classes: list[str]) -> tuple[int, list[str]]:
+    """Write every chunk. Return the number of samples written, and 'id: reason' of each damaged sample."""
+    count, rejected = 0, []
+    for chunk in chunks:
+        rejected += chunk.rejected
+        if chunk.records:
+            writer.append(
+                chunk.x,
+                length=chunk.length,
+                label=[classes.index(record.label) for record in chunk.records],
+                group=[record.group or "" for record in chunk.records],
+                sample_id=[record.sample_id for record in chunk.records],
+                extra=[json.dumps(record.extra, sort_keys=True) for record in chunk.records],
+            )
+        count += len(chunk.records)
+    if not count:
+        raise UserError(f"no sample could be decoded; the first: {'; '.join(rejected[:3])}")
+    return count, rejected
+
+
+def require_space(chunks: Iterable[Chunk], total: int, folder: Path) -> Iterator[Chunk]:
+    """Yield the chunks. Raise `UserError` if the disk cannot hold `total` samples of the size of the first."""
+    for number, chunk in enumerate(chunks):
+        if number == 0 and chunk.x is not None:
+            require_free_space(folder, total * chunk.x[0].nbytes)
+        yield chunk
+
+
 def require_few(rejected: list[str], total: int, max_fraction: float, where: str) -> None:
-    """Stop when more than `max_fraction` of the samples are damaged; the first few are named."""
+    """Raise `UserError`, which lists the first few, if more than `max_fraction` of the samples are damaged."""
     if total and len(rejected) > max_fraction * total:
         raise UserError(
             f"{where}: {len(rejected)} of {total} samples are damaged, allowed: {max_fraction:.1%} "
@@ -145,33 +180,22 @@ def require_few(rejected: list[str], total: int, max_fraction: float, where: str
         )
 
 
-def _chunks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    records = iter(records)
-    while chunk := list(islice(records, size)):
-        yield chunk
-
-
 def _decode_chunk(records: list[Record], compute: ComputeMany) -> Decoded:
-    found = list(compute(record.load for record in records))
-    reasons = {place: str(damage) for place, damage in enumerate(found) if isinstance(damage, DamagedSample)}
-    features = [x for place, x in enumerate(found) if place not in reasons]
+    results = list(compute(record.load for record in records))
+    reasons = {index: str(damage) for index, damage in enumerate(results) if isinstance(damage, DamagedSample)}
+    features = [result for index, result in enumerate(results) if index not in reasons]
     x = np.stack([x for x, _ in features]) if features else None
     return x, [length for _, length in features], reasons
 
 
-def _decode_chunk_alone(records: list[Record], compute: ComputeMany) -> Decoded:
-    """In one of our threads PyTorch starts none of its own: they would wait for each other, three times as long."""
+def _decode_chunk_in_thread(records: list[Record], compute: ComputeMany) -> Decoded:
+    """Keep PyTorch from starting threads of its own: they would wait for each other and take three times as long."""
     if torch := sys.modules.get("torch"):
-        torch.get_num_threads()  # in a thread's first call it would take its own setting, over the limit
+        torch.get_num_threads()  # a first call in a thread applies torch's own setting; it must not override the limit
     with _thread_pools().limit(limits=1, user_api="openmp"):
         return _decode_chunk(records, compute)
 
 
-@cache
-def _thread_pools() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def _assembled(records: list[Record], x: np.ndarray | None, length: list[int], reasons: dict[int, str]) -> Chunk:
-    kept = [record for place, record in enumerate(records) if place not in reasons]
-    return Chunk(x, length, kept, [f"{records[place].sample_id}: {reason}" for place, reason in reasons.items()])
+def _assemble(records: list[Record], x: np.ndarray | None, length: list[int], reasons: dict[int, str]) -> Chunk:
+    kept = [record for index, record in enumerate(records) if index not in reasons]
+    return Chunk(x, length, kept, [f"{records[index].sample_id}: {reason}" for index, reason in reasons.items()])

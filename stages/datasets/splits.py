@@ -7,42 +7,61 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.core.errors import UserError
+from stages.core.errors import UserError, refuse
 from stages.core.files import read_json
+from stages.core.seeding import derive
 from stages.datasets.store import Description
-from stages.datasets.subset import stratified
 from stages.params.schema import Split
 
 PARTS = ("train", "validation", "test")
 
 
 def duplicates_across(part: np.ndarray, content: list[str]) -> list[list[int]]:
-    """Sets of samples (indices) with the same content that lie in more than one part."""
+    """Return the sets of samples (indices) with the same content hash that lie in more than one part."""
     same = defaultdict(list)
     for index, digest in enumerate(content):
         same[digest].append(index)
-    return [found for found in same.values() if len({part[index] for index in found}) > 1]
+    return [indices for indices in same.values() if len({part[index] for index in indices}) > 1]
 
 
 def drop_from_train(part: np.ndarray, duplicates: list[list[int]]) -> np.ndarray:
-    """Training samples with an exact twin that is judged on become 'dropped'."""
+    """Return `part` with 'dropped' for training samples that are exact duplicates of validation or test samples."""
     part = part.copy()
-    part[[index for found in duplicates for index in found if part[index] == "train"]] = "dropped"
+    part[[index for indices in duplicates for index in indices if part[index] == "train"]] = "dropped"
     return part
 
 
-def thin(part: np.ndarray, label: np.ndarray, split: Split, where: str) -> tuple[np.ndarray, str]:
-    """Of train only `train_samples` are kept, the others become 'unused'; what is judged stays. Also how it is told."""
+def limit_train(part: np.ndarray, label: np.ndarray, split: Split, where: str) -> tuple[np.ndarray, str]:
+    """Return `part` with `train_samples` training samples and 'unused' for the others, and a note for the protocol."""
     train = np.flatnonzero(part == "train")
-    kept = stratified(train, label, split.train_samples, split.seed, where)
+    kept = stratified_subset(train, label, split.train_samples, split.seed, where)
     part = part.copy()
     part[np.setdiff1d(train, kept)] = "unused"
     return part, f"{len(kept):,} of {len(train):,} training samples"
 
 
+def stratified_subset(indices: np.ndarray, label: np.ndarray, count: int | None, seed: int, where: str) -> np.ndarray:
+    """Return `count` of `indices` in their order, with every class in proportion; all of them if `count` is None.
+
+    `label` holds the class of every sample. Raises `UserError`, naming the section `where`, if `count` is too small.
+    """
+    if count is None or count >= len(indices):
+        return indices
+    from sklearn.model_selection import train_test_split  # takes a second to import, and is rarely needed
+
+    try:
+        chosen, _ = train_test_split(
+            indices, train_size=count, stratify=label[indices], random_state=derive(seed, "training subset") % 2**32
+        )
+    except ValueError:  # fewer than classes, or a class of a single sample
+        allowed = f"enough that every class keeps its share, or null for all {len(indices):,}"
+        refuse("too few", where=f"{where}.train_samples", allowed=allowed, received=count)
+    return np.sort(chosen)
+
+
 @contextmanager
-def saying(where: str) -> Iterator[None]:
-    """Protocols do not know whose settings they apply: name the key in what they refuse."""
+def errors_naming(where: str) -> Iterator[None]:
+    """Put the key `where` in place of 'splits' in errors of protocols, which do not know whose settings they apply."""
     try:
         yield
     except UserError as error:
@@ -50,55 +69,54 @@ def saying(where: str) -> Iterator[None]:
 
 
 def require_every_class(label: np.ndarray, part: np.ndarray, classes: list[str], where: str) -> None:
-    """Every class must be in the training part: a class never seen cannot be recognised."""
+    """Raise `UserError` if a class has no training sample: a model cannot learn it."""
     absent = set(classes) - set(label[part == "train"])
     if absent:
         raise UserError(f"{where}: no training sample of class {', '.join(sorted(absent))}")
 
 
 def require_no_duplicates(part: np.ndarray, sample_id: list[str], duplicates: list[list[int]], where: str) -> None:
-    """Where groups are kept apart, one recording under two names would put the same voice on two sides."""
+    """Raise `UserError` if a recording is in two parts under two names, as its speaker would then be in both."""
     if duplicates:
         one, *rest = duplicates[0]
         other = next(index for index in rest if part[index] != part[one])
-        raise UserError(
-            f"{where}: {len(duplicates)} recordings stand in two parts under two names, "
-            f"the first {sample_id[one]} and {sample_id[other]}; "
-            f"allowed: none with protocol group_disjoint (on_duplicate: drop takes them out of train)"
-        )
+        what = f"{len(duplicates)} recordings are in two parts under two names"
+        allowed = "none with protocol group_disjoint (on_duplicate: drop removes them from train)"
+        raise UserError(f"{where}: {what}, the first {sample_id[one]} and {sample_id[other]}; allowed: {allowed}")
 
 
 def audit(part: np.ndarray, sample_id: list[str], group: list[str | None], duplicates: list[list[int]]) -> dict:
-    """What the parts share: exact duplicates with their ids, and groups (speakers, subjects) on two sides."""
-    pairs = Counter(" and ".join(p for p in PARTS if p in {part[i] for i in found}) for found in duplicates)
-    sides = defaultdict(set)
-    for name, side in zip(group, part, strict=True):
-        if name and side in PARTS:
-            sides[name].add(side)
+    """Return what the parts have in common: exact duplicates with their ids, and groups (speakers, subjects)."""
+    pairs = Counter(" and ".join(p for p in PARTS if p in {part[i] for i in indices}) for indices in duplicates)
+    parts_of = defaultdict(set)
+    for name, own_part in zip(group, part, strict=True):
+        if name and own_part in PARTS:
+            parts_of[name].add(own_part)
     return {
         "duplicates_across_parts": dict(sorted(pairs.items())),
-        "duplicate_ids": [[sample_id[index] for index in found] for found in duplicates],
-        "groups_on_two_sides": sorted(name for name, found in sides.items() if len(found) > 1),
+        "duplicate_ids": [[sample_id[index] for index in indices] for indices in duplicates],
+        "groups_on_two_sides": sorted(name for name, parts in parts_of.items() if len(parts) > 1),
     }
 
 
-def protocol_of(path: Path, of: Description) -> str:
-    """The split's label, and what the dataset did to groups: a stranger's single clip cannot have that."""
+def protocol_of(path: Path, description: Description) -> str:
+    """Return the protocol of the split, and how the dataset normalised groups.
+
+    Such normalisation needs many samples of a person, so a single clip of a stranger cannot be treated that way.
+    """
     label = read_json(path)["protocol"]
-    if of.normalize_groups == "none":
+    if description.normalize_groups == "none":
         return label
-    return f"{label}; each {of.group_kind} normalised over all own samples, labels unseen"
+    return f"{label}; each {description.group_kind} normalised over all own samples, labels unseen"
 
 
 def load_parts(path: Path, sample_id: list[str]) -> dict[str, np.ndarray]:
-    """{part: indices into the dataset}, in the dataset's order; samples that `prepare` rejected are left out."""
+    """Return {part: indices into the dataset}, in the order of the dataset, without samples that `prepare` rejected."""
     listed = read_json(path).get("parts", {})
     if not set(PARTS) <= set(listed):
         raise UserError(f"{path}: not a split file; allowed: parts {', '.join(PARTS)}")
     ids = {part: set(listed[part]) for part in PARTS}
-    parts = {
-        part: np.array([i for i, name in enumerate(sample_id) if name in ids[part]], dtype=np.int64) for part in PARTS
-    }
+    parts = {part: np.flatnonzero([name in ids[part] for name in sample_id]) for part in PARTS}
     for part, indices in parts.items():
         if not len(indices):
             raise UserError(f"{path}: part {part!r} has no samples in the prepared dataset")

@@ -1,6 +1,6 @@
-"""Mean and standard deviation: of the training part, which the model standardises with, or of each speaker or subject.
+"""Mean and standard deviation: of the training part, for standardisation, or of each speaker or subject.
 
-Of samples with a time axis only the true steps count, never the padding.
+For samples with a time axis only the true steps count, never the padding.
 """
 
 import math
@@ -11,13 +11,12 @@ import numpy as np
 from stages.core.errors import refuse
 from stages.datasets.store import Store, Writer
 
-# Axes that keep their own mean; all others are averaged over.
-KEPT_AXES = ("channel", "mel", "feature")
+KEPT_AXES = ("channel", "mel", "feature")  # they keep a mean for each index; all other axes are averaged over
 SAMPLES_AT_ONCE, VALUES_AT_ONCE = 1024, 24_000_000  # whichever is less: 192 MB in double precision
 
 
 class Moments:
-    """Count, sum and sum of squares over samples with axes `layout`, added block by block."""
+    """Count, sum and sum of squares over samples with axes `layout`, accumulated block by block."""
 
     def __init__(self, layout: list[str]) -> None:
         self._layout = layout
@@ -25,47 +24,47 @@ class Moments:
         self._count, self._total, self._squares = 0, 0.0, 0.0
 
     def add(self, x: np.ndarray, length: np.ndarray) -> None:
-        """`x` (n, …) float64 and its (n,) true time steps."""
+        """Add `x` (n, …) float64 with (n,) true time steps."""
         counted = _true_steps(x, length, self._layout)
         self._count += np.broadcast_to(counted, x.shape).sum(axis=self._reduced, keepdims=True)[0]
         self._total += x.sum(axis=self._reduced, keepdims=True, where=counted)[0]
         self._squares += np.square(x).sum(axis=self._reduced, keepdims=True, where=counted)[0]
 
     def mean_and_sd(self) -> tuple[np.ndarray, np.ndarray]:
-        """Shaped to broadcast over one sample; the sd of a constant is given as 1."""
+        """Return both, shaped to broadcast over one sample. The sd of constant values is returned as 1."""
         mean = self._total / self._count
         sd = np.sqrt(np.maximum(self._squares / self._count - mean**2, 0))
         return mean, np.where(sd > 0, sd, 1.0)
 
 
 def mean_and_sd(store: Store, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation over `indices`, in the feature's units, shaped to broadcast over one sample."""
+    """Return mean and sd over the samples `indices`, in the units of the feature, to broadcast over one sample."""
     moments, ordered = Moments(store.description.layout), np.sort(indices)
     size = _samples_at_once(store.sample_shape)
     for start in range(0, len(ordered), size):
-        chosen = ordered[start : start + size]
-        moments.add(store.read(chosen).astype(np.float64), store.length[chosen])
+        block = ordered[start : start + size]
+        moments.add(store.read(block).astype(np.float64), store.length[block])
     return moments.mean_and_sd()
 
 
 def normalize_groups(writer: Writer, layout: list[str], kind: str, where: str) -> None:
-    """Bring every group (speaker, subject) to mean 0, with `kind` 'mean_sd' to sd 1 too, over all its samples.
+    """Bring every group (speaker, subject) to mean 0, with `kind` 'mean_sd' also to sd 1, over all its samples.
 
-    No label is looked at; but a group's samples are needed together, and a group heard in one emotion alone loses it.
-    Raises `UserError`, naming the dataset's key `where`, if the group of a sample is not known.
+    Labels are not used, but all samples of a group are needed, and a group with only one emotion loses that emotion.
+    Raises `UserError`, naming the key `where` of the dataset, if the group of a sample is not known.
     """
-    found: dict[str, Moments] = defaultdict(lambda: Moments(layout))
+    moments: dict[str, Moments] = defaultdict(lambda: Moments(layout))
     size = _samples_at_once(writer.sample_shape)
     for _, x, length, group in writer.blocks(size):
         if (group == "").any():
             what = "the group (speaker, subject) of some samples is not known"
             refuse(what, where=f"{where}.normalize_groups", allowed="none", received=kind)
         for name in np.unique(group):
-            found[name].add(x[group == name].astype(np.float64), length[group == name])
-    told = {name: moments.mean_and_sd() for name, moments in found.items()}
+            moments[name].add(x[group == name].astype(np.float64), length[group == name])
+    statistics = {name: own.mean_and_sd() for name, own in moments.items()}
     for start, x, _, group in writer.blocks(size):
         for name in np.unique(group):
-            mean, sd = told[name]
+            mean, sd = statistics[name]
             x[group == name] = (x[group == name] - mean) / (sd if kind == "mean_sd" else 1.0)
         writer.replace(start, x)
 
@@ -75,8 +74,8 @@ def _samples_at_once(shape: tuple[int, ...]) -> int:
 
 
 def _true_steps(x: np.ndarray, length: np.ndarray, layout: list[str]) -> np.ndarray:
-    """Which elements of x (n, …) are not padding, broadcastable to it."""
+    """Return a mask of the elements of x (n, …) that are not padding, broadcastable to x."""
     if "time" not in layout:
         return np.ones((1,) * x.ndim, dtype=bool)
-    steps = np.arange(x.shape[1])  # time stands first
+    steps = np.arange(x.shape[1])  # time is the first axis of a sample
     return (steps < length[:, None]).reshape(*x.shape[:2], *(1,) * (x.ndim - 2))

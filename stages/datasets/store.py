@@ -1,9 +1,9 @@
-"""The prepared dataset as one HDF5 file: the only file that names its keys.
+"""The prepared dataset as one HDF5 file; only this module names its keys.
 
 x (N, …) chunked by sample     length (N,) true time steps, 0 for images     label (N,) index into `classes`
-group, sample_id (N,) text     extra (N,) what else the reader knows of a sample (gender …), as JSON
+group, sample_id (N,) text     extra (N,) further metadata of a sample (gender …), as JSON
 attributes: classes, corpus, name, source, synthetic, layout, scale_factor, add_offset, rate_hz, group_kind,
-            normalize_groups, feature (JSON), rejected (damaged samples and why)
+            normalize_groups, feature (JSON), rejected (damaged samples and reasons)
 """
 
 import json
@@ -18,20 +18,21 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stages.core.errors import UserError
+from stages.core.errors import UserError, WriteError
 from stages.core.files import written_whole
 
 CHUNK_BYTES = 256 * 1024
+MAX_GROUP_NAMES = 12  # an extra column with more names describes single samples, not groups
 _TEXT = h5py.string_dtype("utf-8")
 _COLUMNS = {"length": np.int32, "label": np.int16, "group": _TEXT, "sample_id": _TEXT, "extra": _TEXT}
 
 
 @dataclass(frozen=True)
 class Description:
-    """What the arrays hold and where they come from. The stored value of x is (signal - add_offset) / scale_factor.
+    """Contents and origin of the arrays. The stored value of x is (signal - add_offset) / scale_factor.
 
-    `rate_hz`: time steps per second, None for images. `group_kind`: what a group is ('speaker', 'subject').
-    `normalize_groups`: what was made 0 and 1 over all samples of each group ('none', 'mean', 'mean_sd').
+    `rate_hz`: time steps per second, None for images. `group_kind`: 'speaker' or 'subject'. `normalize_groups`:
+    statistics that were normalised over all samples of each group ('none', 'mean', 'mean_sd').
     """
 
     classes: list[str]
@@ -60,21 +61,17 @@ def _to_attribute(value: Any) -> Any:
 def _from_attribute(value: Any) -> Any:
     if isinstance(value, h5py.Empty):
         return None
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 class Writer:
-    """Appends samples; the file grows on disk, never in memory."""
+    """Append samples to a file that grows on disk, not in memory."""
 
     def __init__(self, file: h5py.File) -> None:
         self._file = file
 
     def append(self, x: np.ndarray, **columns: list[Any]) -> None:
-        """`x` (n, …) packed, with one list of n values for each of length, label, group, sample_id, extra."""
+        """Append `x` (n, …) as stored, with a list of n values for each of length, label, group, sample_id, extra."""
         if "x" not in self._file:
             self._create(x)
         start = len(self._file["x"])
@@ -88,19 +85,18 @@ class Writer:
         return self._file["x"].shape[1:]
 
     def blocks(self, size: int) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-        """What was appended, `size` samples at a time: the first one's number, x, length, group."""
+        """Yield the appended samples in blocks of `size`: index of the first sample, x, length, group."""
         for start in range(0, len(self._file["x"]), size):
-            at = slice(start, start + size)
-            group = np.array(self._file["group"].asstr()[at])
-            yield start, self._file["x"][at], self._file["length"][at], group
+            block = slice(start, start + size)
+            group = np.array(self._file["group"].asstr()[block])
+            yield start, self._file["x"][block], self._file["length"][block], group
 
     def replace(self, start: int, x: np.ndarray) -> None:
-        """Overwrite the samples from number `start` on."""
+        """Overwrite the samples from index `start` on."""
         self._file["x"][start : start + len(x)] = x
 
     def _create(self, x: np.ndarray) -> None:
-        per_chunk = max(1, CHUNK_BYTES // max(1, x[0].nbytes))
-        shape = x.shape[1:]
+        per_chunk, shape = max(1, CHUNK_BYTES // max(1, x[0].nbytes)), x.shape[1:]
         self._file.create_dataset("x", (0, *shape), x.dtype, maxshape=(None, *shape), chunks=(per_chunk, *shape))
         for key, dtype in _COLUMNS.items():
             self._file.create_dataset(key, (0,), dtype, maxshape=(None,), chunks=(4096,))
@@ -113,26 +109,26 @@ class Writer:
 
 @contextmanager
 def create(path: Path) -> Iterator[Writer]:
-    """A new dataset file, whole or not at all. Raises `UserError` when the disk refuses (h5py words it obscurely)."""
+    """Create a dataset file atomically. Raises `UserError` for a failed write, whose h5py message is unclear."""
     with written_whole(path) as temporary:
         hooks = sys.excepthook, sys.unraisablehook
-        # h5py fails again for each object it lets go of in a file it cannot write, and would print a traceback each.
+        # After a failed write, h5py fails again for each object that it closes, and would print a traceback each time.
         sys.excepthook = sys.unraisablehook = lambda *_: None
         try:
             with h5py.File(temporary, "w", libver="v110") as file:
                 yield Writer(file)
         except (OSError, RuntimeError) as error:
-            told = re.search(r"error message = '(.*?)'", str(error))
-            if not told:
+            reason = re.search(r"error message = '(.*?)'", str(error))
+            if not reason:
                 raise
-            hooks = sys.excepthook, sys.unraisablehook  # stay silent: it lets go of the rest as the process ends
-            raise UserError(f"{path}: could not be written: {told[1]}") from None
+            hooks = sys.excepthook, sys.unraisablehook  # stay silent: h5py closes the rest when the process ends
+            raise WriteError(f"{path}: could not be written: {reason[1]}") from None
         finally:
             sys.excepthook, sys.unraisablehook = hooks
 
 
 class Store:
-    """Read access. `with Store(path) as store: store.read(indices)`."""
+    """Read access: `with Store(path) as store: store.read(indices)`."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -166,22 +162,35 @@ class Store:
 
     @property
     def samples_per_chunk(self) -> int:
-        """Samples that are read from disk together."""
+        """Samples in one chunk of the file, which is read as a whole."""
         return self._x.chunks[0]
 
     def read_packed(self, indices: np.ndarray) -> np.ndarray:
-        """(n, …) as stored, in the order of `indices`; reads each chunk of the file once."""
+        """Return (n, …) as stored, in the order of `indices`; each chunk of the file is read once."""
         indices = np.asarray(indices, dtype=np.int64)
         result = np.empty((len(indices), *self.sample_shape), self._x.dtype)
         order = np.argsort(indices, kind="stable")
         chunk_of = indices[order] // self.samples_per_chunk
         for positions in np.split(order, np.flatnonzero(np.diff(chunk_of)) + 1):
-            if len(positions):  # of no indices, np.split makes one empty part
+            if len(positions):  # np.split returns one empty part if there are no indices
                 first, last = indices[positions[0]], indices[positions[-1]]
                 result[positions] = self._x[first : last + 1][indices[positions] - first]
         return result
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        """(n, …) float32 in the feature's own units (faces: [0, 1])."""
+        """Return (n, …) float32 in the units of the feature (faces: [0, 1])."""
         packed = self.read_packed(indices).astype(np.float32)
         return packed * np.float32(self.description.scale_factor) + np.float32(self.description.add_offset)
+
+    def groupings(self, indices: np.ndarray) -> dict[str, list[str]]:
+        """Return {kind: name of each sample of `indices`, '' where unknown}, such as speaker, gender and intensity.
+
+        Kinds with a single name, and extra columns with more than `MAX_GROUP_NAMES` names, are left out.
+        """
+        columns = {self.description.group_kind or "group": [self.group[index] for index in indices]}
+        extras = [self.extra[index] for index in indices]
+        for kind in sorted({key for extra in extras for key in extra}):
+            names = [str(extra.get(kind, "")) for extra in extras]
+            if len(set(names)) <= MAX_GROUP_NAMES:
+                columns[kind] = names
+        return {kind: names for kind, names in columns.items() if len(set(names) - {""}) > 1}

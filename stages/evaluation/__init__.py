@@ -1,1 +1,5 @@
-"""Predictions -> figures, rows, pictures and the report. Reads no params and knows no corpus."""
+"""From predictions to metrics, pictures (`pictures/`) and the report (`report/`).
+
+Input: predictions for the validation and test parts. Output: metrics as JSON, curves as CSV, PNG files, one HTML page.
+Every number in `metrics/` is computed here.
+"""

@@ -1,8 +1,12 @@
-"""`data/predictions/<run>.h5`: what one run said about each validation and test sample."""
+"""Reading and writing `data/predictions/<run>.h5`: the predictions of one run for its validation and test samples.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+The columns have a row per sample: `sample_id` (N,), `part` (N,) 'validation' or 'test', `label` (N,) index into the
+classes, `group` (N,) '' for none, `probabilities` (N, C) float32.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -11,93 +15,32 @@ from stages.core.errors import UserError
 from stages.core.files import written_whole
 
 PARTS = ("validation", "test")
-_TEXTS = ("sample_id", "part", "group")
-Attribute = str | bool | int | float | list[str]
+TEXTS = ("sample_id", "part", "group")
+DTYPES = {"label": np.int64, "probabilities": np.float32}
+Columns = Mapping[str, np.ndarray]
 
 
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """One row per sample, all of length N; `probabilities` (N, C) in the order of `attributes['classes']`."""
-
-    sample_id: np.ndarray  # (N,) str
-    part: np.ndarray  # (N,) 'validation' | 'test'
-    label: np.ndarray  # (N,) int, index into the classes
-    group: np.ndarray  # (N,) str, '' for none
-    probabilities: np.ndarray  # (N, C) float32
-    attributes: dict[str, Attribute]
-
-    @property
-    def classes(self) -> list[str]:
-        return list(self.attributes["classes"])
-
-    def part_only(self, part: str) -> "Predictions":
-        """The rows of one part, in their order."""
-        if part not in PARTS:
-            raise ValueError(f"part must be one of {PARTS}; received {part!r}")
-        held = self.part == part
-        rows = {name: getattr(self, name)[held] for name in (*_TEXTS, "label", "probabilities")}
-        return replace(self, **rows)
-
-
-def write(
-    path: Path,
-    *,
-    sample_id: Sequence[str],
-    part: Sequence[str],
-    label: np.ndarray,
-    group: Sequence[str | None],
-    probabilities: np.ndarray,
-    attributes: dict[str, Attribute],
-) -> None:
-    """Write the file whole or not at all; the same content gives the same bytes. `attributes` must hold `classes`."""
-    texts = {"sample_id": sample_id, "part": part, "group": [name or "" for name in group]}
-    label, probabilities = np.asarray(label, dtype=np.int64), np.asarray(probabilities, dtype=np.float32)
-    _check(texts, label, probabilities, attributes)
+def write(path: Path, columns: Columns, attributes: dict[str, Any]) -> None:
+    """Write the file atomically; equal content gives equal bytes."""
     with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
-        for name, values in texts.items():
-            _write_texts(file, name, values)
-        file.create_dataset("label", data=label, track_times=False)
-        file.create_dataset("probabilities", data=probabilities, track_times=False)
+        for name in TEXTS:
+            # Fixed-width UTF-8: the heap of HDF5's variable-length strings would take more space here.
+            encoded = [str(value or "").encode() for value in columns[name]]
+            width = max((len(value) for value in encoded), default=0) or 1
+            data = np.array(encoded, dtype=h5py.string_dtype("utf-8", width))
+            file.create_dataset(name, data=data, track_times=False)
+        for name, dtype in DTYPES.items():
+            file.create_dataset(name, data=np.asarray(columns[name], dtype), track_times=False)
         for name in sorted(attributes):
             file.attrs[name] = attributes[name]
 
 
-def read(path: Path) -> Predictions:
-    """Read the file back. A missing or foreign file is the user's mistake."""
+def read(path: Path) -> Columns:
+    """Return the columns of the file. Raises `UserError` if it is missing or not a predictions file."""
     try:
         with h5py.File(path, "r") as file:
-            arrays = {name: file[name].asstr()[...] for name in _TEXTS}
-            arrays |= {name: file[name][...] for name in ("label", "probabilities")}
-            return Predictions(**arrays, attributes={name: _plain(value) for name, value in file.attrs.items()})
+            return {name: file[name].asstr()[...] for name in TEXTS} | {name: file[name][...] for name in DTYPES}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `dvc repro` first") from None
     except (OSError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a predictions file ({error})") from None
-
-
-def _check(texts: dict, label: np.ndarray, probabilities: np.ndarray, attributes: dict) -> None:
-    expected = (len(label), len(attributes["classes"]))
-    if probabilities.shape != expected:
-        raise ValueError(f"probabilities must be {expected}; received {probabilities.shape}")
-    for name, values in texts.items():
-        if len(values) != len(label):
-            raise ValueError(f"{name} must hold {len(label)} values; received {len(values)}")
-    if unknown := set(texts["part"]) - set(PARTS):
-        raise ValueError(f"part must be one of {PARTS}; received {sorted(unknown)}")
-    if len(set(texts["sample_id"])) != len(label):
-        raise ValueError("sample_id must be unique; some ids occur twice")
-
-
-def _write_texts(file: h5py.File, name: str, values: Sequence[str]) -> None:
-    """Fixed-width UTF-8: HDF5's variable-length strings live in a heap that costs more than it saves here."""
-    encoded = [str(value).encode() for value in values]
-    if any(b"\0" in value for value in encoded):
-        raise ValueError(f"{name} must not hold NUL characters")
-    width = max((len(value) for value in encoded), default=0) or 1
-    data = np.array(encoded, dtype=h5py.string_dtype("utf-8", width))
-    file.create_dataset(name, data=data, track_times=False)
-
-
-def _plain(value: object) -> Attribute:
-    """HDF5 hands back numpy scalars and arrays."""
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

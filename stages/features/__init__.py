@@ -1,1 +1,4 @@
-"""Deterministic signal → array, one feature per file with `compute` and how its output is laid out and packed."""
+"""Deterministic signal processing, one file per feature.
+
+In: the signal of a record. Out: an array and its number of true time steps. There is no randomness and no learnt value.
+"""

@@ -1,8 +1,8 @@
-"""EEG trials as window features (62 electrodes x 5 bands in SEED-V), padded or cut to one number of windows.
+"""Window features of EEG trials (62 electrodes × 5 bands in SEED-V), padded or cut to a fixed number of windows.
 
-With what to pad is an experiment: zeros are one constant for every trial, the trial's own mean tells once more what
-its windows told. Values keep their raw units; the model standardises all windows, padded ones too, with statistics of
-the training part's true windows. Models that use the true length read no padding at all.
+The kind of padding is an experiment: zeros are the same for every trial, whereas the mean of a trial repeats
+information about that trial. Values keep their units; the model standardises all windows, padded ones included, with
+the statistics of the true windows of the training part. Models that use the true length never read the padding.
 """
 
 from typing import Literal
@@ -13,39 +13,39 @@ from stages.core.records import DamagedSample
 from stages.params.options import PositiveInt
 
 LAYOUT = ("time", "feature")
-SIZES = {"time": "max_windows"}  # which setting tells how long an axis is
+SIZES = {"time": "max_windows"}  # axis → the setting that gives its length
 DTYPE = "float32"
 SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0
-# Padding takes some 50 µs a trial: not worth the start of a process.
-WORKERS, SAMPLES_PER_CHUNK = "threads", 32
+WORKERS = "threads"  # padding takes some 50 µs a trial: too little to be worth starting a process
 
 
 def compute(
     signal: np.ndarray, rate_hz: float | None, *, padding: Literal["zero", "average"], max_windows: PositiveInt
 ) -> tuple[np.ndarray, int]:
-    """(windows, features) float64 → (max_windows, features) float32 in the same units, and its true windows.
+    """Return the trial as (max_windows, features) float32 in the units of `signal`, and its number of true windows.
 
-    A longer trial loses its end. `padding`: 0, or each feature's mean over the windows that this trial keeps.
-    Raises `DamagedSample` for a trial without a window, and for values that are no finite float32.
+    `signal` is (windows, features) float64; windows beyond `max_windows` are cut off. `padding` fills the rest with 0
+    or with the mean of each feature over the windows that are kept. Raises `DamagedSample` for a trial without windows,
+    and for values that are not finite as float32.
     """
     if not len(signal):
-        raise DamagedSample("a trial without a window")
-    with np.errstate(over="ignore"):  # the next line tells
+        raise DamagedSample("the trial has no windows")
+    with np.errstate(over="ignore"):  # overflows are counted in the next line
         kept = signal[:max_windows].astype(DTYPE)
     if n_bad := np.count_nonzero(~np.isfinite(kept)):
-        raise DamagedSample(f"{n_bad} values that are no finite float32")
+        raise DamagedSample(f"{n_bad} values that are no finite float32 numbers")
     x = np.zeros((max_windows, signal.shape[1]), DTYPE)
     x[: len(kept)] = kept
     if padding == "average":
-        x[len(kept) :] = kept.mean(axis=0, dtype=np.float64)  # (features,), of this trial alone
+        x[len(kept) :] = kept.mean(axis=0, dtype=np.float64)  # (features,)
     return x, len(kept)
 
 
 def samples_per_chunk(settings: dict) -> int:
-    """How many trials a worker takes at a time."""
-    return SAMPLES_PER_CHUNK
+    """Return how many trials a worker processes at a time."""
+    return 32
 
 
 def output_rate_hz(settings: dict) -> None:
-    """Windows per second: no setting tells, each recording has its own."""
+    """Return None: the rate of the windows is a property of each recording, not of the settings."""

@@ -1,8 +1,8 @@
-"""Differential entropy of EEG recordings, for each channel and band, in windows that follow each other.
+"""Differential entropy of EEG recordings, for each channel and band, in consecutive windows.
 
-Of a Gaussian signal it is 0.5 log(2 pi e sigma^2) (Shi, Jiao & Lu 2013, EMBC: 6627), in nats of µV. Each trial is
-filtered alone, so that none holds anything of its neighbours; filters run forwards and backwards and shift no phase.
-Windows are padded as `features.eeg` pads them: same trials, same models.
+For a Gaussian signal it is 0.5 log(2 pi e sigma^2) (Shi, Jiao & Lu 2013, EMBC: 6627), in nats, with sigma in µV. Each
+trial is filtered on its own, so that no trial contains signal of its neighbours; filters run forwards and backwards and
+shift no phase. Windows are padded as in `features.eeg`, so that the same models can be used.
 """
 
 from fractions import Fraction
@@ -15,25 +15,23 @@ from stages.core.records import DamagedSample
 from stages.params.options import Names, PositiveFloat, PositiveInt
 
 LAYOUT = ("time", "feature")
-SIZES = {"time": "max_windows", "electrode": "channels"}  # which setting tells how long an axis is
+SIZES = {"time": "max_windows", "electrode": "channels"}  # axis → the setting that gives its length
 DTYPE = "float32"
 SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0
-# Threads, which share open recordings, and one trial at a time: those at work then lie in the same recording, or in two
-# that follow each other. Filtering takes some 20 ms a trial and lets go of Python's lock.
-WORKERS, SAMPLES_PER_CHUNK = "threads", 1
+WORKERS = "threads"  # they share open recordings, and filtering (some 20 ms a trial) releases Python's lock
 
-# In Hz, as SEED-V has them.
+# In Hz, as in SEED-V.
 BANDS_HZ = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 14), "beta": (14, 31), "gamma": (31, 50)}
-# Butterworth of order 4, run twice: half the amplitude (-6 dB) at a band's edges. Of noise that fills the band exactly
-# it leaves 87% of the power: 0.07 nats of entropy less, in every band.
+# A Butterworth filter of order 4, run twice, halves the amplitude (-6 dB) at the edges of a band. Noise that fills the
+# band exactly keeps 87% of its power: its entropy is 0.07 nats lower, in every band.
 ORDER = 4
-EDGE_S = 2.0  # by which a trial is continued at both ends while it is filtered: two periods of the slowest rhythm
-NOTCH_QUALITY = 30.0  # of the notch: centre over width
-AVERAGED = 5  # windows of the moving average: this one and two on either side
-# The linear dynamical system by which Shi & Lu (2010, EMBC: 6587) smooth: what is measured is a slow state and noise.
-# Variances are those of the code in circulation for SEED (Chen et al. 2023, CLISA), which stops after the filter; the
-# smoother looks back from the trial's end, too.
+EDGE_S = 2.0  # length by which a trial is extended at both ends for filtering: two periods of the slowest rhythm
+NOTCH_QUALITY = 30.0  # centre frequency over width
+AVERAGED = 5  # windows in the moving average: two on either side of the current one
+# The linear dynamical system of Shi & Lu (2010, EMBC: 6587): a measured value is a slowly changing state plus noise.
+# The variances are those of the code in circulation for SEED (Chen et al. 2023, CLISA). That code only filters, whereas
+# the smoother used here also looks back from the end of the trial.
 NOISE, DRIFT, FIRST = 1.0, 1e-4, 1e-2
 
 
@@ -51,63 +49,65 @@ def compute(
     padding: Literal["zero", "average"],
     max_windows: PositiveInt,
 ) -> tuple[np.ndarray, int]:
-    """(samples,) of one field a channel, in µV → (max_windows, channels × 5 bands) float32, and its true windows.
+    """Return the trial as (max_windows, channels × 5 bands) float32 in nats, and its number of true windows.
 
-    The five bands of the first of `channels` come first. In this order: notch, new rate, straight line taken off,
-    band-pass `low_hz` to `high_hz`, bands, windows, smoothing. What is left over behind the last whole window is in no
-    window; a longer trial loses its end. Raises `DamagedSample` for missing or flat channels, rates too low for the
-    bands, and trials of less than a window.
+    `trial` is (samples,) with one field per channel, in µV. The five bands of the first of `channels` come first. The
+    order of processing: notch filter, resampling, removal of the linear trend, band-pass `low_hz` to `high_hz`, bands,
+    windows, smoothing. Samples after the last whole window are not used; windows beyond `max_windows` are cut off.
+    Raises `DamagedSample` for missing or flat channels, for sample rates too low for the bands, and for trials shorter
+    than one window.
     """
-    values = picked(trial, channels)  # (channels, samples)
-    _refuse_flat(windowed(values, rate_hz, window_s), channels)
+    values = select_channels(trial, channels)  # (channels, samples)
+    _refuse_flat(split_windows(values, rate_hz, window_s), channels)
     if notch_hz is not None:
-        values = without_hum(values, rate_hz, notch_hz)
+        values = notch_filter(values, rate_hz, notch_hz)
     if resample_hz is not None:
-        values, rate_hz = resampled(values, rate_hz, resample_hz)
-    values = filtered(signal.detrend(values), rate_hz, (low_hz, high_hz))
-    entropy = smoothed(differential_entropy(values, rate_hz, window_s), smoothing)  # (windows, channels, bands)
-    return _padded(entropy.reshape(len(entropy), -1)[:max_windows], padding, max_windows)
+        values, rate_hz = resample(values, rate_hz, resample_hz)
+    values = bandpass(signal.detrend(values), rate_hz, (low_hz, high_hz))
+    entropy = smooth(differential_entropy(values, rate_hz, window_s), smoothing)  # (windows, channels, bands)
+    return _pad(entropy.reshape(len(entropy), -1)[:max_windows], padding, max_windows)
 
 
 def samples_per_chunk(settings: dict) -> int:
-    """How many trials a worker takes at a time."""
-    return SAMPLES_PER_CHUNK
+    """Return 1: threads at work are then in the same recording, or in two consecutive ones, and few are held open."""
+    return 1
 
 
 def output_rate_hz(settings: dict) -> float:
-    """Windows per second."""
+    """Return the number of windows per second."""
     return 1 / settings["window_s"]
 
 
-def picked(trial: np.ndarray, channels: list[str]) -> np.ndarray:
-    """(channels, samples) of the fields named, in that order."""
+def select_channels(trial: np.ndarray, channels: list[str]) -> np.ndarray:
+    """Return the named fields of `trial` as (channels, samples), in the order of `channels`."""
     if trial.dtype.names is None:
-        raise DamagedSample("no recording with named channels, of which feature 'eeg_de' is")
+        raise DamagedSample("not a recording with named channels, which feature 'eeg_de' needs")
     missing = [name for name in channels if name not in trial.dtype.names]
     if missing:
         raise DamagedSample(f"no channel {', '.join(missing)}; its channels: {', '.join(trial.dtype.names)}")
     return np.stack([trial[name] for name in channels])
 
 
-def filtered(values: np.ndarray, rate_hz: float, band_hz: tuple[float, float]) -> np.ndarray:
-    """(…, samples): what lies in the band, by a Butterworth filter run forwards and backwards."""
+def bandpass(values: np.ndarray, rate_hz: float, band_hz: tuple[float, float]) -> np.ndarray:
+    """Return `values` (…, samples) within the band, filtered forwards and backwards by a Butterworth filter."""
     if band_hz[1] >= rate_hz / 2:
-        raise DamagedSample(f"{rate_hz:g} Hz hold nothing at {band_hz[1]:g} Hz; allowed: more than {2 * band_hz[1]:g}")
+        raise DamagedSample(f"sample rate too low: allowed: more than {2 * band_hz[1]:g} Hz; received: {rate_hz:g} Hz")
     sections = signal.butter(ORDER, band_hz, "bandpass", fs=rate_hz, output="sos")
-    # Mirrored, not turned around its end: in the middle of a swing of hum that would make a step, which is delta.
-    return signal.sosfiltfilt(sections, values, padtype="even", padlen=_edge(values, rate_hz))
+    # Even padding (mirrored): odd padding would turn a trial that ends inside a period of mains hum into a step, which
+    # has power in the delta band.
+    return signal.sosfiltfilt(sections, values, padtype="even", padlen=_pad_length(values, rate_hz))
 
 
-def without_hum(values: np.ndarray, rate_hz: float, notch_hz: float) -> np.ndarray:
-    """(…, samples) without the mains' frequency."""
+def notch_filter(values: np.ndarray, rate_hz: float, notch_hz: float) -> np.ndarray:
+    """Return `values` (…, samples) without the mains frequency."""
     if notch_hz >= rate_hz / 2:
-        return values  # nothing is there
+        return values  # the signal has no such frequency
     sections = signal.tf2sos(*signal.iirnotch(notch_hz, NOTCH_QUALITY, fs=rate_hz))
-    return signal.sosfiltfilt(sections, values, padtype="odd", padlen=_edge(values, rate_hz))
+    return signal.sosfiltfilt(sections, values, padtype="odd", padlen=_pad_length(values, rate_hz))
 
 
-def resampled(values: np.ndarray, rate_hz: float, resample_hz: float) -> tuple[np.ndarray, float]:
-    """(…, samples) at a new rate, and that rate: as close to the one asked for as whole numbers below 1000 bring it."""
+def resample(values: np.ndarray, rate_hz: float, resample_hz: float) -> tuple[np.ndarray, float]:
+    """Return `values` (…, samples) at the rate nearest to `resample_hz`, and that rate."""
     ratio = Fraction(resample_hz / rate_hz).limit_denominator(1000)
     if ratio == 1:
         return values, rate_hz
@@ -116,40 +116,36 @@ def resampled(values: np.ndarray, rate_hz: float, resample_hz: float) -> tuple[n
 
 
 def differential_entropy(values: np.ndarray, rate_hz: float, window_s: float) -> np.ndarray:
-    """(channels, samples) in µV → (windows, channels, bands) in nats."""
-    bands = np.stack([filtered(values, rate_hz, band) for band in BANDS_HZ.values()], axis=1)
-    power = np.square(windowed(bands, rate_hz, window_s)).mean(axis=-1)  # (channels, bands, windows), µV²
+    """Return the entropy (windows, channels, bands) in nats of `values` (channels, samples) in µV."""
+    bands = np.stack([bandpass(values, rate_hz, band) for band in BANDS_HZ.values()], axis=1)
+    power = np.square(split_windows(bands, rate_hz, window_s)).mean(axis=-1)  # (channels, bands, windows), µV²
     return 0.5 * np.log(2 * np.pi * np.e * np.moveaxis(power, -1, 0))
 
 
-def windowed(values: np.ndarray, rate_hz: float, window_s: float) -> np.ndarray:
-    """(…, samples) → (…, windows, samples of a window), as many as are whole."""
+def split_windows(values: np.ndarray, rate_hz: float, window_s: float) -> np.ndarray:
+    """Return `values` (…, samples) as (…, windows, samples of a window), whole windows only."""
     size = max(round(window_s * rate_hz), 1)
     count = values.shape[-1] // size
     if not count:
-        raise DamagedSample(f"{values.shape[-1] / rate_hz:g} s long; allowed: one window ({window_s:g} s) or more")
+        allowed, received = f"{window_s:g} s (one window) or more", f"{values.shape[-1] / rate_hz:g} s"
+        raise DamagedSample(f"the trial is too short: allowed: {allowed}; received: {received}")
     return values[..., : count * size].reshape(*values.shape[:-1], count, size)
 
 
-def smoothed(entropy: np.ndarray, how: str) -> np.ndarray:
-    """(windows, …): each feature over the windows of one trial."""
-    if how == "moving_average":
-        return _moving_average(entropy)
-    return _lds(entropy) if how == "lds" else entropy
-
-
-def _moving_average(entropy: np.ndarray) -> np.ndarray:
-    """Of as many windows as there are where the trial begins and ends."""
-    half = AVERAGED // 2
-    around = [entropy[max(i - half, 0) : i + half + 1] for i in range(len(entropy))]
-    return np.stack([windows.mean(axis=0) for windows in around])
+def smooth(entropy: np.ndarray, method: str) -> np.ndarray:
+    """Return `entropy` (windows, …) of one trial, each feature smoothed over the windows by `method`."""
+    if method == "moving_average":  # near the ends, over as many windows as exist
+        half = AVERAGED // 2
+        return np.stack([entropy[max(i - half, 0) : i + half + 1].mean(axis=0) for i in range(len(entropy))])
+    return _lds(entropy) if method == "lds" else entropy
 
 
 def _lds(entropy: np.ndarray) -> np.ndarray:
-    """The expected state z of x_t = z_t + N(0, NOISE), z_t = z_(t-1) + N(0, DRIFT), z_1 = mean of x + N(0, FIRST).
+    """Return the expected state z of the linear dynamical system.
 
-    The most probable path of Gaussians solves one tridiagonal system, which gives what a Kalman filter and a
-    Rauch-Tung-Striebel smoother behind it give (tested).
+    x_t = z_t + N(0, NOISE), z_t = z_(t-1) + N(0, DRIFT), z_1 = mean of x + N(0, FIRST).
+    The most probable path of Gaussian variables solves one tridiagonal system, with the same result as a Kalman filter
+    followed by a Rauch-Tung-Striebel smoother (tested).
     """
     mean = entropy.mean(axis=0)
     if len(entropy) == 1:
@@ -162,23 +158,22 @@ def _lds(entropy: np.ndarray) -> np.ndarray:
     return mean + linalg.solveh_banded(system, measured).reshape(entropy.shape)
 
 
-def _edge(values: np.ndarray, rate_hz: float) -> int:
-    """How many samples each end is continued by."""
+def _pad_length(values: np.ndarray, rate_hz: float) -> int:
     return min(round(EDGE_S * rate_hz), values.shape[-1] - 1)
 
 
 def _refuse_flat(windows: np.ndarray, channels: list[str]) -> None:
-    """(channels, windows, samples): the entropy of what does not move is minus infinity."""
+    """Refuse (channels, windows, samples) with a constant window, whose entropy would be minus infinity."""
     flat = np.argwhere(np.ptp(windows, axis=-1) == 0)
     if len(flat):
         names = ", ".join(dict.fromkeys(channels[channel] for channel, _ in flat))
         raise DamagedSample(f"channel {names}: flat for a whole window, the first at window {flat[0][1] + 1}")
 
 
-def _padded(entropy: np.ndarray, padding: str, max_windows: int) -> tuple[np.ndarray, int]:
+def _pad(entropy: np.ndarray, padding: str, max_windows: int) -> tuple[np.ndarray, int]:
     """(windows, features) → (max_windows, features) float32, and the number of windows."""
     x = np.zeros((max_windows, entropy.shape[1]), DTYPE)
     x[: len(entropy)] = entropy
     if padding == "average":
-        x[len(entropy) :] = entropy.mean(axis=0)  # of this trial alone
+        x[len(entropy) :] = entropy.mean(axis=0)
     return x, len(entropy)

@@ -1,8 +1,9 @@
-"""Log-mel spectrograms of speech: mono, resampled, trimmed, padded with silence or cut to one duration.
+"""Log-mel spectrograms of speech: mono, resampled, trimmed, and padded with silence or cut to a fixed duration.
 
-Mel bands and their norm are Slaney's, as librosa has them by default: `compute` equals librosa within 0.01 dB (tested).
+Mel bands and their norm are Slaney's, librosa's default: `compute` equals librosa within 0.01 dB (tested).
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,29 +15,33 @@ import soxr
 import torch
 from torchaudio.transforms import MelScale, Spectrogram
 
+from stages.core.errors import refuse
 from stages.core.records import DamagedSample
 from stages.params.options import NonNegativeFloat, PositiveFloat, PositiveInt
 
-Load = Callable[[], tuple[np.ndarray, float]]
+Load = Callable[[], tuple[np.ndarray, float]]  # returns a signal and its rate in Hz
 
 LAYOUT = ("time", "mel")
-SIZES = {"time": "duration_s", "mel": "n_mels"}  # which setting tells how long an axis is
+SIZES = {"time": "duration_s", "mel": "n_mels"}  # axis → the setting that gives its length
 DTYPE = "float32"
 SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0
-# Most of a clip's time is in soxr and torch, which let go of Python's lock; a process would have to import torch.
-WORKERS, SAMPLES_PER_CHUNK = "threads", 64
-# Clips that one call of torch transforms: of calls for every clip two threads would spend a third waiting for the lock.
-CLIPS_TOGETHER = 16
+# Most of the time of a clip is spent in soxr and torch, which release Python's lock; a process would have to import
+# torch first.
+WORKERS = "threads"
+# Clips transformed in one call of torch: with a call for every clip, two threads wait for the lock a third of the time.
+CLIPS_PER_CALL = 16
 QUIETEST = 1e-4  # -80 dB of full scale
-TOP_DB = 80.0  # what lies further below a clip's loudest band is silence
-TRIM_HOP_S = 0.032  # 512 samples at 16 kHz, as librosa.effects.trim has them; its windows are four times as long
+TOP_DB = 80.0  # values further below the maximum of a clip are raised to this floor
+TRIM_HOP_S = 0.032  # as in librosa.effects.trim: 512 samples at 16 kHz, with windows four times as long
 _LOWEST_POWER = 1e-10
+
+warnings.filterwarnings("ignore", "At least one mel filterbank", UserWarning)  # `_transforms` raises an error instead
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of `compute`, and what follows from them in samples of the resampled signal."""
+    """The options of `compute`, with lengths in samples of the resampled signal."""
 
     sample_rate_hz: int
     window_ms: float
@@ -75,11 +80,13 @@ def compute(
     trim_db: PositiveFloat | None,
     normalize: Literal["none", "mean", "mean_sd"],
 ) -> tuple[np.ndarray, int]:
-    """(channels, samples) float32 in [-1, 1] at `rate_hz` → (time, n_mels) float32 in dB, and its true frames.
+    """Return the spectrogram (time, n_mels) float32 in dB of one clip, and its number of true frames.
 
-    `trim_db`: silence at both ends, this far below the loudest moment, is cut off. `normalize`: every band of the clip
-    to mean 0 (and sd 1) over its true frames, which takes away microphone, distance and some of the speaker. A clip
-    shorter than `duration_s` is padded with its own floor, 80 dB below its peak; a longer one loses its end.
+    `signal` is (channels, samples) float32 in [-1, 1] at `rate_hz`. `trim_db`: silence at both ends, more than this
+    below the loudest moment, is removed. `normalize`: each band is brought to mean 0 (and sd 1) over the true frames of
+    the clip, which removes effects of the microphone, of distance and partly of the speaker. A clip shorter than
+    `duration_s` is padded with its own floor, 80 dB below its peak; a longer one is cut at its end. Raises
+    `DamagedSample` for an empty clip and for channels that cancel each other, `UserError` for impossible settings.
     """
     lengths = window_ms, hop_ms, n_mels, f_min_hz, f_max_hz, duration_s
     settings = Settings(sample_rate_hz, *lengths, trim_db, normalize)
@@ -87,15 +94,14 @@ def compute(
 
 
 def compute_many(loads: Iterable[Load], **options: Any) -> Iterator[tuple[np.ndarray, int] | DamagedSample]:
-    """What `compute` gives for each of `loads`, which give a signal and its rate; where it raises, what it raises."""
+    """Yield the result of `compute`, or the `DamagedSample` that it raises, for each of `loads`."""
     loads, settings = iter(loads), Settings(**options)
-    while group := list(islice(loads, CLIPS_TOGETHER)):
-        found = [_tried(load, settings) for load in group]
-        whole = iter(spectrograms([mono for mono in found if not isinstance(mono, DamagedSample)], settings))
-        yield from (mono if isinstance(mono, DamagedSample) else next(whole) for mono in found)
+    while clips := [_waveform_or_damage(load, settings) for load in islice(loads, CLIPS_PER_CALL)]:
+        results = iter(spectrograms([clip for clip in clips if not isinstance(clip, DamagedSample)], settings))
+        yield from (clip if isinstance(clip, DamagedSample) else next(results) for clip in clips)
 
 
-def _tried(load: Load, settings: Settings) -> np.ndarray | DamagedSample:
+def _waveform_or_damage(load: Load, settings: Settings) -> np.ndarray | DamagedSample:
     try:
         return waveform(*load(), settings)
     except DamagedSample as damage:
@@ -103,40 +109,35 @@ def _tried(load: Load, settings: Settings) -> np.ndarray | DamagedSample:
 
 
 def samples_per_chunk(settings: dict) -> int:
-    """How many clips a worker takes at a time."""
-    return SAMPLES_PER_CHUNK
+    """Return how many clips a worker processes at a time."""
+    return 64
 
 
 def output_rate_hz(settings: dict) -> float:
-    """Frames per second of the prepared array."""
+    """Return the number of frames per second."""
     return settings["sample_rate_hz"] / round(settings["sample_rate_hz"] * settings["hop_ms"] / 1000)
 
 
 def n_fft(window: int) -> int:
-    """Length of the transform of `window` samples: the next power of two, which is fast."""
+    """Return the length of the Fourier transform for `window` samples: the next power of two, which is fast."""
     return 1 << (window - 1).bit_length()
 
 
-def frames(duration_s: float, sample_rate_hz: int, hop: int) -> int:
-    """How many frames a signal of `duration_s` has: one at every `hop` samples, the first at its start."""
-    return round(duration_s * sample_rate_hz) // hop + 1
-
-
 def waveform(signal: np.ndarray, rate_hz: float, settings: Settings) -> np.ndarray:
-    """(channels, samples) → (samples,): mono, resampled, without silence at its ends, `duration_s` long at most."""
+    """Return `signal` (channels, samples) as mono (samples,): resampled, trimmed, at most `duration_s` long."""
     if not signal.shape[1]:
         raise DamagedSample("a clip without a sample")
     mono = signal[0] if len(signal) == 1 else signal.mean(axis=0)  # (samples,)
     if len(signal) > 1 and np.abs(mono).max() < QUIETEST:
         raise DamagedSample("silence once its channels are mixed to one")
-    if settings.trim_db is not None:  # before resampling, which then has half the work: RAVDESS is half silence
-        mono = trimmed(mono, rate_hz, settings.trim_db)
+    if settings.trim_db is not None:  # before resampling, which halves its work: half of RAVDESS is silence
+        mono = trim(mono, rate_hz, settings.trim_db)
     return soxr.resample(mono, rate_hz, settings.sample_rate_hz)[: settings.samples]
 
 
 def spectrograms(clips: list[np.ndarray], settings: Settings) -> list[tuple[np.ndarray, int]]:
-    """(samples,) of each clip → (time, n_mels), all of one length, and its true frames."""
-    if not clips:  # all of a group were damaged
+    """Return the spectrogram (time, n_mels) and the number of true frames of each clip (samples,)."""
+    if not clips:  # every clip of the group is damaged
         return []
     signals = torch.zeros(len(clips), settings.samples)
     for signal, clip in zip(signals, clips, strict=True):
@@ -147,19 +148,22 @@ def spectrograms(clips: list[np.ndarray], settings: Settings) -> list[tuple[np.n
     bands = to_bands(power).mT  # → (clips, n_mels, frames) → (clips, frames, n_mels)
     decibels = 10 * bands.clamp(min=_LOWEST_POWER).log10()
     lengths = [len(clip) // settings.hop + 1 for clip in clips]
-    return [(_finished(bands, n, settings).numpy(), n) for bands, n in zip(decibels, lengths, strict=True)]
+    return [(_floored(bands, n, settings.normalize).numpy(), n) for bands, n in zip(decibels, lengths, strict=True)]
 
 
-def _finished(bands: torch.Tensor, length: int, settings: Settings) -> torch.Tensor:
-    """(time, n_mels) in dB: none more than `TOP_DB` below the clip's highest, which its padding is."""
+def _floored(bands: torch.Tensor, length: int, normalize: str) -> torch.Tensor:
+    """Raise values (time, n_mels) in dB to `TOP_DB` below the maximum, fill the padding with that, and normalise."""
     floor = float(bands[:length].max()) - TOP_DB
     bands = bands.clamp(min=floor)
     bands[length:] = floor
-    return _normalized(bands, length, settings.normalize)
+    if normalize == "none":
+        return bands
+    sd, mean = torch.std_mean(bands[:length], dim=0, correction=0)  # (n_mels,)
+    return (bands - mean) / sd.clamp(min=1.0) if normalize == "mean_sd" else bands - mean
 
 
-def trimmed(mono: np.ndarray, rate_hz: float, trim_db: float) -> np.ndarray:
-    """Without the silence at both ends, as `librosa.effects.trim` finds it with frames of 128 ms every 32 ms."""
+def trim(mono: np.ndarray, rate_hz: float, trim_db: float) -> np.ndarray:
+    """Return `mono` without silence at both ends, as `librosa.effects.trim` with frames of 128 ms every 32 ms."""
     hop = round(TRIM_HOP_S * rate_hz)
     whole = len(mono) // hop * hop
     hops = mono[:whole].reshape(-1, hop)  # (hops, hop)
@@ -173,15 +177,31 @@ def trimmed(mono: np.ndarray, rate_hz: float, trim_db: float) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _transforms(settings: Settings) -> tuple[Spectrogram, MelScale]:
-    """Not one `MelSpectrogram`: it takes the root of each power and squares it again, a tenth of a clip's time."""
+    """Return the steps of a mel spectrogram.
+
+    torchaudio's `MelSpectrogram` takes a tenth longer: it takes the root of each power and squares it again.
+    """
+    _refuse_impossible(settings)
     size = n_fft(settings.window)
     spectrum = Spectrogram(size, settings.window, settings.hop, power=None, pad_mode="constant")
     bands = settings.n_mels, settings.sample_rate_hz, settings.f_min_hz, settings.f_max_hz
-    return spectrum, MelScale(*bands, size // 2 + 1, norm="slaney", mel_scale="slaney")
+    to_bands = MelScale(*bands, size // 2 + 1, norm="slaney", mel_scale="slaney")
+    if empty := int((to_bands.fb.amax(dim=0) <= 0).sum()):  # fb: (frequencies, n_mels)
+        allowed = "fewer bands, or a longer window_ms"
+        refuse(f"{empty} mel bands hold no frequency", where="feature mel: n_mels", allowed=allowed, received=bands[0])
+    return spectrum, to_bands
 
 
-def _normalized(bands: torch.Tensor, length: int, normalize: str) -> torch.Tensor:
-    if normalize == "none":
-        return bands
-    sd, mean = torch.std_mean(bands[:length], dim=0, correction=0)  # (n_mels,)
-    return (bands - mean) / sd.clamp(min=1.0) if normalize == "mean_sd" else bands - mean
+def _refuse_impossible(settings: Settings) -> None:
+    """Raise `UserError` for lengths below one sample, and for frequencies that the sample rate cannot represent."""
+    rate_hz, low_hz, high_hz = settings.sample_rate_hz, settings.f_min_hz, settings.f_max_hz
+    for name in ("window", "hop"):
+        if getattr(settings, name) < 1:
+            allowed, received = f"one sample or more at {rate_hz} Hz", getattr(settings, f"{name}_ms")
+            refuse("too short", where=f"feature mel: {name}_ms", allowed=allowed, received=received)
+    if 2 * high_hz > rate_hz:
+        allowed = f"half of sample_rate_hz ({rate_hz}) or less"
+        refuse("above the Nyquist frequency", where="feature mel: f_max_hz", allowed=allowed, received=high_hz)
+    if low_hz >= high_hz:
+        allowed = f"less than f_max_hz ({high_hz:g})"
+        refuse("no frequency range", where="feature mel: f_min_hz", allowed=allowed, received=low_hz)

@@ -1,1 +1,5 @@
-"""One architecture per file, readable alone: `build(input_shape, n_classes, **options)`, `forward(x, length)`."""
+"""Network architectures, one self-contained file each.
+
+In: `build(input_shape, n_classes, **options)`. Out: an `nn.Module` that returns logits. The signature of `build` is the
+schema of `model` in params.yaml.
+"""

@@ -1,7 +1,8 @@
-"""AdaFNN over every mel band, next to an FFNN on frames, an LSTM and a Transformer encoder, joined into logits.
+"""AdaFNN on every mel band, an FFNN on frames, an LSTM and a Transformer encoder, concatenated before the classifier.
 
 AdaFNN: Yao, Mueller, Wang, "Deep Learning for Functional Data Analysis with Adaptive Basis Layers", ICML 2021, and its
-notebook (jwyyy/AdaFNN), which takes one curve a sample on one grid. Ours: one curve per mel band, a grid per clip.
+notebook (jwyyy/AdaFNN). The notebook reads one curve per sample on a common time grid; this version reads one curve per
+mel band and has a time grid for each clip length.
 """
 
 from copy import deepcopy
@@ -44,16 +45,15 @@ def build(
     stride_frames: PositiveInt = 3,
     dropout: Fraction = 0.3,
 ) -> nn.Module:
-    """`input_shape` (time, mel), standardised per band. Raises ValueError for options that do not go together.
+    """Return the network for `input_shape` (time, mel), standardised per band. Raises ValueError for invalid options.
 
-    `basis_hidden`: layers of each of the `n_bases` micro-networks; `head_hidden`: of the network behind their scores.
-    `sparsity_weight`, `orthogonality_weight`: the paper's λ1 and λ2, on `sampled_bases` and `sampled_pairs` a step.
-    `ffnn_hidden`: layers on each frame and `context_frames` on either side; their output, or a linear projection
-    without FFNN, averaged over `stride_frames`, is what LSTM and Transformer read. `dropout`: all but bases, attention.
+    `basis_hidden`: layers of each of the `n_bases` micro-networks. `head_hidden`: layers that read the basis scores.
+    `sparsity_weight`, `orthogonality_weight`: the paper's λ1 and λ2, applied to `sampled_bases` bases and
+    `sampled_pairs` pairs in each step. `ffnn_hidden`: layers on each frame with `context_frames` frames on either side;
+    the LSTM and the Transformer read their output (a linear projection without FFNN), averaged over `stride_frames`.
+    `dropout`: everywhere except in the bases and on the attention weights.
     """
     sequences = ["lstm"] * use_lstm + ["transformer"] * use_transformer
-    if len(input_shape) != 2:
-        raise ValueError(f"input has {len(input_shape)} axes, {tuple(input_shape)}; allowed: 2, (time, mel)")
     n_mels, width, parts = input_shape[1], ffnn_hidden[-1], nn.ModuleDict()
     if use_adafnn:
         hidden = [_layers([1, *basis_hidden], AddNorm, nn.SELU, basis_dropout) for _ in range(n_bases)]
@@ -82,19 +82,19 @@ def _layers(widths: list[int], norm: type[nn.Module], act: type[nn.Module], drop
 
 
 class AdaFNN(nn.Module):
-    """The parts that are on, joined. In the comments: B clips of T frames and M mel bands, K bases, S ≤ T steps."""
+    """The enabled parts. Shapes in comments: B clips of T frames and M mel bands, K bases, S = ⌈T / stride⌉ steps."""
 
     def __init__(self, parts: nn.ModuleDict, use_ffnn: bool, context: int, stride: int) -> None:
         super().__init__()
         self.parts, self.use_ffnn, self.context, self.stride = parts, use_ffnn, context, stride
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, T, M), (B,) true frames in 1..T or None for T each → logits (B, n_classes)."""
+        """Return logits (B, n_classes) for `x` (B, T, M); `length` (B,) true frames in 1..T, None: all T."""
         length = torch.full((x.shape[0],), x.shape[1], device=x.device) if length is None else length
-        if not torch.onnx.is_in_onnx_export():  # which would take this batch's longest clip for every batch's
-            x = x[:, : int(length.max())]  # T from here on: nobody needs padding that all clips share
+        if not torch.onnx.is_in_onnx_export():  # an export would fix this batch's longest clip as a constant
+            x = x[:, : int(length.max())]  # T from here on: removes the padding that all clips share
         valid = torch.arange(x.shape[1], device=x.device) < length[:, None]  # (B, T)
-        x = x.masked_fill(~valid[:, :, None], 0)  # a weight of 0 would not stop an infinity
+        x = x.masked_fill(~valid[:, :, None], 0)  # 0 times an infinity would be NaN
         features = []
         if "basis" in self.parts:
             scores = self.parts["basis"](x, length)  # (B, T, M) → (B, K, M)
@@ -107,12 +107,12 @@ class AdaFNN(nn.Module):
         return self.parts["classifier"](torch.cat(features, dim=1))
 
     def penalty(self) -> torch.Tensor:
-        """AdaFNN's regularisers, a scalar to add to the loss; 0 without AdaFNN."""
+        """Return AdaFNN's regularisers, a scalar to add to the loss; 0 without AdaFNN."""
         return self.parts["basis"].penalty() if "basis" in self.parts else torch.zeros(())
 
     @torch.no_grad()
     def bases(self, n_points: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """The learnt bases, for drawing: times (n_points,) in [0, 1], values (n_points, K) without dropout."""
+        """Return the learnt bases for a plot: times (n_points,) in [0, 1] and values (n_points, K), without dropout."""
         if "basis" not in self.parts:
             return None
         times = torch.linspace(0, 1, n_points)
@@ -120,7 +120,7 @@ class AdaFNN(nn.Module):
 
 
 def statistics(y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """Mean and deviation over the valid steps, one at least: (B, S, F), (B, S) → (B, 2 F)."""
+    """Return mean and standard deviation over the valid steps (at least one): (B, S, F), (B, S) → (B, 2 F)."""
     weight = valid.to(y.dtype)[:, :, None] / valid.sum(1)[:, None, None]  # (B, S, 1)
     mean = (y * weight).sum(1, keepdim=True)  # (B, 1, F)
     variance = ((y - mean).square() * weight).sum(1)
@@ -128,78 +128,89 @@ def statistics(y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
 
 
 def with_neighbours(x: torch.Tensor, context: int) -> torch.Tensor:
-    """Each frame beside `context` on either side, 0 beyond the ends: (B, T, M) → (B, T, (2 · context + 1) · M)."""
+    """Add `context` frames on either side of each, zeros beyond the ends: (B, T, M) → (B, T, (2 · context + 1) · M)."""
     padded = F.pad(x, (0, 0, context, context))
     return torch.cat([padded[:, start : start + x.shape[1]] for start in range(2 * context + 1)], dim=2)
 
 
 def thin(y: torch.Tensor, valid: torch.Tensor, stride: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Means over the valid ones of each `stride` frames: (B, T, F), (B, T) → (B, S, F), (B, S), S = ⌈T / stride⌉."""
+    """Average the valid frames of every `stride` frames: (B, T, F), (B, T) → (B, S, F), (B, S), S = ⌈T / stride⌉."""
     weight = valid.to(y.dtype)[:, None]  # (B, 1, T)
     total = F.avg_pool1d(y.transpose(1, 2) * weight, stride, ceil_mode=True)  # (B, T, F) → (B, F, S)
-    count = F.avg_pool1d(weight, stride, ceil_mode=True)  # (B, 1, S), divided by what divides `total`
+    count = F.avg_pool1d(weight, stride, ceil_mode=True)  # (B, 1, S), with the same divisor as `total`
     return (total / count.clamp(min=1 / stride)).transpose(1, 2), count[:, 0] > 0
 
 
 class AddNorm(nn.Module):
-    """y + LayerNorm(y) as in the notebook: gain and shift start from N(0, 1), deviation over n - 1."""
+    """y + LayerNorm(y) as in the notebook: gain and shift start from N(0, 1), the variance is divided by n - 1."""
 
     def __init__(self, n: int) -> None:
         super().__init__()
         self.n, self.gain, self.shift = n, nn.Parameter(torch.randn(n)), nn.Parameter(torch.randn(n))
 
     def forward(self, y: torch.Tensor) -> torch.Tensor:
-        normal = F.layer_norm(y, (self.n,), eps=1e-12)  # the notebook adds 1e-6 to the deviation
-        return torch.addcmul(y + self.shift, normal, self.gain * (1 - 1 / self.n) ** 0.5)
+        normalised = F.layer_norm(y, (self.n,), eps=1e-12)  # the notebook adds 1e-6 to the standard deviation
+        return torch.addcmul(y + self.shift, normalised, self.gain * (1 - 1 / self.n) ** 0.5)
 
 
 def trapezoid_weights(times: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """w with Σ w_j f_j = Σ h_j (f_j + f_{j+1}) / 2 over the valid points, which come first: (G, P), (G, P) → (G, P)."""
+    """Return the weights w of the trapezoidal rule, Σ w_j f_j = Σ h_j (f_j + f_{j+1}) / 2: (G, P), (G, P) → (G, P).
+
+    The valid points of each grid come first; the others get weight 0.
+    """
     steps = (times[:, 1:] - times[:, :-1]) * valid[:, 1:].to(times.dtype)  # (G, P - 1), the h_j
     return (F.pad(steps, (1, 0)) + F.pad(steps, (0, 1))) / 2
 
 
 class AdaptiveBasis(nn.Module):
-    """The basis layer: K `nodes`, micro-networks R → R of time; scores c_k = <basis_k, curve>; their regularisers."""
+    """The basis layer: K `nodes` (micro-networks R → R of time), scores c_k = <basis_k, curve>, and regularisers."""
 
-    def __init__(self, nodes: list[nn.Module], sparsity: float, orthogonality: float, drawn: int, pairs: int) -> None:
+    def __init__(
+        self, nodes: list[nn.Module], sparsity: float, orthogonality: float, sampled_bases: int, sampled_pairs: int
+    ) -> None:
         super().__init__()
         self.nodes, self.sparsity, self.orthogonality = nn.ModuleList(nodes), sparsity, orthogonality
-        self.drawn, self.pairs = min(drawn, len(nodes)), min(pairs, len(nodes) * (len(nodes) - 1) // 2)
+        self.sampled_bases = min(sampled_bases, len(nodes))
+        self.sampled_pairs = min(sampled_pairs, len(nodes) * (len(nodes) - 1) // 2)
 
     def evaluate(self, times: torch.Tensor) -> torch.Tensor:
-        """(…) times in [0, 1] → (K, …)."""
-        with torch.autocast(times.device.type, enabled=False):  # bfloat16 has 128 times in [0.5, 1]: too few
+        """Return the values of all bases at `times` in [0, 1]: (…) → (K, …)."""
+        with torch.autocast(times.device.type, enabled=False):  # bfloat16 distinguishes only 128 times in [0.5, 1]
             return torch.stack([node(times[..., None])[..., 0] for node in self.nodes])
 
     def forward(self, x: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-        """(B, T, M), (B,) → (B, K, M), frame j at t_j = j / (length - 1). One frame spans no time: its scores are 0."""
-        lengths, which = torch.unique(length, return_inverse=True)  # (G,), (B,): as long, the same grid
+        """Return scores (B, K, M) for (B, T, M), (B,); frame j is at j / (length - 1), a single frame scores 0."""
+        lengths, grid_of_clip = torch.unique(length, return_inverse=True)  # (G,), (B,): equal lengths share a grid
         index = torch.arange(x.shape[1], device=x.device)
         times = (index / (lengths[:, None] - 1).clamp(min=1)).clamp(max=1)  # (G, T); padded frames at 1
-        return self.scores(x, times, index < lengths[:, None], which)
+        return self.scores(x, times, index < lengths[:, None], grid_of_clip)
 
-    def scores(self, x: torch.Tensor, times: torch.Tensor, valid: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
-        """On any grids: (B, T, M), (G, T) ascending in [0, 1], (G, T), (B,) the grid of each clip → (B, K, M)."""
+    def scores(
+        self, x: torch.Tensor, times: torch.Tensor, valid: torch.Tensor, grid_of_clip: torch.Tensor
+    ) -> torch.Tensor:
+        """Return scores (B, K, M) of `x` (B, T, M) on any grids: `times` ascending in [0, 1] and `valid`, both (G, T).
+
+        `grid_of_clip` (B,) is the index of each clip's grid.
+        """
         weighted = self.evaluate(times) * trapezoid_weights(times, valid)  # (G, T) → (K, G, T)
-        return weighted.transpose(0, 1)[which] @ x  # (B, K, T) @ (B, T, M) → (B, K, M)
+        return weighted.transpose(0, 1)[grid_of_clip] @ x  # (B, K, T) @ (B, T, M) → (B, K, M)
 
     def penalty(self) -> torch.Tensor:
-        """λ1 mean ‖b_k‖₁ of drawn bases + λ2 mean |<b_i, b_j>| of drawn pairs, b = basis / (‖basis‖ + 1e-6)."""
-        times = torch.linspace(0, 1, 101, device=next(self.parameters()).device)  # any fine grid does
+        """Return λ1 mean ‖b_k‖₁ + λ2 mean |<b_i, b_j>| over sampled bases and pairs, b = basis / (‖basis‖ + 1e-6)."""
+        times = torch.linspace(0, 1, 101, device=next(self.parameters()).device)  # any fine grid would do
         w = trapezoid_weights(times[None], times[None] >= 0)  # (1, P)
         bases = self.evaluate(times)  # (P,) → (K, P)
-        bases = bases / ((bases.square() * w).sum(1, keepdim=True).sqrt().detach() + 1e-6)  # constants, as there
-        drawn = bases[torch.multinomial(torch.ones(len(bases)), self.drawn)]  # without replacement
-        total = self.sparsity * (drawn.abs() * w).sum(1).mean()
-        if self.pairs:
-            i, j = torch.multinomial(torch.ones(self.pairs, len(bases)), 2).T  # (pairs, 2) → (pairs,) twice
+        bases = bases / ((bases.square() * w).sum(1, keepdim=True).sqrt().detach() + 1e-6)  # as in the notebook
+        sampled = bases[torch.multinomial(torch.ones(len(bases)), self.sampled_bases)]  # without replacement
+        total = self.sparsity * (sampled.abs() * w).sum(1).mean()
+        if self.sampled_pairs:
+            i, j = torch.multinomial(torch.ones(self.sampled_pairs, len(bases)), 2).T  # (pairs, 2) → (pairs,) twice
             total = total + self.orthogonality * (bases[i] * bases[j] * w).sum(1).abs().mean()
         return total
 
 
 class Recurrent(nn.Module):
-    """LSTM in one or two directions. ONNX has no packed sequences: backward reads each clip's valid steps mirrored."""
+    """LSTM. ONNX has no packed sequences, so the backward direction reads each clip's valid steps in reverse order."""
 
     def __init__(self, n_in: int, hidden: int, n_layers: int, bidirectional: bool, dropout: float) -> None:
         super().__init__()
@@ -210,7 +221,7 @@ class Recurrent(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-        """(B, S, n_in), (B, S) → (B, n_features): each direction's state once it has read every valid step."""
+        """Return each direction's state after its last valid step: (B, S, n_in), (B, S) → (B, n_features)."""
         step = torch.arange(y.shape[1], device=y.device)
         mirror = torch.where(valid, valid.sum(1, keepdim=True) - 1 - step, step)[..., None]  # (B, S, 1)
         for i, onward in enumerate(self.onward):
@@ -225,26 +236,26 @@ class Recurrent(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Transformer encoder (Vaswani et al. 2017); no step attends to padding. Pooled over the valid ones."""
+    """Transformer encoder (Vaswani et al. 2017), pooled over the valid steps; no step attends to padding."""
 
     def __init__(self, n_in: int, width: int, heads: int, n_layers: int, hidden: int, dropout: float) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"transformer_width is {width}; allowed: a multiple of transformer_heads, {heads}")
         self.n_features, self.project = 2 * width, nn.Linear(n_in, width)
-        # SiLU, since ReLU and GELU take PyTorch's fast path where no gradient is wanted, and ONNX knows none of it.
+        # SiLU, because with ReLU or GELU PyTorch takes a fast path without gradients that cannot be exported to ONNX.
         layer = nn.TransformerEncoderLayer(width, heads, hidden, dropout, F.silu, batch_first=True, norm_first=True)
-        layer.self_attn.dropout = 0.0  # would leave the fused kernel: twice the time on a CPU
+        layer.self_attn.dropout = 0.0  # dropout would disable the fused kernel, which takes half the time on a CPU
         self.encoder = nn.TransformerEncoder(layer, n_layers, nn.LayerNorm(width), enable_nested_tensor=False)
 
     def forward(self, y: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-        """(B, S, n_in), (B, S) → (B, 2 width)."""
+        """Return mean and standard deviation over the valid steps: (B, S, n_in), (B, S) → (B, 2 width)."""
         y = self.project(y) + positions(y.shape[1], self.project.out_features).to(y)  # (B, S, width)
         return statistics(self.encoder(y, src_key_padding_mask=~valid), valid)
 
 
 def positions(n_steps: int, width: int) -> torch.Tensor:
-    """(n_steps, width): sines of the step in even columns, cosines in odd (Vaswani et al. 2017, sec. 3.5)."""
+    """Return positional encodings (n_steps, width): sines in even columns, cosines in odd (Vaswani, sec. 3.5)."""
     column = torch.arange(width)
     angle = torch.arange(n_steps)[:, None] / 10_000 ** ((column - column % 2) / width)  # (n_steps, width)
     return torch.where(column % 2 == 0, angle.sin(), angle.cos())

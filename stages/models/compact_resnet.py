@@ -1,7 +1,7 @@
 """A small residual network for small images: He, Zhang, Ren, Sun, "Deep residual learning", CVPR 2016, three stages.
 
-Made for 48x48 faces on a few processor cores: each stage's first block halves the image, so that after a stem that sees
-every pixel the work is done at 24, 12 and 6 px. With `widths` 64, 128, 256: 2.8 M weights, 5.5 MB in float16.
+It is designed for 48x48 faces on a few processor cores: the stem works at full resolution, then the first block of each
+stage halves the image, to 24, 12 and 6 px. With `widths` 64, 128, 256 it has 2.8 M weights, 5.5 MB in float16.
 """
 
 import math
@@ -13,8 +13,8 @@ from torch import nn
 from stages.params.options import Fraction, Literal, PositiveInt, PositiveInts
 
 LAYOUT = ("channel", "height", "width")
-# Of the image, left out at each of its edges, by the number of views.
-EDGES = {1: (), 2: (0.0,), 10: (1 / 12, 1 / 16, 1 / 24, 1 / 48, 0.0)}
+# By the number of views of test-time augmentation: the share of the side that each crop cuts off at each edge.
+CROP_MARGINS = {1: (), 2: (0.0,), 10: (1 / 12, 1 / 16, 1 / 24, 1 / 48, 0.0)}
 
 
 def build(
@@ -25,67 +25,68 @@ def build(
     blocks: PositiveInt = 2,
     stem: PositiveInt = 32,
     dropout: Fraction = 0.3,
-    views: Literal[1, 2, 10] = 10,
+    tta_views: Literal[1, 2, 10] = 10,
 ) -> nn.Module:
-    """`input_shape` (channel, height, width), any size. One stage per entry of `widths`, its number of channels.
+    """Return the network for `input_shape` (channel, height, width) of any size.
 
-    `blocks`: of two convolutions each, in every stage. `stem`: channels of the first convolution. `dropout`: of the
-    pooled features, before the one linear layer. `views`: an answer, not a training step, is the mean of what so many
-    give, in as many times the time: 2, the image and its mirror image (Krizhevsky et al. 2012, section 4.1, of their
-    ten); 10, also the middles of both, without 1, 2, 3 and 4 of 48 px at each edge.
-    Raises ValueError for another number of axes.
+    `widths`: channels of each stage. `blocks`: residual blocks per stage, each of two convolutions. `stem`: channels of
+    the first convolution. `dropout`: on the pooled features, before the linear layer. `tta_views`: test-time
+    augmentation; in evaluation mode the probabilities are the mean over this many views, which takes as many times the
+    time. 1: none. 2: the image and its mirror image (Krizhevsky et al. 2012, section 4.1, average over ten such views).
+    10: also the centre crops of both without 1, 2, 3 and 4 of 48 px at each edge.
     """
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"input has {len(input_shape)} axes, {tuple(input_shape)}; allowed: 3, (channel, height, width)"
-        )
     stages = [
         nn.Sequential(Block(n_in, n_out, 2), *(Block(n_out, n_out, 1) for _ in range(blocks - 1)))
         for n_in, n_out in zip([stem, *widths[:-1]], widths, strict=True)
     ]
     head = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1], n_classes))
     first = nn.Sequential(*_convolution(input_shape[0], stem), nn.ReLU())
-    # Worked out here: within a graph that is exported, sides are no numbers.
-    middles = [tuple(_middle(side, edge) for side in input_shape[1:]) for edge in EDGES[views]]
-    model = CompactResNet(first, nn.Sequential(*stages), head, views, middles)
-    model.apply(_initialise)
+    # Computed here because image sides are not plain numbers while a graph is exported.
+    crops = [tuple(_centre_crop(side, margin) for side in input_shape[1:]) for margin in CROP_MARGINS[tta_views]]
+    model = CompactResNet(first, nn.Sequential(*stages), head, tta_views, crops)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):  # He et al. 2015
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(layer, Block):  # starts as its shortcut alone (Goyal et al. 2017, sec. 5.1)
+            nn.init.zeros_(layer.convolutions[-1].weight)
     return model
 
 
 class CompactResNet(nn.Module):
-    """Shapes in the comments are those of a 48x48 image and widths 64, 128, 256."""
+    """The network. Shapes in the comments are those of a 48x48 image and widths 64, 128, 256."""
 
     def __init__(
-        self, stem: nn.Module, stages: nn.Module, head: nn.Module, views: int, middles: list[tuple[slice, slice]]
+        self, stem: nn.Module, stages: nn.Module, head: nn.Module, tta_views: int, crops: list[tuple[slice, slice]]
     ) -> None:
         super().__init__()
-        self.stem, self.stages, self.head, self.views, self.middles = stem, stages, head, views, middles
+        self.stem, self.stages, self.head, self.tta_views, self.crops = stem, stages, head, tta_views, crops
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, channel, height, width) → logits (B, n_classes); images have no `length`."""
-        if self.training or self.views == 1:
+        """Return logits (B, n_classes) for `x` (B, channel, height, width); images have no `length`."""
+        if self.training or self.tta_views == 1:
             return self.head(self._pooled(x))
-        pooled = torch.stack([self._pooled(view) for view in self._views_of(x)])  # (views, B, 256)
-        return self.head(pooled).log_softmax(2).logsumexp(0) - math.log(self.views)  # of the mean of probabilities
+        pooled = torch.stack([self._pooled(view) for view in self._augmented_views(x)])  # (views, B, 256)
+        # The logarithm of the mean probability over the views.
+        return self.head(pooled).log_softmax(2).logsumexp(0) - math.log(self.tta_views)
 
-    def _views_of(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """The image last: who watches `feature_map_layer` sees the map of it."""
-        for rows, columns in self.middles:
-            middle = x[:, :, rows, columns]
-            yield from (middle.flip(3), middle)
+    def _augmented_views(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yield the views, the image itself last, so that a hook on `feature_map_layer` ends with its map."""
+        for rows, columns in self.crops:
+            crop = x[:, :, rows, columns]
+            yield from (crop.flip(3), crop)
 
     def _pooled(self, x: torch.Tensor) -> torch.Tensor:
         x = self.stages(self.stem(x))  # (B, 1, 48, 48) → (B, 32, 48, 48) → (B, 256, 6, 6)
         return x.mean((2, 3))  # (B, 256, 6, 6) → (B, 256)
 
     def feature_map_layer(self) -> nn.Module:
-        """The layer whose output is the last map of the image (B, channel, H, W), for Grad-CAM."""
+        """Return the layer whose output is the last feature map (B, channel, H, W), for Grad-CAM."""
         return self.stages
 
 
-def _middle(side_px: int, edge: float) -> slice:
-    left_out = round(side_px * edge)
-    return slice(left_out, side_px - left_out)
+def _centre_crop(side_px: int, margin: float) -> slice:
+    margin_px = round(side_px * margin)
+    return slice(margin_px, side_px - margin_px)
 
 
 class Block(nn.Module):
@@ -96,10 +97,10 @@ class Block(nn.Module):
         self.convolutions = nn.Sequential(
             *_convolution(n_in, n_out, stride=stride), nn.ReLU(), *_convolution(n_out, n_out)
         )
-        # The mean of what a strided 1x1 convolution would skip (He, T. et al. 2019, arXiv 1812.01187, ResNet-D).
-        pooled = [nn.AvgPool2d(stride, ceil_mode=True)] if stride > 1 else []
-        same = stride == 1 and n_in == n_out
-        self.shortcut = nn.Identity() if same else nn.Sequential(*pooled, *_convolution(n_in, n_out, kernel=1))
+        # Average pooling, because a strided 1x1 convolution would skip pixels (ResNet-D, arXiv 1812.01187).
+        pooling = [nn.AvgPool2d(stride, ceil_mode=True)] if stride > 1 else []
+        same_shape = stride == 1 and n_in == n_out
+        self.shortcut = nn.Identity() if same_shape else nn.Sequential(*pooling, *_convolution(n_in, n_out, kernel=1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return (self.convolutions(x) + self.shortcut(x)).relu()
@@ -108,11 +109,3 @@ class Block(nn.Module):
 def _convolution(n_in: int, n_out: int, kernel: int = 3, stride: int = 1) -> tuple[nn.Module, nn.Module]:
     # No bias: the batch normalisation that follows would cancel it.
     return nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(n_out)
-
-
-def _initialise(layer: nn.Module) -> None:
-    """He et al. 2015 for what precedes a ReLU; each block begins as its shortcut (Goyal et al. 2017, section 5.1)."""
-    if isinstance(layer, nn.Conv2d):
-        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    elif isinstance(layer, Block):
-        nn.init.zeros_(layer.convolutions[-1].weight)

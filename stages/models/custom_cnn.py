@@ -1,6 +1,6 @@
 """The tuned CNN for 48x48 faces: blocks of conv, BN, activation (twice), pool, dropout, then one hidden dense layer.
 
-Two convolutions before each pooling, as in VGG: a residual connection needs something to go around.
+There are two convolutions before each pooling, as in VGG, so that a residual connection has something to bypass.
 """
 
 from typing import Literal
@@ -26,15 +26,12 @@ def build(
     hidden_dropout: Fraction = 0.5,
     residual: bool = False,
 ) -> nn.Module:
-    """`input_shape` (channel, height, width); one block per entry of `widths`, its number of channels.
+    """Return the network for `input_shape` (channel, height, width); raises ValueError for one that does not fit.
 
-    `dropout` drops whole channels after each block, `hidden_dropout` units of the hidden layer of size `hidden`.
-    `residual` adds each block's input, brought to its width by a 1x1 convolution (He et al. 2016), before the pooling.
+    `widths`: channels of each block, which halves the image. `dropout`: of whole channels after each block.
+    `hidden_dropout`: of units of the hidden layer, of size `hidden`. `residual`: adds each block's input, with a
+    1x1 convolution to the block's width (He et al. 2016), before the pooling.
     """
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"input has {len(input_shape)} axes, {tuple(input_shape)}; allowed: 3, (channel, height, width)"
-        )
     channels, height, width = input_shape
     inputs = [channels, *widths[:-1]]
     act = ACTIVATIONS[activation]
@@ -42,20 +39,20 @@ def build(
     side = 2 ** len(widths)
     n_features = widths[-1] * (height // side) * (width // side)
     if not n_features:
-        raise ValueError(f"widths has {len(widths)} blocks, each halving the side; {height}x{width} px allows fewer")
+        raise ValueError(f"widths has {len(widths)} entries, each halving {height}x{width} px; allowed: fewer")
     head = (nn.Linear(n_features, hidden), nn.BatchNorm1d(hidden), act(), nn.Dropout(hidden_dropout))
     return CustomCNN(nn.Sequential(*blocks), nn.Sequential(*head, nn.Linear(hidden, n_classes)))
 
 
 class CustomCNN(nn.Module):
-    """Shapes in the comments are those of a 48x48 image and four blocks, the last 256 wide."""
+    """The network. Shapes in the comments are those of a 48x48 image and four blocks, the last 256 wide."""
 
     def __init__(self, blocks: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.blocks, self.head = blocks, head
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, channel, height, width) → logits (B, n_classes); images have no `length`."""
+        """Return logits (B, n_classes) for `x` (B, channel, height, width); images have no `length`."""
         x = self.blocks(x)  # (B, 1, 48, 48) → (B, 256, 3, 3)
         return self.head(x.flatten(1))  # (B, 2304) → (B, n_classes)
 

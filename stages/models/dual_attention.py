@@ -1,6 +1,7 @@
-"""A published backbone, channel and spatial attention on its feature map, a BiLSTM over the map read as a sequence.
+"""A torchvision backbone, channel and spatial attention on its feature map, and a BiLSTM over the map as a sequence.
 
-Attention: Woo, Park, Lee, Kweon, "CBAM: Convolutional Block Attention Module", ECCV 2018. Each part switches off.
+Attention: Woo, Park, Lee, Kweon, "CBAM: Convolutional Block Attention Module", ECCV 2018. Attention and BiLSTM are
+optional.
 """
 
 import pickle
@@ -20,11 +21,10 @@ from stages.core.errors import UserError
 from stages.params.options import Fraction, OddInt, PositiveInt, Pretrained
 
 LAYOUT = ("channel", "height", "width")
-COLOR = "rgb"  # as the published weights take it
-# What a torchvision model puts behind its feature map, and no weight of which is ever taken.
-HEADS = ("avgpool", "fc", "classifier")
-# Of the feature map.
-PUBLISHED_STRIDE, N_CHANNELS = 32, {"efficientnet_b4": 1792, "resnet50": 2048, "resnet18": 512, "resnet10": 256}
+COLOR = "rgb"  # what the published weights expect
+HEADS = ("avgpool", "fc", "classifier")  # the layers of a torchvision model behind its feature map, which are not used
+PUBLISHED_STRIDE = 32  # image pixels per place of the feature map
+N_CHANNELS = {"efficientnet_b4": 1792, "resnet50": 2048, "resnet18": 512, "resnet10": 256}  # of the feature map
 
 
 def build(
@@ -42,32 +42,32 @@ def build(
     lstm_layers: PositiveInt = 2,
     dropout: Fraction = 0.5,
 ) -> nn.Module:
-    """`input_shape` (3, height, width). Weights are random: `load_pretrained` gets others, and only training calls it.
+    """Return the network for `input_shape` (3, height, width) with random weights; training calls `load_pretrained`.
 
     `pretrained`: 'imagenet', 'none', or the path of a state dict of torchvision's model (.safetensors, .pt, .pth).
-    `total_stride`: pixels of the image to one of the feature map; 32 as published, less keeps more of small images.
-    `reduction`: of the channels, in the hidden layer of channel attention; `spatial_kernel`: side, odd. `lstm_hidden`:
-    units of each direction. `dropout`: before the head and between layers of the LSTM. Raises ValueError for a shape
-    or kernel that is not as said, and for weights from ImageNet of ResNet-10.
+    `total_stride`: image pixels per place of the feature map; 32 as published, less keeps more of small images.
+    `reduction`: channels per hidden unit of channel attention. `spatial_kernel`: side of spatial attention's kernel.
+    `lstm_hidden`: units of each direction. `dropout`: before the classifier and between LSTM layers. Raises ValueError
+    for images that are not RGB, and for ImageNet weights of ResNet-10.
     """
-    if len(input_shape) != 3 or input_shape[0] != 3:
-        allowed = "a feature with color: rgb, (channel, height, width)"
-        raise ValueError(f"input is {tuple(input_shape)}; allowed: {allowed}")
-    if spatial_kernel % 2 == 0:
-        raise ValueError(f"spatial_kernel is {spatial_kernel}; allowed: odd, to have a middle")
+    if input_shape[0] != 3:
+        raise ValueError(f"input is {tuple(input_shape)}; allowed: a feature with color: rgb")
     if (backbone, pretrained) == ("resnet10", "imagenet"):
         raise ValueError("pretrained is imagenet; allowed with backbone resnet10: none, or a path")
     n_channels = N_CHANNELS[backbone]
-    attention = DualAttention(n_channels, reduction, spatial_kernel) if use_attention else nn.Identity()
-    between = dropout if lstm_layers > 1 else 0.0  # PyTorch warns of dropout between the layers of one
+    attention = nn.Sequential()  # of channels, then of places (CBAM, eq. 1)
+    if use_attention:
+        attention.channel = ChannelAttention(n_channels, reduction)
+        attention.spatial = SpatialAttention(spatial_kernel)
+    inner_dropout = dropout if lstm_layers > 1 else 0.0  # PyTorch warns about a dropout in an LSTM of one layer
     sizes = (n_channels, lstm_hidden, lstm_layers)
-    lstm = nn.LSTM(*sizes, batch_first=True, bidirectional=True, dropout=between) if use_bilstm else None
+    lstm = nn.LSTM(*sizes, batch_first=True, bidirectional=True, dropout=inner_dropout) if use_bilstm else None
     head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * lstm_hidden if use_bilstm else n_channels, n_classes))
-    return Portraits(backbone, pretrained, feature_layers(backbone, total_stride), attention, lstm, head)
+    return DualAttentionNet(backbone, pretrained, feature_layers(backbone, total_stride), attention, lstm, head)
 
 
-class Portraits(nn.Module):
-    """Shapes in the comments: B images of 224x224 px, EfficientNet-B4 (ResNet-50: 2048 channels, ResNet-18: 512)."""
+class DualAttentionNet(nn.Module):
+    """The network. Shapes in the comments: B images of 224x224 px, EfficientNet-B4 (ResNet-50: 2048 channels)."""
 
     def __init__(
         self,
@@ -83,43 +83,32 @@ class Portraits(nn.Module):
         self.backbone, self.attention, self.lstm, self.head = backbone, attention, lstm, head
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, 3, height, width) → logits (B, n_classes); images have no `length`."""
-        y = self.attention(self.backbone(x))  # (B, 3, 224, 224) → (B, 1792, 7, 7), twice
+        """Return logits (B, n_classes) for `x` (B, 3, height, width); images have no `length`."""
+        y = self.attention(self.backbone(x))  # (B, 3, 224, 224) → (B, 1792, 7, 7)
         y = y.flatten(2).transpose(1, 2)  # (B, 1792, 7, 7) → (B, 1792, 49) → (B, 49, 1792), row by row
         if self.lstm is not None:
-            y, _ = self.lstm(y)  # (B, 49, 1792) → (B, 49, 512), both directions beside each other
+            y, _ = self.lstm(y)  # (B, 49, 1792) → (B, 49, 512), both directions concatenated
         return self.head(y.mean(1))  # (B, 49, 512 or 1792) → (B, 512 or 1792) → (B, n_classes)
 
     def load_pretrained(self) -> None:
-        """Put the weights `pretrained` names into the backbone. Raises `UserError` for any it cannot get or use."""
+        """Load the weights that `pretrained` names into the backbone. Raises `UserError` if that is impossible."""
         if self.pretrained != "none":
             fill(self.backbone, self.name, self.pretrained)
 
     def feature_map_layer(self) -> nn.Module:
-        """The layer whose output is the last map of the image (B, channel, H, W), for Grad-CAM."""
+        """Return the layer whose output is the last feature map (B, channel, H, W), for Grad-CAM."""
         return self.attention
 
     @torch.no_grad()
     def spatial_attention(self, x: torch.Tensor) -> torch.Tensor | None:
-        """(B, 3, height, width) → (B, H, W) in 0..1, how much of each place passes; None where nothing attends."""
-        if isinstance(self.attention, nn.Identity):
+        """Return spatial attention weights (B, H, W) in 0..1 for `x` (B, 3, height, width); None without attention."""
+        if not len(self.attention):
             return None
         return self.attention.spatial.weights(self.attention.channel(self.backbone(x)))[:, 0]
 
 
-class DualAttention(nn.Module):
-    """Channel, then spatial attention (CBAM, eq. 1): (B, C, H, W) → the same shape."""
-
-    def __init__(self, n_channels: int, reduction: int, kernel: int) -> None:
-        super().__init__()
-        self.channel, self.spatial = ChannelAttention(n_channels, reduction), SpatialAttention(kernel)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.spatial(self.channel(x))
-
-
 class ChannelAttention(nn.Module):
-    """σ(MLP(mean over places) + MLP(largest over places)), one MLP for both (CBAM, eq. 2), times the channels."""
+    """Multiplies the channels by σ(MLP(mean over places) + MLP(maximum over places)), with one MLP (CBAM, eq. 2)."""
 
     def __init__(self, n_channels: int, reduction: int) -> None:
         super().__init__()
@@ -132,14 +121,14 @@ class ChannelAttention(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """σ(convolution of [mean over channels; largest over channels]) (CBAM, eq. 3), times each place."""
+    """Multiplies the places by σ(convolution of [mean over channels; maximum over channels]) (CBAM, eq. 3)."""
 
     def __init__(self, kernel: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(2, 1, kernel, padding=kernel // 2)
 
     def weights(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W) → (B, 1, H, W) in 0..1."""
+        """Return the weights of the places, in 0..1: (B, C, H, W) → (B, 1, H, W)."""
         both = torch.cat((x.mean(1, keepdim=True), x.amax(1, keepdim=True)), dim=1)  # (B, 2, H, W)
         return self.convolution(both).sigmoid()
 
@@ -148,18 +137,19 @@ class SpatialAttention(nn.Module):
 
 
 def feature_layers(backbone: str, total_stride: int) -> nn.Sequential:
-    """torchvision's model without its head, its weights random and under torchvision's names."""
+    """Return torchvision's model without its head, with random weights and torchvision's parameter names."""
     model = resnet10() if backbone == "resnet10" else get_model(backbone, weights=None)
     layers = nn.Sequential(OrderedDict((name, layer) for name, layer in model.named_children() if name not in HEADS))
     spatial = [layer for layer in layers.modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d)]
     halving = [layer for layer in spatial if layer.stride in (2, (2, 2))]
-    for layer in halving[: (PUBLISHED_STRIDE // total_stride).bit_length() - 1]:  # the first ones, on the largest maps
+    # The first strides are removed, so that every later map is larger.
+    for layer in halving[: (PUBLISHED_STRIDE // total_stride).bit_length() - 1]:
         layer.stride = 1 if isinstance(layer, nn.MaxPool2d) else (1, 1)
     return layers
 
 
 def resnet10() -> nn.Sequential:
-    """ResNet-18 with one block a stage and half its channels, for small images; there are no published weights."""
+    """Return ResNet-18 with one block per stage and half the channels, for small images, without published weights."""
     layers = nn.Sequential()
     layers.conv1, layers.bn1 = nn.Conv2d(3, 32, 7, stride=2, padding=3, bias=False), nn.BatchNorm2d(32)
     layers.relu, layers.maxpool = nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)
@@ -171,42 +161,47 @@ def resnet10() -> nn.Sequential:
 
 
 def fill(layers: nn.Module, backbone: str, pretrained: str) -> None:
-    """Load weights into the feature layers; those of a head, whatever its classes, are left out."""
-    found = imagenet_weights(backbone) if pretrained == "imagenet" else read_weights(Path(pretrained))
-    given = {name: value for name, value in found.items() if name.split(".")[0] not in HEADS}
-    needed = {name: value for name, value in layers.state_dict().items() if not name.endswith("num_batches_tracked")}
-    unfit = [name for name, value in needed.items() if name not in given or given[name].shape != value.shape]
-    unfit += [name for name in given if name not in layers.state_dict()]
-    if unfit:
+    """Load weights into the feature layers; the weights of a head are ignored."""
+    loaded = imagenet_weights(backbone) if pretrained == "imagenet" else read_weights(Path(pretrained))
+    weights = {name: value for name, value in loaded.items() if name.split(".")[0] not in HEADS}
+    expected = layers.state_dict()
+    mismatched = [
+        name
+        for name, value in expected.items()
+        # num_batches_tracked may be missing, as in torchvision's older weights
+        if not name.endswith("num_batches_tracked") and (name not in weights or weights[name].shape != value.shape)
+    ]
+    mismatched += [name for name in weights if name not in expected]
+    if mismatched:
         raise UserError(
-            f"model dual_attention: pretrained: {pretrained}: weights of another network than {backbone}; "
-            f"allowed: a state dict of torchvision's {backbone}; {len(unfit)} tensors do not fit, the first {unfit[0]}"
+            f"model dual_attention: pretrained: {pretrained}: weights of another network; allowed: a state dict of "
+            f"torchvision's {backbone}; {len(mismatched)} tensors do not match, the first is {mismatched[0]}"
         )
-    layers.load_state_dict(given)
+    layers.load_state_dict(weights)
 
 
 def imagenet_weights(backbone: str) -> dict[str, torch.Tensor]:
-    """torchvision's, trained on ImageNet-1k, from its cache or the network, compared with the digest in their name."""
+    """Return torchvision's ImageNet-1k weights from its cache or a download, checked against the hash in their name."""
     weights = get_model_weights(backbone)["IMAGENET1K_V1"]
     try:
         return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError, HTTPException) as error:
         raise UserError(
-            f"model dual_attention: pretrained: imagenet: the weights of {backbone} cannot be fetched ({error}); fetch "
-            f"{weights.url} where there is a network and set pretrained to the file's path, or to none"
+            f"model dual_attention: pretrained: imagenet: the weights of {backbone} cannot be downloaded ({error}); "
+            f"download {weights.url} elsewhere and set pretrained to the file's path, or to none"
         ) from None
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """A state dict from outside, never unpickled beyond tensors."""
+    """Return the state dict in a file; nothing but tensors is unpickled."""
     where, allowed = f"model dual_attention: pretrained: {path}", "a state dict in .safetensors, or of torch.save"
     try:
         is_safe = path.suffix == ".safetensors"
-        found = load_file(path) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
+        state = load_file(path) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{where}: no such file; allowed: imagenet, none, or the path of {allowed}") from None
     except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UserError(f"{where}: not weights ({type(error).__name__}); allowed: {allowed}") from None
-    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise UserError(f"{where}: more than weights, or none; allowed: {allowed}, names and tensors alone")
-    return found
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UserError(f"{where}: not only weights; allowed: {allowed}, which maps names to tensors")
+    return state

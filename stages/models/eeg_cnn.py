@@ -1,7 +1,8 @@
-"""CNN over a padded EEG trial as a picture: windows down, electrodes across, a colour per frequency band.
+"""CNN that reads a padded EEG trial as an image: rows are windows, columns electrodes, channels frequency bands.
 
-Neighbours along the electrode axis are mostly neighbours on the scalp: montages list electrodes row by row from front
-to back, each row from left to right. Time is averaged over at the end, padding included; where on the scalp is kept.
+Neighbours on the electrode axis are mostly neighbours on the scalp, because montages list electrodes row by row from
+front to back, each row from left to right. The last feature map is averaged over time, padding included, but not over
+electrodes.
 """
 
 import torch
@@ -24,42 +25,39 @@ def build(
     dropout: Fraction = 0.5,
     n_bands: PositiveInt = 5,
 ) -> nn.Module:
-    """`input_shape` (time, electrode · `n_bands`), standardised. 71,189 weights for (74, 310) and 5 classes.
+    """Return the network for `input_shape` (time, electrode · `n_bands`): 71,189 weights for (74, 310), 5 classes.
 
-    One block per entry of `widths`, its number of channels, halving both axes. `hidden`: units of the dense layer.
-    `dropout`: around that layer. Raises ValueError for a shape that does not go with `n_bands` or the blocks.
+    `widths`: channels of each block, which halves both axes. `hidden`: units of the dense layer. `dropout`: before and
+    after that layer. Raises ValueError for a shape that does not fit `n_bands` or the number of blocks.
     """
-    if len(input_shape) != 2 or input_shape[1] % n_bands:
-        raise ValueError(f"input is {tuple(input_shape)}; allowed: (time, feature), features a multiple of {n_bands}")
+    if input_shape[1] % n_bands:
+        raise ValueError(f"input is {tuple(input_shape)}; allowed: features a multiple of {n_bands}")
     n_windows, n_electrodes = input_shape[0], input_shape[1] // n_bands
     side = 2 ** len(widths)
     if min(n_windows, n_electrodes) < side:
-        received = f"{n_windows} windows of {n_electrodes} electrodes"
-        raise ValueError(f"widths has {len(widths)} blocks, each halving both; {received} allow fewer")
+        axes = f"{n_windows} windows and {n_electrodes} electrodes"
+        raise ValueError(f"widths has {len(widths)} entries, each halving {axes}; allowed: fewer")
     inputs, kernel = [n_bands, *widths[:-1]], (kernel_windows, kernel_electrodes)
-    blocks = [_block(n_in, n_out, kernel) for n_in, n_out in zip(inputs, widths, strict=True)]
+    blocks = nn.Sequential()  # (B, n_in, T, E) → (B, n_out, T / 2, E / 2) each
+    for n_in, n_out in zip(inputs, widths, strict=True):
+        # No bias: the batch normalisation that follows would cancel it.
+        convolution = nn.Conv2d(n_in, n_out, kernel, padding="same", bias=False)
+        blocks.append(nn.Sequential(convolution, nn.BatchNorm2d(n_out), nn.ReLU(), nn.MaxPool2d(2)))
     dense = nn.Linear(widths[-1] * (n_electrodes // side), hidden)
     head = (nn.Dropout(dropout), dense, nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, n_classes))
-    return EegCNN(n_bands, nn.Sequential(*blocks), nn.Sequential(*head))
-
-
-def _block(n_in: int, n_out: int, kernel: tuple[int, int]) -> nn.Sequential:
-    """(B, n_in, T, E) → (B, n_out, T / 2, E / 2)."""
-    # No bias: the batch normalisation that follows would cancel it.
-    convolution = nn.Conv2d(n_in, n_out, kernel, padding="same", bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(n_out), nn.ReLU(), nn.MaxPool2d(2))
+    return EegCNN(n_bands, blocks, nn.Sequential(*head))
 
 
 class EegCNN(nn.Module):
-    """Shapes in the comments: B trials of 74 windows, 62 electrodes, 5 bands; two blocks, the last 32 wide."""
+    """The network. Shapes in comments: B trials of 74 windows, 62 electrodes, 5 bands; two blocks, the last 32 wide."""
 
     def __init__(self, n_bands: int, blocks: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.n_bands, self.blocks, self.head = n_bands, blocks, head
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, T, feature) → logits (B, n_classes); `length` is not used: padding is in the picture, as published."""
-        # No `unflatten`, which in ONNX would fix the batch.
+        """Return logits (B, n_classes) for `x` (B, T, feature); `length` is not used: padding is read as published."""
+        # `reshape` and not `unflatten`, which would fix the batch size in ONNX.
         x = x.reshape(*x.shape[:2], -1, self.n_bands)  # (B, 74, 310) → (B, 74, 62, 5)
         x = x.permute(0, 3, 1, 2)  # (B, 74, 62, 5) → (B, 5, 74, 62), channels last in memory
         x = self.blocks(x).mean(dim=2)  # (B, 5, 74, 62) → (B, 32, 18, 15) → (B, 32, 15)

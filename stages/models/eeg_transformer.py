@@ -1,6 +1,6 @@
-"""Transformer encoder over the windows of an EEG trial, padded or true ones alone, which it averages over at the end.
+"""Transformer encoder over the windows of an EEG trial, averaged over all windows or over the true ones.
 
-Vaswani et al. 2017, with the normalisation before each part (Xiong et al. 2020), which needs no warm-up.
+Vaswani et al. 2017, with the normalisation before each sublayer (Xiong et al. 2020), which needs no warm-up.
 """
 
 import torch
@@ -23,26 +23,25 @@ def build(
     dropout: Fraction = 0.3,
     use_length: bool = False,
 ) -> nn.Module:
-    """`input_shape` (time, feature), standardised. 87,301 weights for (74, 310) and 5 classes.
+    """Return the network for `input_shape` (time, feature): 87,301 weights for (74, 310), 5 classes and two layers.
 
-    `width`: of what passes between the layers, shared out over the `heads`. `feedforward`: units of the dense layer
-    in each. `dropout`: everywhere but on the attention. `use_length`: false reads padding as if it were windows; true
-    attends to each trial's true windows alone. Raises ValueError for a width that the heads do not divide.
+    `width`: features of each window inside the encoder, divided among the `heads`. `feedforward`: units of the dense
+    layer in each encoder layer. `dropout`: everywhere except on the attention weights. `use_length`: false reads
+    padding like true windows; true attends to each trial's true windows only. Raises ValueError if `width` is no
+    multiple of `heads`.
     """
-    if len(input_shape) != 2:
-        raise ValueError(f"input has {len(input_shape)} axes, {tuple(input_shape)}; allowed: 2, (time, feature)")
     if width % heads:
         raise ValueError(f"width is {width}; allowed: a multiple of heads, {heads}")
-    # SiLU, since ReLU and GELU take PyTorch's fast path where no gradient is wanted, and ONNX knows none of it.
+    # SiLU, because with ReLU or GELU PyTorch takes a fast path without gradients that cannot be exported to ONNX.
     layer = nn.TransformerEncoderLayer(width, heads, feedforward, dropout, F.silu, batch_first=True, norm_first=True)
-    layer.self_attn.dropout = 0.0  # would leave the fused kernel: twice the time on a CPU
+    layer.self_attn.dropout = 0.0  # dropout would disable the fused kernel, which takes half the time on a CPU
     encoder = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
     classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, n_classes))
     return EegTransformer(nn.Linear(input_shape[1], width), nn.Dropout(dropout), encoder, classifier, use_length)
 
 
 class EegTransformer(nn.Module):
-    """In the comments: B trials of T windows, padded ones included, and F features."""
+    """The network. Shapes in the comments: B trials of T windows, padded ones included, and F features."""
 
     def __init__(
         self, project: nn.Linear, dropout: nn.Module, encoder: nn.Module, classifier: nn.Module, use_length: bool
@@ -52,7 +51,7 @@ class EegTransformer(nn.Module):
         self.use_length = use_length
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, T, F), (B,) true windows in 1..T or None for T each → logits (B, n_classes)."""
+        """Return logits (B, n_classes) for `x` (B, T, F); `length` (B,) true windows in 1..T, None: all T."""
         if length is None or not self.use_length:
             length = torch.full((x.shape[0],), x.shape[1], dtype=torch.int64, device=x.device)
         valid = torch.arange(x.shape[1], device=x.device) < length[:, None]  # (B, T)
@@ -64,7 +63,7 @@ class EegTransformer(nn.Module):
 
 
 def positions(n_steps: int, width: int) -> torch.Tensor:
-    """(n_steps, width): sines of the step in even columns, cosines in odd (Vaswani et al. 2017, sec. 3.5)."""
+    """Return positional encodings (n_steps, width): sines in even columns, cosines in odd (Vaswani, sec. 3.5)."""
     column = torch.arange(width)
     angle = torch.arange(n_steps)[:, None] / 10_000 ** ((column - column % 2) / width)  # (n_steps, width)
     return torch.where(column % 2 == 0, angle.sin(), angle.cos())

@@ -6,16 +6,17 @@ from torch import nn
 from stages.params.options import Fraction
 
 LAYOUT = ("channel", "height", "width")
-HALVINGS = {"height": 3, "width": 3}  # how often an axis is halved
+HALVINGS = {"height": 3, "width": 3}  # how many times an axis is halved
 
 
 def build(input_shape: tuple[int, int, int], n_classes: int, *, dropout: Fraction = 0.25) -> nn.Module:
-    """`input_shape` (channel, height, width). 2,784,647 weights and statistics for (1, 48, 48) and 7 classes."""
+    """Return the network for `input_shape` (channel, height, width): 2,784,647 values for (1, 48, 48), 7 classes."""
     return KerasCNN(input_shape, n_classes, dropout)
 
 
 def _convolution(n_in: int, n_out: int) -> nn.Sequential:
-    # Keras's epsilon; PyTorch's momentum: Keras's .99 leaves the running averages half at their start after 75 steps.
+    # Keras's epsilon, but PyTorch's momentum: with Keras's 0.99, the running averages are still half their initial
+    # values after 75 steps.
     return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(n_out, eps=1e-3))
 
 
@@ -24,14 +25,10 @@ def _dense(n_in: int, n_out: int, dropout: float) -> nn.Sequential:
 
 
 class KerasCNN(nn.Module):
-    """Shapes in the comments are those of a 48x48 image."""
+    """The network. Shapes in the comments are those of a 48x48 image."""
 
     def __init__(self, input_shape: tuple[int, int, int], n_classes: int, dropout: float) -> None:
         super().__init__()
-        if len(input_shape) != 3:
-            raise ValueError(
-                f"input has {len(input_shape)} axes, {tuple(input_shape)}; allowed: 3, (channel, height, width)"
-            )
         channels, height, width = input_shape
         self.features = nn.Sequential(
             _convolution(channels, 32),  # (B, 32, 48, 48)
@@ -47,16 +44,12 @@ class KerasCNN(nn.Module):
             raise ValueError(f"images of {height}x{width} px are too small; allowed: at least 8 a side")
         self.head = nn.Sequential(_dense(n_features, 256, dropout), _dense(256, 128, dropout))
         self.classifier = nn.Linear(128, n_classes)
-        self.apply(_initialise)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):  # Keras's defaults: Glorot-uniform weights, biases at zero
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, channel, height, width) → logits (B, n_classes); images have no `length`."""
+        """Return logits (B, n_classes) for `x` (B, channel, height, width); images have no `length`."""
         x = self.features(x).flatten(1)  # (B, 256, 6, 6) → (B, 9216)
         return self.classifier(self.head(x))
-
-
-def _initialise(layer: nn.Module) -> None:
-    """Keras's defaults: Glorot-uniform weights, biases at zero."""
-    if isinstance(layer, nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(layer.weight)
-        nn.init.zeros_(layer.bias)

@@ -1,4 +1,4 @@
-"""`params.yaml` as frozen types: reading the file, the sections, the types of options, the space of a study.
+"""`params.yaml` as frozen types: reading the file, its sections, the types of options, the search space of a study.
 
-In: the file. Out: `schema.Params`, runs resolved with their recipes. Every stage reads it.
+Input: the file. Output: `schema.Params`, in which each run is merged with its recipe. Every stage uses it.
 """

@@ -1,4 +1,4 @@
-"""Reads the text of `params.yaml`, and resolves each run with its recipe. `checks.params` refuses what is wrong."""
+"""Parsing of `params.yaml`, and merging of each run with its recipe. `checks.params` validates the result."""
 
 import re
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from stages.params.schema import Recipe
 
 Tree = dict[str, Any]
 
-# YAML 1.2, as DVC reads it. PyYAML is at 1.1, where `3e-4` is text, `on` is true and `1:30` is ninety.
+# Scalars of YAML 1.2, which DVC uses. In PyYAML's YAML 1.1, `3e-4` is text, `on` is true and `1:30` is ninety.
 _RULES = {
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
     "int": (r"[-+]?(0b[01_]+|0o?[0-7_]+|[0-9_]+|0x[0-9a-fA-F_]+)", "-+0123456789"),
@@ -24,7 +24,7 @@ _RULES = {
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """PyYAML's safe loader (in C where it was built so) with YAML 1.2's scalars; a key given twice is an error."""
+    """PyYAML's safe loader (in C where available) with the scalars of YAML 1.2; a duplicate key is an error."""
 
     yaml_implicit_resolvers: ClassVar = {
         first: [(tag, rule) for tag, rule in rules if tag.rpartition(":")[2] not in _RULES]
@@ -39,7 +39,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
         return super().construct_mapping(node, deep)
 
-    def construct_whole_number(self, node: yaml.ScalarNode) -> int:
+    def construct_integer(self, node: yaml.ScalarNode) -> int:
         text = node.value.replace("_", "")
         base = {"0b": 2, "0o": 8, "0x": 16}.get(text.lstrip("+-")[:2], 10)
         return int(text, base)
@@ -47,18 +47,18 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
 
 for _name, (_rule, _first) in _RULES.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"(?:{_rule})\Z"), list(_first))
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_whole_number)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_integer)
 
 
 def parse(text: str) -> Any:
-    """The content of a YAML file as DVC reads it. Raises `yaml.YAMLError`, or `ValueError` for dates that are none."""
+    """Return the content of a YAML file as DVC reads it. Raises `yaml.YAMLError`, or `ValueError` for invalid dates."""
     return yaml.load(text, _Loader)
 
 
 def resolve(content: Tree) -> Tree:
-    """`content` with every run complete: its recipe's settings, and its model's published options where it states none.
+    """Return `content` with each run completed by its recipe's settings and its model's default options.
 
-    Items that are malformed stay as they are, for the checks to report.
+    Malformed items are left unchanged; the checks report them.
     """
     runs, recipes = content.get("runs"), content.get("recipes")
     if not isinstance(runs, dict):
@@ -75,24 +75,19 @@ def _resolved(run: Any, recipes: Tree) -> Any:
     if isinstance(recipe, dict):
         run = merged({key: value for key, value in recipe.items() if key in Recipe.model_fields}, run)
     if isinstance(model, dict) and model.get("name") in lookup.names("models"):
-        run = run | {"model": _published_options(model["name"]) | model}
+        options = options_of("models", model["name"]).items()
+        run = run | {"model": {option: default for option, (_, default) in options if default is not ...} | model}
     return run
 
 
-def _published_options(model: str) -> Tree:
-    options = options_of("models", model).items()
-    return {option: default for option, (_, default) in options if default is not ...}
-
-
 def merged(recipe: Tree, own: Tree) -> Tree:
-    """`recipe` with what `own` restates, key by key; a block that names something else replaces the recipe's whole."""
-    restated = {
+    """Return `recipe` updated with `own`, key by key; a block with a different `name` replaces the whole block."""
+    return recipe | {
         key: value if replaces(value, recipe.get(key)) else merged(recipe[key], value) for key, value in own.items()
     }
-    return recipe | restated
 
 
 def replaces(value: Any, block: Any) -> bool:
-    """Whether a run's `value` replaces its recipe's `block` as a whole, rather than key by key."""
+    """Return whether a run's `value` replaces its recipe's `block` as a whole instead of key by key."""
     both = isinstance(value, dict) and isinstance(block, dict)
     return not both or value.get("name", ...) not in (..., block.get("name"))

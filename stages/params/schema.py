@@ -1,29 +1,25 @@
-"""The sections of `params.yaml` as frozen types; `params.yaml` explains each setting beside it."""
+"""The sections of `params.yaml` as frozen types. The comments in `params.yaml` explain the settings."""
 
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from stages.core.labels import CLASSES
-from stages.params.options import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from stages.params.options import Fraction, Names, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-# DVC's template keys: a key forms stage names and paths.
+# DVC puts these keys into stage names and paths.
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-# A choice by name with its options, which `checks.params` checks against the signature of what the name stands for.
+# {name: …, <option>: …}; `checks.params` validates the options against the signature of the named function.
 Choice = dict[str, Any]
-
 
 TAR_SUFFIXES = ("tar", "tgz", "gz", "tbz2", "bz2", "txz", "xz")
 
-Groups = Annotated[list[str], Field(min_length=1)]
-Mixup = Annotated[float, Field(ge=0.01, le=100)]  # beyond, a blend is one of the two, or their mean, to the last digit
-BatchSize = Annotated[int, Field(ge=2)]  # batch normalisation knows no variance of one sample
-
 
 class Section(BaseModel):
-    """Unknown keys and wrong types are mistakes; nothing is converted silently."""
+    """Base class: unknown keys and wrong types are errors, and no type is converted silently."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -44,11 +40,11 @@ class Prepare(Section):
 
 
 class Synthetic(Section):
-    """What describes a synthetic corpus; nothing here touches training."""
+    """Settings of a synthetic corpus. They do not affect training."""
 
     seed: NonNegativeInt
     size: PositiveInt
-    size_px: PositiveInt | None = None  # of readers that make images of any size
+    size_px: PositiveInt | None = None  # only for readers whose synthetic images have no fixed size
 
 
 class Corpus(Section):
@@ -72,30 +68,31 @@ class Split(Section):
     fold: NonNegativeInt
     validation_fraction: Annotated[float, Field(gt=0, le=0.5)]
     on_duplicate: Literal["report", "drop"] = "report"
-    # Of the protocols that keep groups (speakers, subjects) apart: how many folds there are, or which groups each has.
+    # group_disjoint needs one of them: the number of folds, or the test groups (speakers, subjects) of each fold.
     folds: Annotated[int, Field(ge=2)] | None = None
-    test_groups: Annotated[list[Groups], Field(min_length=1)] | None = None
+    test_groups: Annotated[list[Names], Field(min_length=1)] | None = None
     train_samples: PositiveInt | None = None
 
     def draws(self) -> int:
-        """How many disjoint draws of `validation_fraction` there are; `fold` is one of them."""
+        """Return the number of disjoint parts of size `validation_fraction`; `fold` selects one of them."""
         return round(1 / self.validation_fraction)
 
 
 class Loss(Section):
     class_weights: Literal["none", "balanced"] | dict[str, PositiveFloat] = "none"
     label_smoothing: Fraction = 0.0
-    mixup: Mixup | None = None
+    # beyond this range, float32 blends are one sample or the mean
+    mixup: Annotated[float, Field(ge=0.01, le=100)] | None = None
 
 
 class Recipe(Section):
-    """Training settings that runs share."""
+    """Training settings that several runs share."""
 
     loss: Loss
     optimizer: Choice
     gradient_clip_norm: PositiveFloat | None = None
     schedule: Choice
-    batch_size: BatchSize
+    batch_size: Annotated[int, Field(ge=2)]  # batch normalisation needs the variance of several samples
     max_epochs: PositiveInt
     early_stopping: PositiveInt | None = None
     monitor: Literal["validation_accuracy", "validation_loss", "last_epoch"]
@@ -106,7 +103,7 @@ class Recipe(Section):
 
 
 class Run(Recipe):
-    """One recogniser, resolved: its recipe's settings, and in their place what the run restates."""
+    """One model and its training, merged with its recipe: the run's own settings replace the recipe's."""
 
     corpus: str
     dataset: str
@@ -120,7 +117,7 @@ class Study(Section):
     dataset: str
     model: str
     recipe: str
-    space: Annotated[dict[str, object], Field(min_length=1)]  # see params.space
+    space: Annotated[dict[str, object], Field(min_length=1)]  # see `params.space`
     objective: Literal["validation_accuracy", "validation_loss"]
     n_trials: PositiveInt
     max_epochs: PositiveInt | None = None
@@ -145,15 +142,19 @@ class Params(Section):
 
 
 def source_kind(source: str) -> str | None:
-    """`synthetic`, `url`, `kaggle`, of a local path `zip`, `csv`, `tar` or `path`, or None if it is none."""
+    """Return `synthetic`, `url` (https, or http of this computer), `kaggle`, `zip`, `csv`, `tar` or `path`, or None."""
     if source == "synthetic":
         return source
-    if source.startswith(("https://", "http://localhost", "http://127.0.0.1")):
-        return "url"
+    if source.startswith(("https://", "http://")):
+        try:
+            host = urlsplit(source).hostname
+        except ValueError:  # such as 'https://[::1/a'
+            return None
+        is_allowed = host in ("localhost", "127.0.0.1") if source.startswith("http://") else bool(host)
+        return "url" if is_allowed else None
     if source.startswith("kaggle:"):
         return "kaggle" if re.fullmatch(r"kaggle:[\w-]+/[\w-]+(/versions/\d+)?", source) else None
     if not Path(source).is_absolute():
         return None
     suffix = Path(source).suffix.lstrip(".").lower()
-    kinds = {"zip": "zip", "csv": "csv"} | dict.fromkeys(TAR_SUFFIXES, "tar")
-    return kinds.get(suffix, "path")
+    return "tar" if suffix in TAR_SUFFIXES else suffix if suffix in ("zip", "csv") else "path"

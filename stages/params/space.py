@@ -1,4 +1,4 @@
-"""The space a study searches: it mirrors its run, with a range or choices in the place of each value that is varied."""
+"""The search space of a study: it mirrors its run, with a range or choices in place of each varied value."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -24,19 +24,14 @@ class IntRange(Section):
 
 class Choices(Section):
     type: Literal["categorical"]
-    choices: Annotated[list[Any], Field(min_length=2)]
+    choices: Annotated[list[bool | int | float | str | None], Field(min_length=2)]
 
 
-TYPES: dict[str, type[Section]] = {
-    "float": FloatRange,
-    "log_float": FloatRange,
-    "int": IntRange,
-    "categorical": Choices,
-}
+TYPES = {"float": FloatRange, "log_float": FloatRange, "int": IntRange, "categorical": Choices}
 
 
 def dimensions(space: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted path, what stands there) of each value that is varied: a mapping with `type`, or what is no mapping."""
+    """Yield (dotted path, dimension) of each varied value: a mapping with `type`, or an invalid value."""
     for key, value in space.items():
         if isinstance(value, dict) and value and not isinstance(value.get("type"), str):
             yield from dimensions(value, f"{prefix}{key}.")
@@ -45,7 +40,7 @@ def dimensions(space: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def replaced(run: Tree, values: Tree) -> Tree:
-    """`run` with the values {dotted path: value} in their places; `run` itself stays as it is."""
+    """Return a copy of `run` with the given {dotted path: value}."""
     for path, value in values.items():
         key, _, rest = path.partition(".")
         inner = run.get(key)
@@ -55,7 +50,7 @@ def replaced(run: Tree, values: Tree) -> Tree:
 
 
 def at(tree: Tree, path: str) -> Any:
-    """What stands at a dotted path, or `...` where there is nothing."""
+    """Return the value at a dotted path, or `...` if there is none."""
     for key in path.split("."):
         tree = tree.get(key, ...) if isinstance(tree, dict) else ...
     return tree

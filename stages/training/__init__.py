@@ -1,1 +1,4 @@
-"""Updates weights and writes checkpoints; `model_folder` (no Lightning in it) gives trained models back."""
+"""The training loop, optimizers, schedules, checkpoints, and the folder of a trained model.
+
+In: a run, its dataset and split. Out: `model.json` and weights. A change here retrains every run.
+"""

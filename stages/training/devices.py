@@ -1,4 +1,4 @@
-"""Where and in which precision a training runs: Fabric's devices, strategies and precisions by `machine` and recipe."""
+"""Device, number of processes and precision of a training, as Lightning Fabric sets them up."""
 
 import os
 import warnings
@@ -13,19 +13,21 @@ from stages.params.schema import Machine
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-EMULATED = "bf16-mixed: this processor has no bf16, which is emulated and some 6 times slower than 32-true"
+EMULATED_BF16 = "bf16-mixed: bf16 is emulated on this processor and about 6 times slower than 32-true"
+# Values of ONEDNN_MAX_CPU_ISA (oneDNN's guide, "CPU Dispatcher Control") with which oneDNN emulates bf16.
+ISA_WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
 
 
 def resolved_precision(precision: str, accelerator: str) -> str:
-    """`precision` with 'auto' replaced: bf16-mixed where the hardware computes in bf16, else 32-true.
+    """Return `precision`, with 'auto' replaced by bf16-mixed where the hardware computes in bf16, else by 32-true.
 
-    Warns where bf16-mixed is asked for by name on a processor that has to emulate it.
+    Warns if bf16-mixed is set explicitly on a processor that has to emulate it.
     """
     has_bf16 = _has_bf16(accelerator)
     if precision == "auto":
         return "bf16-mixed" if has_bf16 else "32-true"
     if precision == "bf16-mixed" and not has_bf16:
-        warn(EMULATED)
+        warn(EMULATED_BF16)
     return precision
 
 
@@ -34,17 +36,23 @@ def _has_bf16(accelerator: str) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if accelerator == "mps" or (accelerator == "auto" and torch.backends.mps.is_available()):
         return False
-    found = torch.cpu.get_capabilities()
-    named = any(found.get(name) for name in ("amx_bf16", "avx512_bf16", "arm_bf16"))
-    return named and torch.backends.cpu.get_cpu_capability() != "AVX2"  # which PyTorch may have been limited to
+    # The environment may limit PyTorch (ATEN_CPU_CAPABILITY) and oneDNN to fewer instructions than the processor has.
+    isa = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA", "")
+    if torch.backends.cpu.get_cpu_capability() == "AVX2" or isa.upper() in ISA_WITHOUT_BF16:
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16", "arm_bf16"))
 
 
 def connect(machine: Machine, precision: str) -> "Fabric":
-    """Fabric on the devices of `machine`, all processes launched. Raises `UserError` for devices that are not there."""
-    from lightning_fabric import Fabric  # here, since it takes as long to import as half of PyTorch
+    """Return Fabric on the devices of `machine`, with all processes launched.
+
+    Raises `UserError` for devices that are not available and for a precision that they do not support.
+    """
+    from lightning_fabric import Fabric  # here, because the import takes half as long as that of PyTorch
 
     torch.set_num_threads(machine.threads)
-    # Deterministic algorithms would fill every new tensor, for code that reads memory before it writes it.
+    # Deterministic algorithms would fill every new tensor, to protect code that reads uninitialised memory.
     torch.utils.deterministic.fill_uninitialized_memory = False
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -58,9 +66,9 @@ def connect(machine: Machine, precision: str) -> "Fabric":
             num_nodes=machine.nodes,
             precision=precision,
         )
-    except (ValueError, RuntimeError, TypeError) as error:  # no such accelerator here, or not as many devices
+    except (ValueError, RuntimeError, TypeError) as error:  # the accelerator is missing or has fewer devices
         raise UserError(f"machine: {' '.join(str(error).split())}") from None
-    if fabric.strategy.precision.precision != precision:  # Fabric would train in another one, and say so in a warning
+    if fabric.strategy.precision.precision != precision:  # Fabric only warns when it chooses another one
         raise UserError(f"precision: {precision} needs a GPU; allowed here: 32-true, bf16-mixed")
     fabric.launch()
     return fabric

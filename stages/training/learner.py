@@ -1,8 +1,8 @@
-"""A network in training: one epoch of steps, one of validation, and the state that a resumed training needs."""
+"""Training and validation of one epoch, and the state that a resumed training needs."""
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,17 +21,17 @@ from stages.training.schedules import MODES, Horizon
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Means = tuple[float, float]  # loss and accuracy over an epoch's samples, of all devices
+Means = tuple[float, float]  # loss and accuracy over an epoch's samples on all devices
 
 
 class Learner:
-    """Trains `recogniser` as `run` says. `class_weights` (n_classes,) or None weigh the loss."""
+    """Trains `recogniser` with the settings of `run`. `class_weights`: (n_classes,) weights of the loss, or None."""
 
     def __init__(
         self,
         fabric: "Fabric",
         recogniser: Recogniser,
-        augmentation: nn.Module | None,
+        augmentation: Callable | None,
         run: Run,
         class_weights: torch.Tensor | None,
         steps_per_epoch: int,
@@ -40,10 +40,10 @@ class Learner:
         self.fabric, self.recogniser, self.run, self.seed = fabric, recogniser, run, seed
         self.augmentation = augmentation
         optimizer = lookup.build("training.optimizers", run.optimizer, recogniser.parameters())
-        if "fused" in optimizer.defaults:  # one call for all weights; told as an argument, it would forbid clipping
+        if "fused" in optimizer.defaults:  # one kernel for all weights; passed as an argument, it would forbid clipping
             for group in optimizer.param_groups:
                 group["fused"] = True
-        self.network, self.optimizer = fabric.setup(recogniser, optimizer)  # on its device, or several: DDP
+        self.network, self.optimizer = fabric.setup(recogniser, optimizer)  # on its device; in DDP on several
         horizon = Horizon(run.max_epochs, run.max_epochs * steps_per_epoch, MODES.get(run.monitor, "min"))
         self.schedule = lookup.build("training.schedules", run.schedule, optimizer, horizon)
         self.ema = None if run.ema_decay is None else Ema(recogniser.architecture, run.ema_decay)
@@ -51,9 +51,9 @@ class Learner:
         self.step = 0
 
     def train_epoch(self, batches: Iterable) -> Means:
-        """One optimiser step per batch. Raises `UserError` if the loss is no number."""
+        """Train on every batch; return the mean loss and accuracy. Raises `UserError` if the loss is not finite."""
         self.network.train()
-        sums = torch.zeros(3, dtype=torch.float64)  # loss, hits, samples
+        sums = torch.zeros(3, dtype=torch.float64)  # loss, correct, samples
         for batch in batches:
             x, length, targets = self._augmented(*self.fabric.to_device(batch))
             logits = self.network(x, length).float()  # (B, n_classes)
@@ -65,10 +65,10 @@ class Learner:
     def _augmented(
         self, packed: torch.Tensor, length: torch.Tensor, label: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, Targets]:
-        """Stored values (B, …) → augmented ones in the feature's units, their lengths, and what they are to give."""
-        # Dropout and augmentation depend on (seed, step) alone: a resumed run draws what an unbroken one draws.
+        """Return a batch of stored values (B, …) as augmented values in the feature's units, lengths and targets."""
+        # Dropout and augmentation depend only on (seed, step), so that a resumed training repeats an uninterrupted one.
         seed = derive(self.seed, f"training step, rank {self.fabric.global_rank}", self.step)
-        # On a CPU, torch.manual_seed would note a stack trace for each kind of device that is not there: 0.3 ms a step.
+        # torch.manual_seed takes 0.3 ms more on a CPU: it records a stack trace for each kind of absent device.
         (torch.default_generator.manual_seed if packed.device.type == "cpu" else torch.manual_seed)(seed)
         x = self.recogniser.unpack(packed)
         with torch.no_grad():
@@ -79,14 +79,13 @@ class Learner:
         return x, length, [(label, 1.0)]
 
     def _update(self, loss: torch.Tensor) -> None:
-        """One step of the optimiser, and of what follows it."""
+        """Do one step of the optimiser, the schedule and the EMA."""
         if not math.isfinite(value := loss.item()):
             raise UserError(f"the loss is {value} at step {self.step}: lower optimizer.lr or set gradient_clip_norm")
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
-        if self.run.gradient_clip_norm is not None:
-            clip = {"max_norm": self.run.gradient_clip_norm, "error_if_nonfinite": False}
-            self.fabric.clip_gradients(self.network, self.optimizer, **clip)
+        if (norm := self.run.gradient_clip_norm) is not None:
+            self.fabric.clip_gradients(self.network, self.optimizer, max_norm=norm, error_if_nonfinite=False)
         self.optimizer.step()
         self.step += 1
         if self.schedule.per == "step":
@@ -96,7 +95,7 @@ class Learner:
 
     @torch.no_grad()
     def validate(self, batches: Iterable, n_classes: int) -> tuple[Means, torch.Tensor]:
-        """Loss and accuracy, and the counts of (true class, predicted class) (n_classes, n_classes)."""
+        """Return mean loss and accuracy, and the counts of (true class, predicted class) (n_classes, n_classes)."""
         self.network.eval()
         sums, counts = torch.zeros(3, dtype=torch.float64), torch.zeros(n_classes * n_classes, dtype=torch.long)
         for batch in batches:
@@ -108,17 +107,12 @@ class Learner:
         counts = self.fabric.all_reduce(counts.to(self.fabric.device), reduce_op="sum").cpu()
         return self._means(sums), counts.view(n_classes, n_classes)
 
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Inside the block, the network has the averaged weights, if the run keeps an average."""
-        if self.ema is None:
-            yield
-        else:
-            with self.ema.in_place_of(self.recogniser.architecture):
-                yield
+    def averaged(self) -> AbstractContextManager:
+        """Give the network the EMA weights inside the block, if the run uses an EMA."""
+        return nullcontext() if self.ema is None else self.ema.applied_to(self.recogniser.architecture)
 
     def end_epoch(self, row: dict[str, float]) -> None:
-        """The schedule's step, for those that take one each epoch; `row` of the history."""
+        """Do the step of a schedule that steps once per epoch; `row` is the epoch's history row."""
         if self.schedule.per == "epoch":
             self.schedule.scheduler.step()
         elif self.schedule.per == "monitored":
@@ -129,7 +123,7 @@ class Learner:
         return self.optimizer.param_groups[0]["lr"]
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """A copy of the network's weights, on the CPU."""
+        """Return a copy of the network's weights on the CPU."""
         return {name: value.detach().cpu().clone() for name, value in self.recogniser.architecture.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
@@ -149,13 +143,13 @@ class Learner:
         return sum(share * self.loss(logits, label) for label, share in targets)
 
     def _sums(self, loss: torch.Tensor, logits: torch.Tensor, targets: Targets) -> torch.Tensor:
-        """(3,) loss · B, hits, B; a hit counts as much as the class that was hit has of the sample."""
+        """Return (3,) loss · B, correct, B; a correct prediction counts as much as its label's weight in the sample."""
         predicted = logits.argmax(1)
-        hits = sum(share * (predicted == label).sum().item() for label, share in targets)
-        return torch.tensor([loss.item() * len(logits), hits, len(logits)], dtype=torch.float64)
+        correct = sum(share * (predicted == label).sum().item() for label, share in targets)
+        return torch.tensor([loss.item() * len(logits), correct, len(logits)], dtype=torch.float64)
 
     def _means(self, sums: torch.Tensor) -> Means:
         if self.fabric.world_size > 1:
             sums = self.fabric.all_reduce(sums.to(self.fabric.device), reduce_op="sum").cpu()
-        loss, hits, count = sums.tolist()
-        return loss / count, hits / count
+        loss, correct, count = sums.tolist()
+        return loss / count, correct / count

@@ -1,4 +1,7 @@
-"""`data/models/<run>/`: all that is needed to rebuild a trained recogniser and serve it. No Lightning, no pickle."""
+"""The folder `data/models/<run>/`, which holds everything needed to rebuild and serve a trained recogniser.
+
+Loading it needs neither Lightning nor pickle.
+"""
 
 import platform
 from dataclasses import dataclass
@@ -21,22 +24,23 @@ VERSIONS = ("torch", "lightning-fabric", "kornia", "numpy", "h5py", "opencv-pyth
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A recogniser ready to be asked, and `model.json`: classes in order, feature settings, where it comes from."""
+    """A trained recogniser and the content of its `model.json`: classes in order, feature settings, origin."""
 
     recogniser: Recogniser
     info: dict[str, Any]
 
     @torch.inference_mode()
     def probabilities(self, packed: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
-        """One batch of stored values (B, …), and true time steps (B,) → (B, n_classes) float32 probabilities."""
+        """Return float32 probabilities (B, n_classes) for stored values (B, …); `length` (B,) true time steps."""
         logits = self.recogniser(self.recogniser.unpack(packed), length)  # (B, n_classes)
         return logits.float().softmax(1)
 
 
 def describe(key: str, run: Run, dataset: dict[str, Any], normaliser: dict[str, list], **more: Any) -> dict[str, Any]:
-    """The content of model.json as known before training. `dataset`: the attributes of the prepared file and `shape`.
+    """Return the content of model.json that is known before training.
 
-    `more`: protocol, seed, max_epochs, n_train, n_rejected (damaged samples left out), threads, inputs {path: md5}.
+    `dataset`: attributes of the prepared file, with `shape`. `more`: protocol, seed, max_epochs, n_train, n_rejected
+    (damaged samples that were left out), threads, inputs {path: md5}.
     """
     return {
         "run": key,
@@ -51,14 +55,15 @@ def describe(key: str, run: Run, dataset: dict[str, Any], normaliser: dict[str, 
 
 
 def build(info: dict[str, Any]) -> Recogniser:
-    """The untrained recogniser `info` (the content of model.json) describes."""
-    options = {key: value for key, value in info["model"].items() if key != "name"}
+    """Return the untrained recogniser that `info`, the content of model.json, describes."""
+    name, shape = info["model"]["name"], tuple(info["input"]["shape"])
+    layout = lookup.load("models", name).LAYOUT
     try:
-        architecture = lookup.load("models", info["model"]["name"]).build(
-            tuple(info["input"]["shape"]), len(info["classes"]), **options
-        )
+        if len(shape) != len(layout):
+            raise ValueError(f"input is {shape}; allowed: ({', '.join(layout)})")
+        architecture = lookup.build("models", info["model"], shape, len(info["classes"]))
     except ValueError as error:
-        raise UserError(f"runs.{info['run']}.model ({info['model']['name']}): {error}") from None
+        raise UserError(f"runs.{info['run']}.model ({name}): {error}") from None
     normaliser = (torch.tensor(info["normaliser"][key], dtype=torch.float32) for key in ("mean", "sd"))
     return Recogniser(architecture, *normaliser, info["input"]["scale_factor"], info["input"]["add_offset"])
 
@@ -68,28 +73,22 @@ def save(folder: Path, info: dict[str, Any], weights: dict[str, dict[str, torch.
     for name, tensors in weights.items():
         with written_whole(folder / f"{name}.safetensors") as temporary:
             save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
-    write_json(folder / "model.json", info | {"model": _told(info["model"])})
-
-
-def _told(model: dict[str, Any]) -> dict[str, Any]:
-    """Weights that training started from by their name alone: where they lay says nothing elsewhere."""
-    start = model.get("pretrained")
-    return model | {"pretrained": Path(start).name} if isinstance(start, str) else model
+    model = info["model"]
+    if isinstance(model.get("pretrained"), str):  # only the file name of a local path is recorded
+        model = model | {"pretrained": Path(model["pretrained"]).name}
+    write_json(folder / "model.json", info | {"model": model})
 
 
 def load(folder: Path, weights: Literal["best", "final"] = "best") -> TrainedModel:
-    """Rebuild what `save` wrote, in evaluation mode on the CPU. Raises `UserError` for a damaged folder."""
-    info = read_json(folder / "model.json")
-    path = folder / f"{weights}.safetensors"
+    """Return the model that `save` wrote, in evaluation mode on the CPU.
+
+    Raises `UserError` for damaged weights. `serving.run_files` loads a folder that is not trusted.
+    """
+    info, path = read_json(folder / "model.json"), folder / f"{weights}.safetensors"
+    recogniser = build(info)
     try:
-        recogniser = build(info)
         recogniser.architecture.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; train the run first: dvc repro") from None
-    except KeyError as error:
-        raise UserError(f"{folder / 'model.json'}: {error} is missing; not a model this project wrote") from None
-    except (TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{folder / 'model.json'}: not a model this project wrote: {error}") from None
-    except (SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path}: does not fit model.json: {' '.join(str(error).split())[:200]}") from None
+    except (FileNotFoundError, SafetensorError, RuntimeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: not the weights of model.json; train the run again: dvc repro ({why})") from None
     return TrainedModel(recogniser.eval(), info)

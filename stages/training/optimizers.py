@@ -1,4 +1,4 @@
-"""Optimisers by the name and options `runs.<run>.optimizer` gives."""
+"""The optimisers that `runs.<run>.optimizer` names, with their options."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ def adam(
     epsilon: PositiveFloat = 1e-8,
     weight_decay: NonNegativeFloat = 0.0,
 ) -> torch.optim.Optimizer:
-    """Kingma & Ba 2015; `weight_decay` is added to the gradient (L2)."""
+    """Return Adam (Kingma & Ba 2015); `weight_decay` is added to the gradient (L2)."""
     return torch.optim.Adam(parameters, lr, (beta_1, beta_2), epsilon, weight_decay)
 
 
@@ -32,14 +32,14 @@ def adamw(
     epsilon: PositiveFloat = 1e-8,
     weight_decay: NonNegativeFloat = 0.01,
 ) -> torch.optim.Optimizer:
-    """Loshchilov & Hutter 2019; weight decay decoupled from the gradient."""
+    """Return AdamW (Loshchilov & Hutter 2019), with weight decay decoupled from the gradient."""
     return torch.optim.AdamW(parameters, lr, (beta_1, beta_2), epsilon, weight_decay)
 
 
 def sgd_nesterov(
     parameters: Parameters, *, lr: PositiveFloat, momentum: Fraction = 0.9, weight_decay: NonNegativeFloat = 0.0
 ) -> torch.optim.Optimizer:
-    """Stochastic gradient descent with Nesterov's momentum."""
+    """Return stochastic gradient descent with Nesterov momentum."""
     return torch.optim.SGD(parameters, lr, momentum, weight_decay=weight_decay, nesterov=momentum > 0)
 
 
@@ -51,5 +51,5 @@ def rmsprop(
     momentum: Fraction = 0.0,
     weight_decay: NonNegativeFloat = 0.0,
 ) -> torch.optim.Optimizer:
-    """Hinton's RMSprop; `alpha` smooths the squared gradient."""
+    """Return RMSprop (Hinton 2012); `alpha` smooths the squared gradient."""
     return torch.optim.RMSprop(parameters, lr, alpha, weight_decay=weight_decay, momentum=momentum)

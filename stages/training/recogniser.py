@@ -1,61 +1,56 @@
-"""What is trained and what is served: an architecture behind the standardisation of its input."""
+"""The module that is trained and served: an architecture with the standardisation of its input."""
 
 import torch
 from torch import nn
 
 
-def ask_once(architecture: nn.Module) -> bool:
-    """From now on it answers by one view, where it took the mean over several of a sample; whether it did."""
-    if getattr(architecture, "views", 1) == 1:
+def disable_tta(architecture: nn.Module) -> bool:
+    """Switch test-time augmentation off; return whether it was on."""
+    if getattr(architecture, "tta_views", 1) == 1:
         return False
-    architecture.views = 1
+    architecture.tta_views = 1
     return True
 
 
 class Recogniser(nn.Module):
-    """Stored values in, logits out.
+    """Maps stored values to logits.
 
-    `unpack` gives the feature's own units (faces: [0, 1]), where augmentation acts; `forward` standardises with the
-    training part's mean and standard deviation and asks the architecture.
+    `unpack` returns values in the feature's units (faces: [0, 1]), to which augmentation is applied; `forward`
+    standardises them with the training part's mean and standard deviation and calls the architecture.
     """
 
     def __init__(
-        self,
-        architecture: nn.Module,
-        mean: torch.Tensor,
-        sd: torch.Tensor,
-        scale_factor: float,
-        add_offset: float,
+        self, architecture: nn.Module, mean: torch.Tensor, sd: torch.Tensor, scale_factor: float, add_offset: float
     ) -> None:
         super().__init__()
-        # Images convolve faster with channels last in oneDNN and cuDNN, if weights and input both are; it touches no
-        # weight that is not of a 2-d convolution.
+        # oneDNN and cuDNN convolve images faster if weights and input are both channels last. Only the weights of 2-d
+        # convolutions are affected.
         self.architecture = architecture.to(memory_format=torch.channels_last)
         self.scale_factor, self.add_offset = scale_factor, add_offset
-        # Kept in model.json rather than among the weights: a reader of the folder sees what is subtracted.
+        # Not saved with the weights: model.json holds them, where they can be read.
         self.register_buffer("mean", mean.float(), persistent=False)
         self.register_buffer("sd", sd.float(), persistent=False)
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
-        """(B, …) as stored → (B, …) float32 in the feature's units."""
+        """Return stored values (B, …) as float32 in the feature's units."""
         if (self.scale_factor, self.add_offset) == (1.0, 0.0):
-            return packed.float()  # features kept as float are their own units: two passes and two large tensors less
-        return (packed * self.scale_factor).add_(self.add_offset)  # in place: an image less of memory, a pass faster
+            return packed.float()  # saves two passes and two large tensors
+        return (packed * self.scale_factor).add_(self.add_offset)  # in place, to save memory and time
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, …) in the feature's units, (B,) true time steps → logits (B, n_classes)."""
+        """Return logits (B, n_classes) for `x` (B, …) in the feature's units; `length` (B,) true time steps."""
         return self.architecture(self.standardise(x), length)
 
     def standardise(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, …) in the feature's units → (B, …) as the architecture takes it."""
-        x = (x - self.mean).div_(self.sd)  # in place: small networks spend their time on new memory
+        """Return the standardised input of the architecture for `x` (B, …) in the feature's units."""
+        x = (x - self.mean).div_(self.sd)  # in place, because small networks spend much time on memory allocation
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x  # 4: images
 
     def load_pretrained(self) -> None:
-        """Start from published weights where the architecture names any. Raises `UserError` if they cannot be had."""
+        """Load published weights if the architecture uses any. Raises `UserError` if they cannot be loaded."""
         if hasattr(self.architecture, "load_pretrained"):
             self.architecture.load_pretrained()
 
     def penalty(self) -> torch.Tensor | float:
-        """The architecture's own regulariser, 0 where it has none."""
+        """Return the architecture's own regulariser, 0 if it has none."""
         return self.architecture.penalty() if hasattr(self.architecture, "penalty") else 0.0

@@ -1,8 +1,8 @@
-"""Trains variants of one run on the same samples, for a search: nothing is written, each epoch is told."""
+"""Trainings of a hyperparameter search: variants of one run on the same samples, which write no files."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,36 +14,31 @@ from stages.training import model_folder
 from stages.training.fit import Row, class_weights, fit
 
 
-class Rebatchable(Protocol, Iterable):
-    """Batches that stay in memory while their size changes."""
-
-    def rebatched(self, batch_size: int) -> Self: ...
-
-
 @dataclass(frozen=True)
 class Trials:
-    """What all trials share: run's key, the dataset's attributes with `shape`, `mean`, `sd`, samples of each class, …
+    """The data and settings that all trials of a study share.
 
-    `max_epochs` caps those of every trial; None: as many as its run has.
+    `key`: of the run. `dataset`: attributes of the prepared file, with `shape`, `mean` and `sd`. `counts`: training
+    samples of each class. `max_epochs`: limit for every trial; None: that of the run.
     """
 
     key: str
     dataset: dict[str, Any]
     counts: np.ndarray
-    train_batches: Rebatchable
-    validation_batches: Rebatchable
+    train_batches: Any  # of `datasets.batches`
+    validation_batches: Any
     max_epochs: int | None
     machine: Machine
     seed: int
 
     def epochs_of(self, run: Run) -> int:
-        """How many a trial trains at most."""
+        """Return the maximum number of epochs of a trial of `run`."""
         return min(run.max_epochs, self.max_epochs or run.max_epochs)
 
     def fit(self, run: Run, report: Callable[[Row], None]) -> Row:
-        """Train as `train@<run>` would; the history row of the epoch whose weights it would keep.
+        """Train like the stage `train@<run>` and return the history row of the best epoch.
 
-        `report` gets every epoch's row; what it raises ends the training.
+        `report` is called with every epoch's row; an exception that it raises ends the training.
         """
         run = run.model_copy(update={"max_epochs": self.epochs_of(run)})
         normaliser = {name: self.dataset[name] for name in ("mean", "sd")}
@@ -57,7 +52,7 @@ class Trials:
             run,
             classes=info["classes"],
             weights=class_weights(run.loss, info["classes"], self.counts),
-            # of several devices each is for a worker of its own
+            # Several devices are used by several workers.
             machine=self.machine.model_copy(update={"devices": 1, "nodes": 1, "strategy": "auto"}),
             seed=self.seed,
             report=report,

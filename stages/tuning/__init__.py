@@ -1,1 +1,4 @@
-"""Searches for hyperparameters: the space as Optuna draws from it, storage and resume, results of the trials."""
+"""Hyperparameter search: studies, their storage, samplers, pruners and results.
+
+In: a study and its run. Out: the best values and all trials. A search uses the validation part, never the test part.
+"""

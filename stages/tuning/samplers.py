@@ -1,4 +1,4 @@
-"""Samplers by the name and options `studies.<study>.sampler` gives."""
+"""The samplers that `studies.<study>.sampler` names, with their options."""
 
 from optuna import samplers
 
@@ -6,10 +6,10 @@ from stages.params.options import PositiveInt
 
 
 def tpe(seed: int, *, startup_trials: PositiveInt = 10) -> samplers.BaseSampler:
-    """Tree-structured Parzen estimator (Bergstra et al. 2011), after `startup_trials` drawn at random."""
+    """Return a tree-structured Parzen estimator (Bergstra et al. 2011), random for the first `startup_trials`."""
     return samplers.TPESampler(seed=seed, n_startup_trials=startup_trials, multivariate=True, constant_liar=True)
 
 
 def random(seed: int) -> samplers.BaseSampler:
-    """Each value drawn from its range, whatever other trials found."""
+    """Return a sampler that samples every value independently of earlier trials."""
     return samplers.RandomSampler(seed)

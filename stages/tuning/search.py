@@ -1,14 +1,15 @@
-"""Runs a study's trials: draws values, trains with them, prunes, and goes on where an earlier process stopped.
+"""Runs a study's trials: samples values, trains with them, prunes, and continues an interrupted search.
 
-A trial's place is its number without counting repetitions: one that was lost and is tried again has the place of the
-first try. Values are drawn from (seed, study, place), and outputs show places, so a search that was interrupted ends as
-one that was not.
+A trial's place is its number without counting retries: the retry of a lost trial has the place of its first try. Values
+are sampled from (seed, study, place) and outputs show places, so an interrupted search gives the same results as an
+uninterrupted one.
 """
 
 import gc
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,131 +25,118 @@ from stages.core.files import digest
 from stages.core.seeding import derive
 from stages.params.schema import Choice, Run, Study
 from stages.params.space import dimensions, replaced
-from stages.tuning.storage import enqueue_lost
+from stages.tuning.storage import EARLIER_TRIES, retry_lost_trials
 
 DIRECTIONS = {"validation_accuracy": "maximize", "validation_loss": "minimize"}
-POLL_S = 1.0  # while other workers finish what they have begun
-_SURPLUS, _FAILED = "surplus", "failed"
+POLL_S = 1.0  # while other workers finish their trials
+_SURPLUS, _FAILURE = "surplus", "failed"  # user attributes of trials
 
-Values = dict[str, Any]
-Report = Callable[[int, float], None]
-# Trains with {dotted path: value}, tells (epoch, figure) after each epoch, and gives the figure of the chosen one.
-Train = Callable[[Values, Report], float]
+Values = dict[str, Any]  # {dotted path: value}
+Report = Callable[[int, float], None]  # called with an epoch and its metric
+Train = Callable[[Values, Report], float]  # returns the metric of the best epoch
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def name_of(key: str, study: Study, run: Run, also: list, files: Iterable[Path]) -> str:
-    """`<key>/<digest>`: another one for whatever makes other trials.
+def name_of(key: str, study: Study, run: Run, more: list, files: Iterable[Path]) -> str:
+    """Return the study's name `<key>/<digest>`, which changes with everything that changes its trials.
 
-    Not for how many there are, nor for the values of the run that the space varies: with the best of them put into
-    params.yaml, the search stays the same.
+    The digest does not cover the number of trials, nor the values of the run that the space varies: a search stays the
+    same when its best values are copied into params.yaml.
     """
     fixed = replaced(run.model_dump(), {path: None for path, _ in dimensions(study.space)})
-    told = [study.model_dump(exclude={"n_trials", "timeout_s"}), fixed, also]
-    return f"{key}/{digest(told, files)}"
+    content = [study.model_dump(exclude={"n_trials", "timeout_s"}), fixed, more]
+    return f"{key}/{digest(content, files)}"
 
 
 def open_study(storage: BaseStorage, name: str, study: Study, max_epochs: int, seed: int) -> optuna.Study:
-    """As an earlier process left it, or a new one, which is said where there are others of the same key."""
+    """Return the study `name` of an earlier process, or a new one; print a line if it replaces one of the same key."""
     key = name.partition("/")[0]
-    known = [found for found in optuna.get_all_study_names(storage) if found.startswith(f"{key}/")]
+    known = [known for known in optuna.get_all_study_names(storage) if known.startswith(f"{key}/")]
     if known and name not in known:
-        print(f"studies.{key}: not the space, run, data or code of an earlier search: a new study begins", flush=True)
-    pruner = lookup.build("tuning.pruners", study.pruner, max_epochs)
-    if name in known:
-        found = optuna.load_study(study_name=name, storage=storage, pruner=pruner)
-    else:  # unless another worker makes it in this moment
-        direction = DIRECTIONS[study.objective]
-        found = optuna.create_study(
-            study_name=name, storage=storage, direction=direction, pruner=pruner, load_if_exists=True
-        )
-    found.sampler = _Placed(found, study.sampler, seed, f"study {key}")
-    return found
+        print(f"studies.{key}: a new study, because the space, run, data or code has changed", flush=True)
+    return optuna.create_study(
+        study_name=name,
+        storage=storage,
+        direction=DIRECTIONS[study.objective],
+        sampler=_PlacedSampler(study.sampler, seed, f"study {key}"),
+        pruner=lookup.build("tuning.pruners", study.pruner, max_epochs),
+        load_if_exists=True,
+    )
 
 
-def run(found: optuna.Study, study: Study, n_trials: int, train: Train, *, alone: bool) -> None:
-    """Try until `n_trials` places are taken and finished, by this process or another, or `timeout_s` have passed.
+def run(optuna_study: optuna.Study, study: Study, n_trials: int, train: Train, *, alone: bool) -> None:
+    """Run trials until `n_trials` places are finished, by this process or others, or `timeout_s` have passed.
 
-    `alone`: whether trials left running are lost ones, since no other process can be at them.
+    `alone`: whether no other process can run trials of the study, so that running trials are lost ones.
     """
-    if alone:
-        enqueue_lost(found)
-    gc.freeze()  # what is there stays, so the collection after each trial need not look at it: a third of a second
-    try:
-        _try_all(found, study, n_trials, train)
-    finally:
-        gc.unfreeze()
-
-
-def _try_all(found: optuna.Study, study: Study, n_trials: int, train: Train) -> None:
     end_s = time.monotonic() + (study.timeout_s or math.inf)
-    objective = _Objective(found, study, n_trials, train)
+    objective = _Objective(optuna_study, study, n_trials, train)
+    if alone:
+        retry_lost_trials(optuna_study)
+    gc.freeze()  # the collection after each trial is 0.3 s faster without the objects that exist already
     while time.monotonic() < end_s:
-        trials = found.get_trials(deepcopy=False)
-        kept = by_place(trials, n_trials)
-        if len(kept) < n_trials or any(trial.state == TrialState.WAITING for trial in kept.values()):
-            _try_one(found, objective)
-        elif any(trial.state == TrialState.RUNNING for trial in kept.values()):
+        states = [trial.state for trial in by_place(optuna_study.get_trials(deepcopy=False), n_trials).values()]
+        if len(states) < n_trials or TrialState.WAITING in states:
+            _run_trial(optuna_study, objective)
+        elif TrialState.RUNNING in states:
             time.sleep(POLL_S)
-            optuna.storages.fail_stale_trials(found)
+            optuna.storages.fail_stale_trials(optuna_study)
         else:
-            return
+            break
+    gc.unfreeze()
 
 
-def _try_one(found: optuna.Study, objective: "_Objective") -> None:
+def _run_trial(optuna_study: optuna.Study, objective: "_Objective") -> None:
     try:
-        found.optimize(objective, 1, catch=(Exception,), gc_after_trial=True)
+        optuna_study.optimize(objective, 1, catch=(Exception,), gc_after_trial=True)
     except ValueError:
-        # Held up for longer than storage.GRACE_S, it was taken for lost, and its values are somebody else's now.
-        if found.trials[objective.number].state != TrialState.FAIL:
+        # After a pause longer than storage.GRACE_S, another worker has marked the trial as failed and retries it.
+        if optuna_study.trials[objective.number].state != TrialState.FAIL:
             raise
 
 
 def by_place(trials: Sequence[FrozenTrial], n_trials: int) -> dict[int, FrozenTrial]:
-    """{place: its last try} of the first `n_trials` places."""
-    taken = places(trials)
-    placed = {taken[trial.number]: trial for trial in trials if trial.number in taken}
+    """Return {place: its last try} for the first `n_trials` places."""
+    place_of = places(trials)
+    placed = {place_of[trial.number]: trial for trial in trials if trial.number in place_of}
     return {place: placed[place] for place in sorted(placed) if place < n_trials}
 
 
 def places(trials: Sequence[FrozenTrial]) -> dict[int, int]:
-    """{number: place}; none for whoever found all places taken."""
-    found: dict[int, int] = {}
-    taken = 0
+    """Return {trial number: place}; a surplus trial, which was started when all places were taken, has none."""
+    place_of: dict[int, int] = {}
+    n_taken = 0
     for trial in sorted(trials, key=lambda trial: trial.number):
-        first = trial.system_attrs.get("failed_trial")  # as RetryHeartbeatStaleTrialCallback notes it
-        if first is not None:
-            found[trial.number] = found[first]
+        first_try = trial.user_attrs.get(EARLIER_TRIES, [trial.number])[0]
+        if first_try in place_of:
+            place_of[trial.number] = place_of[first_try]
         elif _SURPLUS not in trial.user_attrs:
-            found[trial.number] = taken
-            taken += 1
-    return found
+            place_of[trial.number] = n_taken
+            n_taken += 1
+    return place_of
 
 
 def reason(trial: FrozenTrial) -> str:
-    """Why a trial failed."""
-    return trial.user_attrs.get(_FAILED, "the process that ran it was lost")
+    """Return why a trial failed."""
+    return trial.user_attrs.get(_FAILURE, "its process was killed or stopped responding")
 
 
-class _Placed(BaseSampler):
-    """Gives every trial a sampler of its own, seeded by its place.
+class _PlacedSampler(BaseSampler):
+    """Samples with a sampler for every trial, seeded by its place, and for every value that is independent of others.
 
-    And every value that is drawn by itself, so that a trial killed between two draws is repeated as it was begun.
+    A trial that was killed between two values is thus repeated with the same ones.
     """
 
-    def __init__(self, study: optuna.Study, choice: Choice, seed: int, stream: str) -> None:
-        self._study, self._choice, self._seed, self._stream = study, choice, seed, stream
-        self._place = 0
+    def __init__(self, choice: Choice, seed: int, stream: str) -> None:
+        self._choice, self._seed, self._stream, self._place = choice, seed, stream, 0
 
     def _make(self, name: str = "") -> BaseSampler:
-        return lookup.build(
-            "tuning.samplers", self._choice, derive(self._seed, f"{self._stream} {name}", self._place) % 2**32
-        )
+        seed = derive(self._seed, f"{self._stream} {name}", self._place) % 2**32
+        return lookup.build("tuning.samplers", self._choice, seed)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        # not of the study that is handed in: of that, Hyperband leaves out the trials of other brackets
-        self._place = places(self._study.get_trials(deepcopy=False))[trial.number]
+        self._place = places(study.get_trials(deepcopy=False))[trial.number]
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._make().infer_relative_search_space(study, trial)
@@ -162,53 +150,51 @@ class _Placed(BaseSampler):
         return self._make(name).sample_independent(study, trial, name, distribution)
 
 
-class _Surplus(Exception):
-    """All places were taken, in the same moment, by other workers."""
+class _SurplusTrial(Exception):
+    """Other workers have taken all places at the same moment."""
 
 
 class _Objective:
-    """What Optuna calls for every trial."""
+    """The function that Optuna calls for every trial."""
 
-    def __init__(self, found: optuna.Study, study: Study, n_trials: int, train: Train) -> None:
-        self.found, self.n_trials, self.train = found, n_trials, train
-        self.space = dict(dimensions(study.space))
-        self.number = 0
+    def __init__(self, optuna_study: optuna.Study, study: Study, n_trials: int, train: Train) -> None:
+        self.optuna_study, self.n_trials, self.train = optuna_study, n_trials, train
+        self.space, self.number = dict(dimensions(study.space)), 0
 
     def __call__(self, trial: Trial) -> float:
         self.number = trial.number
-        place = places(self.found.get_trials(deepcopy=False))[trial.number]
+        place = places(self.optuna_study.get_trials(deepcopy=False))[trial.number]
         if place >= self.n_trials:
             trial.set_user_attr(_SURPLUS, True)
-            raise _Surplus
-        values = {path: suggest(trial, path, dimension) for path, dimension in self.space.items()}
-        said = f"{self.found.study_name.partition('/')[0]}: trial {place + 1}/{self.n_trials}"
+            raise _SurplusTrial
+        values = {path: _suggest(trial, path, dimension) for path, dimension in self.space.items()}
+        prefix = f"{self.optuna_study.study_name.partition('/')[0]}: trial {place + 1}/{self.n_trials}"
         try:
-            value = self.train(values, lambda epoch, figure: _report(trial, epoch, figure))
+            value = self.train(values, partial(_report, trial))
             if not math.isfinite(value):
-                raise UserError(f"its figure is {value}")
+                raise UserError(f"the objective is {value}")
         except optuna.TrialPruned:
-            print(f"{said}: pruned  {shown(values)}", flush=True)
+            print(f"{prefix}: pruned  {_formatted(values)}", flush=True)
             raise
         except KeyboardInterrupt:
-            raise SystemExit(130) from None  # Optuna would call it failed; left running, it is taken up again
+            raise SystemExit(130) from None  # Optuna would mark the trial as failed; a running one is retried
         except Exception as error:
-            why = f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error)
+            why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             why = shorten(" ".join(why.split()), 300).strip("'\"")
-            print(f"{said}: failed, {why}  {shown(values)}", flush=True)
-            trial.set_user_attr(_FAILED, why)
+            print(f"{prefix}: failed, {why}  {_formatted(values)}", flush=True)
+            trial.set_user_attr(_FAILURE, why)
             raise
-        print(f"{said}: {value:.4f}  {shown(values)}", flush=True)
+        print(f"{prefix}: {value:.4f}  {_formatted(values)}", flush=True)
         return value
 
 
-def _report(trial: Trial, epoch: int, figure: float) -> None:
-    trial.report(figure, epoch)
+def _report(trial: Trial, epoch: int, metric: float) -> None:
+    trial.report(metric, epoch)
     if trial.should_prune():
         raise optuna.TrialPruned
 
 
-def suggest(trial: Trial, path: str, dimension: dict[str, Any]) -> Any:
-    """A value for one dimension of the space."""
+def _suggest(trial: Trial, path: str, dimension: dict[str, Any]) -> Any:
     kind = dimension["type"]
     if kind == "categorical":
         return trial.suggest_categorical(path, dimension["choices"])
@@ -217,6 +203,5 @@ def suggest(trial: Trial, path: str, dimension: dict[str, Any]) -> Any:
     return trial.suggest_float(path, dimension["low"], dimension["high"], log=kind == "log_float")
 
 
-def shown(values: Values) -> str:
-    """Values on one line, numbers to four digits."""
+def _formatted(values: Values) -> str:
     return " ".join(f"{path}={f'{v:.4g}' if isinstance(v, float) else v}" for path, v in values.items())

@@ -1,6 +1,5 @@
 """The page as a person meets it, in a browser that is driven, and its answers without one."""
 
-import asyncio
 import os
 import shutil
 import signal
@@ -18,13 +17,14 @@ from PIL import Image
 from small_runs import small_run
 from test_predict import clip, face, truncated
 
-from stages.apps import web, web_answers
-from stages.apps.boxes import Box
-from stages.apps.detection import whole
-from stages.apps.inputs import read_samples
-from stages.apps.serving import ServedRun, serve
-from stages.apps.web_answers import NO_FACE, Shown, show
+from stages.apps import web
 from stages.core.errors import UserError
+from stages.faces.detection import whole
+from stages.serving.boxes import Box
+from stages.serving.inputs import read_samples
+from stages.serving.served_run import ServedRun, serve
+from stages.web import result, server
+from stages.web.result import NO_FACE, Result, result_of
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -44,67 +44,53 @@ def saved(path: Path, image: Image.Image) -> str:
     return str(path)
 
 
-def nowhere(_: np.ndarray) -> list[Box]:
-    return []
-
-
 # ---- what is answered ----
 
 
 def test_face_gets_the_probabilities_of_the_run(faces: ServedRun, tmp_path: Path):
-    shown = show(faces, saved(tmp_path / "a.png", face()), whole)
+    shown = result_of(faces, saved(tmp_path / "a.png", face()), whole)
     [expected] = faces.probabilities([faces.prepare(np.asarray(face()))])
     assert list(shown.probabilities) == faces.classes
     assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
     assert (shown.message, shown.is_error, shown.table) == ("", False, "")
-    assert shown.seen.shape[2] == shown.why.shape[2] == 3
+    assert shown.photo.shape[2] == shown.attribution.shape[2] == 3
 
 
-def test_of_several_faces_the_largest_is_told_of(faces: ServedRun, tmp_path: Path):
+def test_shows_the_largest_of_several_faces(faces: ServedRun, tmp_path: Path):
     boxes = [Box(0, 0, 30, 30), Box(40, 10, 60, 60, cut_off=True), Box(110, 0, 20, 20)]
     path = saved(tmp_path / "crowd.png", face(size=(140, 90)))
-    shown = show(faces, path, lambda _: boxes)
+    shown = result_of(faces, path, lambda _: boxes)
+    assert shown.photo.shape[1] / shown.photo.shape[0] == pytest.approx(140 / 90, rel=0.02)
+    assert result_of(faces, path, lambda _: []) == Result(NO_FACE, is_error=True)
+    assert result_of(faces, None, whole) == Result()
     pixels = np.asarray(face(size=(140, 90)))[10:70, 40:100]
     [expected] = faces.probabilities([faces.prepare(pixels)])
     assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
-    assert shown.message == "3 faces. Above: face 2, the largest. Note: cut off at the picture's edge."
+    assert shown.message == "3 faces. Above: face 2, the largest. Note: cut off at the edge of the picture."
     assert [line.split()[:3] for line in shown.table.splitlines()[1:]] == [["crowd.png", "face", n] for n in "123"]
     assert str(tmp_path) not in shown.table
 
 
-def test_photo_keeps_its_shape(faces: ServedRun, tmp_path: Path):
-    for size in ((300, 100), (100, 300)):
-        height, width, _ = show(faces, saved(tmp_path / "a.png", face(size=size)), whole).seen.shape
-        assert width / height == pytest.approx(size[0] / size[1], rel=0.02)
-
-
 def test_clip(speech: ServedRun, tmp_path: Path):
-    shown = show(speech, str(clip(tmp_path / "long.wav", 9.0)), whole)
+    shown = result_of(speech, str(clip(tmp_path / "long.wav", 9.0)), whole)
     [sample] = read_samples(tmp_path / "long.wav", "audio")
     [expected] = speech.probabilities([speech.prepare(*sample.load())])
     assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
-    assert shown.message.startswith("Note: 9.0 s long: judged by 3 s from its first sound")
-    assert shown.seen is None
+    assert shown.message.startswith("Note: 9.0 s long: only 3 s")
+    assert shown.photo is None
 
 
 def test_trials_of_eeg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Heads take long to draw, and are drawn in the tests of `predict`."""
-    monkeypatch.setattr(web_answers, "draw_explanations", lambda path, *_: face().save(path))
+    monkeypatch.setattr(result, "draw_attributions", lambda path, *_: face().save(path))
     run, trials = serve(str(small_run("eeg").folder)), np.random.default_rng(0).normal(4, 1, (2, 20, 310))
-    np.savez(tmp_path / "trials.npz", one=trials[0], other=trials[1])
-    shown = show(run, str(tmp_path / "trials.npz"), whole)
+    np.savez(tmp_path / "trials.npz", label=np.arange(3), one=trials[0], other=trials[1])
+    shown = result_of(run, str(tmp_path / "trials.npz"), whole)
     [expected] = run.probabilities([run.prepare(trials[0])])
     assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
-    assert shown.message == "2 trials. Above: one, the first."
-    assert np.array_equal(shown.why[..., 0], face())
-    np.savez(tmp_path / "more.npz", label=np.arange(3), one=trials[0])
-    shown = show(run, str(tmp_path / "more.npz"), whole)
-    assert list(shown.probabilities.values()) == pytest.approx(expected, abs=1e-6)
-    assert shown.message.startswith("more.npz: label: an array (3,) of type int64")
-
-
-def test_nothing_uploaded_shows_nothing(faces: ServedRun):
-    assert show(faces, None, whole) == Shown()
+    assert "2 trials. Above: one, the first." in shown.message
+    assert "trials.npz: label: an array (3,) of type int64" in shown.message
+    assert np.array_equal(shown.attribution[..., 0], face())
 
 
 # ---- what is uploaded broken ----
@@ -115,31 +101,17 @@ def test_nothing_uploaded_shows_nothing(faces: ServedRun):
     [
         ("faces", "a.png", b"<svg onload=alert(1)>", "a.png: not a whole JPEG or PNG image"),
         ("faces", "a.jpg", truncated(), "not a whole JPEG or PNG image"),
-        ("faces", "a.png", b"", "0 bytes"),
         ("speech", "a.wav", b"", "0 bytes"),
-        ("speech", "a.wav", b"RIFF\0\0\0\0WAVE", "not whole WAV audio"),
+        ("speech", "a.wav", b"RIFF\0\0\0\0WAVE", "not a whole WAV file"),
     ],
 )
 def test_damaged_upload_is_one_line(request, tmp_path: Path, corpus: str, name: str, content: bytes, words: str):
     (tmp_path / name).write_bytes(content)
-    shown = show(request.getfixturevalue(corpus), str(tmp_path / name), whole)
+    shown = result_of(request.getfixturevalue(corpus), str(tmp_path / name), whole)
     assert words in shown.message
     assert "\n" not in shown.message
     assert str(tmp_path) not in shown.message
-    assert shown == Shown(shown.message, is_error=True)
-
-
-def test_empty_audio(speech: ServedRun, tmp_path: Path):
-    assert show(speech, str(clip(tmp_path / "a.wav", 0)), whole) == Shown("a.wav: no samples", is_error=True)
-
-
-def test_huge_picture(faces: ServedRun, tmp_path: Path):
-    shown = show(faces, saved(tmp_path / "a.png", Image.new("1", (8193, 8193))), whole)
-    assert shown == Shown("a.png: 8193x8193 pixels; allowed: 8192 a side", is_error=True)
-
-
-def test_picture_without_a_face(faces: ServedRun, tmp_path: Path):
-    assert show(faces, saved(tmp_path / "wall.png", face()), nowhere) == Shown(NO_FACE, is_error=True)
+    assert shown == Result(shown.message, is_error=True)
 
 
 # ---- the page and its options ----
@@ -147,39 +119,29 @@ def test_picture_without_a_face(faces: ServedRun, tmp_path: Path):
 
 @pytest.fixture
 def web_page(monkeypatch: pytest.MonkeyPatch):
-    for name, value in web.OFFLINE.items():
+    for name, value in server.OFFLINE.items():
         monkeypatch.setenv(name, value)
-    from stages.apps import web_page
+    from stages.web import page as web_page
 
     return web_page
 
 
-def test_page_tells_what_the_model_is(web_page, faces: ServedRun):
-    told = web_page.about(faces)
-    assert "a drawn (synthetic) corpus" in told
-    assert "say nothing about people" in told
+def test_page_describes_the_model(web_page, faces: ServedRun):
+    text = web_page.about(faces)
+    assert "a synthetic corpus" in text
+    assert "say nothing about people" in text
     info = faces.info | {"synthetic": False, "name": "<b>FER-2013", "protocol": "official"}
-    real = ServedRun(replace(faces.model, info=info))
-    told = web_page.about(real)
-    assert "&lt;b&gt;FER-2013" in told
-    assert "official" in told
-    assert "nothing about people" not in told
-    assert "does not read what anybody feels" in told
+    text = web_page.about(ServedRun(replace(faces.model, info=info)))
+    assert "&lt;b&gt;FER-2013" in text
+    assert "official" in text
+    assert "nothing about people" not in text
+    assert "does not detect what anybody feels" in text
 
 
-def test_names_of_files_are_text(web_page):
-    told = web_page.said_html(Shown("<img src=x onerror=alert(1)>.png: no", is_error=True, table="<script>"))
-    assert "<img" not in told
-    assert "<script" not in told
-
-
-def test_crafted_request_makes_nothing_be_fetched(web_page, faces: ServedRun):
-    import gradio
-
-    for kind in ("image", "audio", "windows"):
-        given = web_page.uploaded_only(web_page._given(kind, 1))
-        with pytest.raises(gradio.Error, match="no longer there"):
-            asyncio.run(given.async_move_resource_to_block_cache("https://example.com/a.png"))
+def test_file_names_are_escaped(web_page):
+    html = web_page.message_html(Result("<img src=x onerror=alert(1)>.png: no", is_error=True, table="<script>"))
+    assert "<img" not in html
+    assert "<script" not in html
 
 
 def refusal(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
@@ -199,15 +161,12 @@ def test_options_that_cannot_be(monkeypatch: pytest.MonkeyPatch):
     assert "no such run" in refusal(monkeypatch, "--port", free_port(), "--run", "absent")
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
 def test_an_address_of_ipv6():
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        pytest.skip("this machine has no IPv6")
-    web.require_free("::1", free_port())
+    server.require_free("::1", free_port())
     taken = socket.create_server(("::1", 0), family=socket.AF_INET6)
     with taken, pytest.raises(UserError, match=r"--host ::1 .*Address already in use"):
-        web.require_free("::1", taken.getsockname()[1])
+        server.require_free("::1", taken.getsockname()[1])
 
 
 def free_port() -> int:
@@ -217,14 +176,14 @@ def free_port() -> int:
 
 # ---- in a browser ----
 
-# The command, telling of every name it looks up and every place it connects to.
+# The command, printing every name it looks up and every address it connects to.
 WATCHED = """
 import runpy, sys
-def told(event, arguments):
+def report(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo"):
         place = arguments[1] if event == "socket.connect" else arguments
         print("reaches", place[0] if isinstance(place, tuple) else place, file=sys.stderr, flush=True)
-sys.addaudithook(told)
+sys.addaudithook(report)
 runpy.run_module("stages.apps.web", run_name="__main__")
 """
 
@@ -250,9 +209,9 @@ def served(tmp_path_factory: pytest.TempPathFactory):
         pipes = {"stdout": subprocess.PIPE, "stderr": errors, "text": True}
         process = subprocess.Popen(list(map(str, command)), cwd=ROOT, env=environment, **pipes)
     try:
-        said = process.stdout.readline()
-        assert said.startswith(f"http://127.0.0.1:{port}/"), (folder / "errors.txt").read_text()
-        yield Served(process, said.split()[0], folder / "temporary", folder / "errors.txt")
+        line = process.stdout.readline()
+        assert line.startswith(f"http://127.0.0.1:{port}/"), (folder / "errors.txt").read_text()
+        yield Served(process, line.split()[0], folder / "temporary", folder / "errors.txt")
     finally:
         process.kill()
         process.wait()
@@ -273,19 +232,19 @@ def browser():
 
 @pytest.fixture
 def page(served: Served, browser):
-    """The page, open; it asks nobody but the one that serves it."""
-    opened, asked = browser.new_page(viewport={"width": 1280, "height": 1100}), []
+    """The open page; it sends requests to its own server only."""
+    opened, urls = browser.new_page(viewport={"width": 1280, "height": 1100}), []
     opened.set_default_timeout(120_000)
-    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("request", lambda request: urls.append(request.url))
     opened.goto(served.url)
     opened.wait_for_selector("input[type=file]", state="attached")  # the page is drawn by its script
     yield opened
     opened.close()
-    hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme not in ("data", "blob")}
+    hosts = {urlsplit(url).netloc for url in urls if urlsplit(url).scheme not in ("data", "blob")}
     assert hosts == {urlsplit(served.url).netloc}
 
 
-def answer_on(page) -> tuple[str, dict[str, float]]:
+def prediction_on(page) -> tuple[str, dict[str, float]]:
     """The class in large letters, and the lengths of the bars."""
     page.wait_for_selector("[data-testid=label-output-value] >> visible=true")
     meters = page.locator("meter").all()
@@ -293,40 +252,40 @@ def answer_on(page) -> tuple[str, dict[str, float]]:
     return page.inner_text("[data-testid=label-output-value]"), found
 
 
-def test_uploaded_picture_is_answered(page, faces: ServedRun, tmp_path: Path):
+def test_predicts_an_uploaded_picture(page, faces: ServedRun, tmp_path: Path):
     page.get_by_label("the picture is a face already").check()
     page.locator("input[type=file]").first.set_input_files(saved(tmp_path / "a.png", face()))
-    label, found = answer_on(page)
+    label, found = prediction_on(page)
     [expected] = faces.probabilities([faces.prepare(np.asarray(face()))])
     assert [found[name] for name in faces.classes] == pytest.approx(expected, abs=1e-5)
     assert label == faces.classes[int(expected.argmax())]
     page.wait_for_function("() => [...document.images].filter(image => image.naturalWidth > 700).length === 2")
-    assert "does not read what anybody feels" in page.inner_text(".about")
+    assert "does not detect what anybody feels" in page.inner_text(".about")
 
 
-def test_photo_of_the_webcam_is_read(page):
+def test_reads_a_webcam_photo(page):
     """Chromium's is a green clock, without a face."""
     page.get_by_label("Capture from camera").first.click()
     page.get_by_text("Click to Access Webcam").click()
     page.wait_for_function("() => document.querySelector('video')?.readyState === 4")  # before, no photo is taken
     page.get_by_label("capture photo").first.click()
-    assert page.locator(".said .wrong").first.inner_text() == NO_FACE
+    assert page.locator(".message .error").first.inner_text() == NO_FACE
 
 
-def test_voice_is_answered_and_a_damaged_one_refused(page, speech: ServedRun, tmp_path: Path):
+def test_predicts_speech_and_refuses_a_damaged_clip(page, speech: ServedRun, tmp_path: Path):
     page.get_by_role("tab", name="speech_adafnn").last.click()
     page.locator("input[accept*=audio]").set_input_files(str(clip(tmp_path / "voice.wav")))
-    _, found = answer_on(page)
+    _, found = prediction_on(page)
     [sample] = read_samples(tmp_path / "voice.wav", "audio")
     [expected] = speech.probabilities([speech.prepare(*sample.load())])
     assert [found[name] for name in speech.classes] == pytest.approx(expected, abs=1e-5)
     (tmp_path / "damaged.wav").write_bytes(b"RIFF")
     page.locator("button[aria-label=Clear] >> visible=true").click()
     page.locator("input[accept*=audio]").set_input_files(str(tmp_path / "damaged.wav"))
-    assert page.inner_text(".said .wrong").startswith("damaged.wav: not whole WAV audio")
+    assert page.inner_text(".message .error").startswith("damaged.wav: not a whole WAV file")
 
 
-def test_upload_larger_than_allowed_is_refused(page, served: Served, tmp_path: Path):
+def test_refuses_an_upload_that_is_too_large(page, served: Served, tmp_path: Path):
     (tmp_path / "large.png").write_bytes(bytes(2 << 20))
     page.locator("input[type=file]").first.set_input_files(tmp_path / "large.png")
     assert "exceed the maximum allowed size of 1.0 Mb" in page.inner_text("[data-testid=toast-body]")
@@ -338,7 +297,15 @@ def test_upload_larger_than_allowed_is_refused(page, served: Served, tmp_path: P
     assert not list(served.folder.rglob("large.png"))
 
 
-def test_nothing_is_reached_and_nothing_is_left(served: Served):
+@pytest.mark.parametrize("path", ["https://example.com/a.png", "/etc/passwd"])
+def test_refuses_a_crafted_request_for_another_file(served: Served, page, path: str):
+    given = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    body = {"data": [given, True], "fn_index": 0, "session_hash": "crafted"}
+    sent = page.request.post(f"{served.url}gradio_api/queue/join", data=body)
+    assert (sent.status, sent.text()) == (403, "names a file that was not uploaded")
+
+
+def test_connects_to_nothing_and_leaves_no_file(served: Served):
     """The last test here: it stops the page."""
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(60) == 0

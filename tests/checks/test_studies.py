@@ -1,20 +1,15 @@
-"""Mistakes in `studies:`, all at once, each one line that says where, what is allowed and what was received."""
-
-import copy
+"""Mistakes in `studies:`: one line each, all at once."""
 
 import pytest
-from test_params import SMALL, mistakes, write
+from small_params import RECIPE, RUN, SMALL, assert_mistake, changed, mistakes, write
 
 from stages.checks import params
 from stages.checks.studies import candidates
 from stages.params.space import at, dimensions, replaced
 
-STUDY = "studies.faces"
-RUN = "runs.faces_custom_cnn"
-RECIPE = "recipes.faces"
 LR = {"type": "log_float", "low": 1e-4, "high": 1e-1}
 SPACE = {"optimizer": {"lr": LR}, "batch_size": {"type": "categorical", "choices": [16, 32]}}
-TOLD = {
+STUDY = {
     "run": "faces_custom_cnn", "corpus": "faces", "dataset": "faces", "model": "custom_cnn", "recipe": "faces",
     "space": SPACE,
     "objective": "validation_accuracy", "n_trials": 10, "train_samples": None,
@@ -24,154 +19,120 @@ TOLD = {
 NAMES = {"type": "categorical", "choices": ["adam", "sgd_nesterov"]}
 
 
+def choices(*values):
+    return {"type": "categorical", "choices": list(values)}
+
+
 def with_study(**changes):
-    """SMALL with a study in it, the values at dotted paths of the study replaced, or those of other sections."""
-    content = copy.deepcopy(SMALL)
-    content["studies"] = {"faces": TOLD}
-    for path, value in changes.items():
-        whole = path if path.split(".")[0] in content else f"{STUDY}.{path}"
-        content = replaced(content, {whole: value})
-    return content
+    """Return SMALL with a study and the values at dotted paths replaced, of the study or of other sections."""
+    paths = {path if path.split(".")[0] in SMALL else f"studies.faces.{path}": path for path in changes}
+    return changed(**{"studies.faces": STUDY} | {path: changes[given] for path, given in paths.items()})
 
 
-def test_a_study_is_in_order(tmp_path):
+def test_valid_study(tmp_path):
     study = params.load(write(tmp_path, with_study())).studies["faces"]
     assert dict(dimensions(study.space)) == {"optimizer.lr": LR, "batch_size": SPACE["batch_size"]}
 
 
-# (changes, the one line)
-ONE_LINE = [
-    ({"run": "faces_custom_cn"}, f"{STUDY}.run: unknown name; Did you mean 'faces_custom_cnn'? "
-     "allowed: faces_custom_cnn; received: 'faces_custom_cn'"),
-    ({"corpus": "voices"}, f"{STUDY}.corpus: allowed: 'faces', its run's; received: 'voices'"),
-    ({"dataset": "mel"}, f"{STUDY}.dataset: allowed: 'faces', its run's; received: 'mel'"),
-    ({"model": "keras_cnn"}, f"{STUDY}.model: allowed: 'custom_cnn', its run's; received: 'keras_cnn'"),
-    ({"n_trials": 0}, f"{STUDY}.n_trials: allowed: more than 0; received: 0"),
-    ({"n_trial": 3}, f"{STUDY}.n_trial: unknown key; Did you mean 'n_trials'? allowed: run, corpus, dataset, model, "
-     "recipe, space, objective, n_trials, max_epochs, train_samples, sampler, pruner, timeout_s"),
-    ({"objective": "test_accuracy"}, f"{STUDY}.objective: allowed: 'validation_accuracy' or 'validation_loss'; "
-     "received: 'test_accuracy'. Did you mean 'validation_accuracy'?"),
-    ({"timeout_s": 0.0}, f"{STUDY}.timeout_s: allowed: more than 0 or null; received: 0.0"),
-    ({"sampler.name": "tpa"}, f"{STUDY}.sampler.name: unknown name; Did you mean 'tpe'? allowed: tpe, random; "
-     "received: 'tpa'"),
-    ({"pruner.warmup": 3}, f"{STUDY}.pruner.warmup: unknown key; Did you mean 'warmup_epochs'? "
-     "allowed: startup_trials, warmup_epochs"),
-    # the space
-    ({"space": {}}, f"{STUDY}.space: allowed: 1 or more of them; received: {{}}"),
-    ({"space.optimizer.lrr": LR}, f"{STUDY}.space.optimizer.lrr: unknown key; Did you mean 'lr'? "
-     "allowed: lr, beta_1, beta_2, epsilon, weight_decay"),
-    ({"space.batch_sise": {"type": "int", "low": 2, "high": 8}}, f"{STUDY}.space.batch_sise: unknown key; "
-     "Did you mean 'batch_size'? allowed: loss, optimizer, gradient_clip_norm, schedule, batch_size, max_epochs, "
-     "early_stopping, monitor, augmentation, precision, loading, ema_decay, corpus, dataset, model, recipe"),
-    ({"space.optimizer.lr.low": 1e-1}, f"{STUDY}.space.optimizer.lr: an empty range; allowed: low less than high; "
-     "received: 0.1 to 0.1"),
-    ({"space.optimizer.lr.low": 0.5}, f"{STUDY}.space.optimizer.lr: an empty range; allowed: low less than high; "
-     "received: 0.5 to 0.1"),
-    ({"space.optimizer.lr.low": 0.0}, f"{STUDY}.space.optimizer.lr.low: allowed: more than 0 with type log_float; "
-     "received: 0.0"),
-    ({"space.optimizer.lr.low": float("nan")},
-     f"{STUDY}.space.optimizer.lr.low: allowed: a finite number; received: nan"),
-    ({"space.optimizer.lr.type": "loguniform"},
-     f"{STUDY}.space.optimizer.lr: allowed: a mapping with type float, log_float, "
-     "int, categorical; received: 'loguniform'"),
-    ({"space.optimizer.lr.hi": 1.0},
-     f"{STUDY}.space.optimizer.lr.hi: unknown key; Did you mean 'high'? allowed: type, low, high"),
-    ({"space.optimizer.lr": 0.1}, f"{STUDY}.space.optimizer.lr: allowed: a mapping with type float, log_float, int, "
-     "categorical; received: 0.1"),
-    ({"space.batch_size.choices": [16]},
-     f"{STUDY}.space.batch_size.choices: allowed: 2 or more of them; received: [16]"),
-    ({"space.batch_size.choices": [16, "all"]}, f"{STUDY}.space.batch_size.choices: allowed: all of one type; "
-     "received: a number and text, [16, 'all']"),
-    ({"space.batch_size.choices": [True, 16]}, f"{STUDY}.space.batch_size.choices: allowed: all of one type; "
-     "received: true or false and a number, [True, 16]"),
-    ({"space.batch_size.choices": [16, 16]}, f"{STUDY}.space.batch_size.choices: allowed: each choice once; "
-     "received: [16, 16]"),
-    ({"space.model.widths": {"type": "categorical", "choices": [[8], [16]]}},
-     f"{STUDY}.space.model.widths.choices: allowed: text, numbers, true, false or null; received: [8]"),
-    ({"space.batch_size": {"type": "int", "low": 16, "high": 32.5}},
-     f"{STUDY}.space.batch_size.high: allowed: a whole number; received: 32.5"),
-    # what its run could not have
-    ({"space.batch_size.choices": [1, 16]}, f"{STUDY}.space.batch_size: allowed: 2 or more; received: 1"),
-    ({"space.batch_size": {"type": "float", "low": 16, "high": 32}},
-     f"{STUDY}.space.batch_size: allowed: a whole number; received: 16.0"),
-    ({"space.optimizer.lr": {"type": "float", "low": -0.1, "high": 0.1}},
-     f"{STUDY}.space.optimizer.lr: allowed: more than 0; received: -0.1"),
-    ({"space.model.activation": {"type": "categorical", "choices": ["relu", "gelu"]}},
-     f"{STUDY}.space.model.activation: allowed: 'relu', 'leaky_relu' or 'elu'; received: 'gelu'. Did you mean 'elu'?"),
-    ({"space.optimizer.name": {"type": "categorical", "choices": ["adam", "sdg"]}},
-     f"{STUDY}.space.optimizer.name: unknown name; allowed: adam, adamw, sgd_nesterov, rmsprop; received: 'sdg'"),
+# (path, value, what the message contains): the mistake is reported at the same path.
+ONE_VALUE = [
+    ("run", "faces_custom_cn", "unknown name", "'faces_custom_cnn'?"),
+    ("corpus", "voices", "'faces', its run's", "'voices'"),
+    ("model", "keras_cnn", "'custom_cnn', its run's", "'keras_cnn'"),
+    ("n_trials", 0, "more than 0", "0"),
+    ("objective", "test_accuracy", "'validation_accuracy' or 'validation_loss'", "'test_accuracy'"),
+    ("timeout_s", 0.0, "more than 0 or null", "0.0"),
+    ("sampler.name", "tpa", "unknown name", "'tpe'?"),
+    # the form of the space
+    ("space", {}, "1 or more", "{}"),
+    ("space.optimizer.lrr", LR, "unknown key", "'lr'?"),
+    ("space.optimizer.lr.low", 0.0, "more than 0 with type log_float", "0.0"),
+    ("space.optimizer.lr.low", float("nan"), "a finite number", "nan"),
+    ("space.optimizer.lr.hi", 1.0, "unknown key", "'high'?"),
+    ("space.optimizer.lr", 0.1, "a mapping with type float, log_float, int, categorical", "0.1"),
+    ("space.batch_size.choices", [16], "2 or more", "[16]"),
+    ("space.batch_size.choices", [16, "all"], "all of one type", "a number and text"),
+    ("space.batch_size.choices", [16, 16], "each choice once", "[16, 16]"),
+    # values that the run does not accept
+    ("space.batch_size", {"type": "float", "low": 16, "high": 32}, "a whole number", "16.0"),
+    ("space.optimizer.lr", {"type": "float", "low": -0.1, "high": 0.1}, "more than 0", "-0.1"),
+    ("space.model.activation", choices("relu", "gelu"), "'relu', 'leaky_relu' or 'elu'", "'gelu'"),
+    ("space.optimizer.name", choices("adam", "sdg"), "unknown name", "'sdg'"),
+    # values that all trials share
+    ("space.model.name", choices("custom_cnn", "keras_cnn"), "all trials share it", "model.name, recipe, loading"),
+]  # fmt: skip
+
+# (changes, place, what the message contains)
+OTHER_PLACE = [
+    ({"space.optimizer.lr.low": 0.5}, "space.optimizer.lr", "an empty range", "0.5 to 0.1"),
+    ({"space.optimizer.lr.type": "loguniform"}, "space.optimizer.lr", "a mapping with type", "'loguniform'"),
+    ({"space.model.widths": choices([8], None)}, "space.model.widths.choices.0", "text or null", "[8]"),
+    ({"space.batch_size": {"type": "int", "low": 16, "high": 32.5}}, "space.batch_size.high", "a whole number", "32.5"),
+    ({"space.batch_size.choices": [1, 16]}, "space.batch_size", "2 or more", "1"),
     ({"space.optimizer.name": NAMES, f"{RECIPE}.optimizer.beta_1": 0.8},
-     f"{STUDY}.space: with optimizer.name=sgd_nesterov: {RUN}.optimizer.beta_1: unknown key; "
-     "allowed: lr, momentum, weight_decay"),
+     "space", "with optimizer.name=sgd_nesterov", f"{RUN}.optimizer.beta_1: unknown key"),
     ({"space.optimizer": {"name": NAMES, "beta_1": {"type": "float", "low": 0.5, "high": 0.9}}},
-     f"{STUDY}.space.optimizer.beta_1: unknown key; allowed: lr, momentum, weight_decay"),
+     "space.optimizer.beta_1", "unknown key", "lr, momentum, weight_decay"),
     ({"space.augmentation.horizontal_flip": {"type": "float", "low": 0.0, "high": 0.5}, f"{RECIPE}.augmentation": None},
-     f"{STUDY}.space: {RUN}.augmentation.name: missing; allowed: eeg, faces, portraits, speech"),
-    # what trials share
-    ({"space.model.name": {"type": "categorical", "choices": ["custom_cnn", "keras_cnn"]}},
-     f"{STUDY}.space.model.name: all trials share it; allowed: any key of the run but corpus, dataset, "
-     "model.name, recipe, loading"),
-    # elsewhere
-    ({"machine.storage_url": "studies.db"}, "machine.storage_url: not the address of a database; allowed: "
-     "sqlite:////<path>.db, postgresql://<user>@<host>/<database>, or null (a file, for one worker)"),
-    *(({"machine.storage_url": url}, "machine.storage_url: not the address of a database; allowed: "
-       "sqlite:////<path>.db, postgresql://<user>@<host>/<database>, or null (a file, for one worker)")
-      for url in ("sqlite:///", "sqlite://", "sqlite:///:memory:", "sqlite+pysqlite:///?timeout=3")),
+     "space", f"{RUN}.augmentation.name: missing"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("changes", "line"), ONE_LINE, ids=[line.partition(": ")[0] for _, line in ONE_LINE])
-def test_one_mistake_is_one_line(tmp_path, changes, line):
-    assert mistakes(tmp_path, with_study(**changes)) == [line]
+@pytest.mark.parametrize(
+    ("changes", "place", "parts"),
+    [*(({path: value}, path, parts) for path, value, *parts in ONE_VALUE), *((c, p, ps) for c, p, *ps in OTHER_PLACE)],
+)
+def test_one_mistake_gives_one_line(tmp_path, changes, place, parts):
+    assert_mistake(tmp_path, with_study(**changes), f"studies.faces.{place}", *parts)
 
 
-def test_a_password_is_not_told(tmp_path):
-    [line] = mistakes(tmp_path, with_study(**{"machine.storage_url": "me:secret@host"}))
+@pytest.mark.parametrize(
+    "url",
+    ["studies.db", "sqlite:///", "sqlite://", "sqlite:///:memory:", "sqlite+pysqlite:///?timeout=3", "me:secret@host"],
+)
+def test_rejects_storage_that_workers_cannot_share(tmp_path, url):
+    (line,) = mistakes(tmp_path, with_study(**{"machine.storage_url": url}))
+    assert line.startswith("machine.storage_url: not the address of a database")
     assert "secret" not in line
 
 
 def test_all_mistakes_at_once(tmp_path):
-    content = with_study(**{"n_trials": 0, "space.optimizer.lr.low": 0.0, "space.batch_size.choices": [16], "seed": -1})
-    assert {line.partition(": ")[0] for line in mistakes(tmp_path, content)} == {
-        "seed", f"{STUDY}.n_trials", f"{STUDY}.space.optimizer.lr.low", f"{STUDY}.space.batch_size.choices"
-    }  # fmt: skip
+    changes = {"n_trials": 0, "space.optimizer.lr.low": 0.0, "space.batch_size.choices": [16], "seed": -1}
+    lines = mistakes(tmp_path, with_study(**changes))
+    assert {line.partition(": ")[0].removeprefix("studies.faces.") for line in lines} == changes.keys()
 
 
-def test_a_mistake_of_the_run_is_not_told_again_for_each_value(tmp_path):
+def test_mistake_of_the_run_is_reported_once(tmp_path):
     assert len(mistakes(tmp_path, with_study(**{f"{RECIPE}.schedule.gamma": "half"}))) == 1
 
 
 @pytest.mark.parametrize("space", [None, 3, [LR], {"optimizer": None}, {"optimizer": {"lr": []}}, {3: LR}])
-def test_a_space_that_is_none_is_told(tmp_path, space):
-    assert all(line.startswith(f"{STUDY}.space") for line in mistakes(tmp_path, with_study(space=space)))
+def test_rejects_malformed_space(tmp_path, space):
+    lines = mistakes(tmp_path, with_study(space=space))
+    assert all(line.startswith("studies.faces.space") for line in lines)
 
 
-def test_candidates_try_every_end_and_choice_with_every_name():
+def test_candidates_cover_all_ends_and_choices_with_each_name():
     space = {
-        "optimizer.name": {"type": "categorical", "choices": ["adam", "rmsprop"]},
+        "optimizer.name": choices("adam", "rmsprop"),
         "optimizer.lr": {"type": "float", "low": 0.1, "high": 0.2},
-        "batch_size": {"type": "categorical", "choices": [16, 32, 64]},
+        "batch_size": choices(16, 32, 64),
     }
-    found = list(candidates(space))
-    assert {(found["optimizer.name"], found["batch_size"]) for found in found} == {
-        (name, size) for name in ("adam", "rmsprop") for size in (16, 32, 64)
-    }
-    assert {(found["optimizer.name"], found["optimizer.lr"]) for found in found} == {
-        (name, rate) for name in ("adam", "rmsprop") for rate in (0.1, 0.2)
-    }
+    trials = list(candidates(space))
+    for path, values in (("batch_size", (16, 32, 64)), ("optimizer.lr", (0.1, 0.2))):
+        pairs = {(name, value) for name in ("adam", "rmsprop") for value in values}
+        assert {(trial["optimizer.name"], trial[path]) for trial in trials} == pairs
 
 
-def test_a_run_with_other_values():
-    run = {"optimizer": {"name": "adam", "lr": 0.1}, "batch_size": 16, "augmentation": None}
-    values = {"optimizer.lr": 0.2, "batch_size": 32, "augmentation.flip": 0.5, "model.a.b": 1}
-    assert replaced(run, values) == {
-        "optimizer": {"name": "adam", "lr": 0.2}, "batch_size": 32,
-        "augmentation": {"flip": 0.5}, "model": {"a": {"b": 1}},
-    }  # fmt: skip
-    assert run == {"optimizer": {"name": "adam", "lr": 0.1}, "batch_size": 16, "augmentation": None}
-    assert [at(run, path) for path in ("optimizer.lr", "augmentation", "augmentation.flip", "x")] == [
-        0.1,
-        None,
-        ...,
-        ...,
-    ]
+def test_replaced_returns_a_changed_copy():
+    run = {"optimizer": {"name": "adam", "lr": 0.1}, "augmentation": None}
+    changed_run = replaced(run, {"optimizer.lr": 0.2, "augmentation.flip": 0.5, "a.b": 1})
+    assert changed_run == {"optimizer": {"name": "adam", "lr": 0.2}, "augmentation": {"flip": 0.5}, "a": {"b": 1}}
+    assert run == {"optimizer": {"name": "adam", "lr": 0.1}, "augmentation": None}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("optimizer.lr", 0.1), ("augmentation", None), ("augmentation.flip", ...), ("x", ...)]
+)
+def test_at_returns_value_or_ellipsis(path, value):
+    assert at({"optimizer": {"name": "adam", "lr": 0.1}, "augmentation": None}, path) == value

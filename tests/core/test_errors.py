@@ -1,4 +1,4 @@
-"""A user's mistake is one readable line and exit status 1, never a traceback; ours keeps its traceback."""
+"""Error messages, and how a program ends: one line for a user's mistake, a traceback for a bug."""
 
 import subprocess
 import sys
@@ -11,15 +11,14 @@ from stages.core import errors
 ROOT = Path(__file__).parents[2]
 
 
-def ended(body):
-    """Exit status and standard error of a process whose main() has this body."""
+def run_main(body):
+    """Return exit status and standard error of a process whose main() has this body."""
     program = (
-        "import errno, os\nfrom pathlib import Path\n"
-        "from stages.core.errors import UserError, exit_with_one_line\n"
-        f"def main():\n    print('said before')\n    {body}\nexit_with_one_line(main)\n"
+        "import errno, os\nfrom stages.core.errors import UserError, exit_with_one_line\n"
+        f"def main():\n    print('output')\n    {body}\nexit_with_one_line(main)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout == "said before\n"
+    assert done.stdout == "output\n"
     return done.returncode, done.stderr
 
 
@@ -27,47 +26,33 @@ def ended(body):
     ("body", "expected"),
     [
         ("return", (0, "")),
-        ("raise UserError('what: allowed: a; received: b')", (1, "error: what: allowed: a; received: b\n")),
-        ("raise UserError('one\\ntwo')", (1, "error: one\nerror: two\n")),
-        ("raise UserError('spread   over\\t spaces')", (1, "error: spread over spaces\n")),
+        ("raise UserError('one\\ntwo   over\\t spaces')", (1, "error: one\nerror: two over spaces\n")),
         ("open('/no/such/file')", (1, "error: /no/such/file: No such file or directory\n")),
-        ("open('/')", (1, "error: /: Is a directory\n")),
         ("raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))", (1, "error: writing: No space left on device\n")),
     ],
 )
-def test_exit_with_one_line(body, expected):
-    assert ended(body) == expected
+def test_user_errors_become_single_lines(body, expected):
+    assert run_main(body) == expected
 
 
-@pytest.mark.parametrize("body", ["raise ValueError('a bug')", "raise OSError('no file, no number')", "1 / 0"])
-def test_a_mistake_of_ours_keeps_its_traceback(body):
-    status, said = ended(body)
+@pytest.mark.parametrize("body", ["raise OSError('no file, no number')", "1 / 0"])
+def test_bugs_keep_their_traceback(body):
+    status, stderr = run_main(body)
     assert status == 1
-    assert said.startswith("Traceback")
+    assert stderr.startswith("Traceback")
 
 
-def test_refuse():
+def test_refuse_states_all_four_parts():
     with pytest.raises(errors.UserError, match=r"^a.zip: not an archive; allowed: a zip; received: 'x'$"):
         errors.refuse("not an archive", where="a.zip", allowed="a zip", received="x")
 
 
 @pytest.mark.parametrize(
-    ("name", "known", "hint"),
-    [
-        ("custom_cn", ["custom_cnn", "keras_cnn"], " Did you mean 'custom_cnn'?"),
-        ("zebra", ["custom_cnn", "keras_cnn"], ""),
-        ("x", [], ""),
-    ],
+    ("name", "hint"), [("adm", " Did you mean 'adam'?"), ("zebra", ""), (["x"], ""), ("x\n" * 90, "")]
 )
-def test_did_you_mean(name, known, hint):
-    assert errors.did_you_mean(name, known) == hint
-
-
-def test_unknown_name_of_any_type():
-    assert errors.unknown_name("a.b", "adm", ("adam",)) == (
-        "a.b: unknown name; Did you mean 'adam'? allowed: adam; received: 'adm'"
-    )
-    assert errors.unknown_name("a.b", ["x"], ("adam",)) == "a.b: unknown name; allowed: adam; received: ['x']"
+def test_unknown_name_may_have_a_hint_and_any_type(name, hint):
+    message = errors.unknown_name("a.b", name, ("adam", "rmsprop"))
+    assert message == f"a.b: unknown name;{hint} allowed: adam, rmsprop; received: {errors.shorten(name)}"
 
 
 def multiplied(levels):
@@ -82,7 +67,7 @@ def test_shorten_keeps_hostile_values_short(value):
     assert len(errors.shorten(value)) <= 120
 
 
-@pytest.mark.parametrize("value", [None, 3, 0.1, "text", ["a", 1], {"a": [1, 2]}, ["one", "of", "seven"] * 4])
+@pytest.mark.parametrize("value", [None, 0.1, "text", {"a": [1, 2]}, ["one", "of", "seven"] * 4])
 def test_shorten_leaves_short_values_alone(value):
     assert errors.shorten(value) == repr(value)
 

@@ -1,7 +1,6 @@
-"""A record knows its sample without decoding it, and can be sent to another process."""
+"""A record gives metadata without decoding, and can be sent to another process."""
 
 import pickle
-from dataclasses import FrozenInstanceError
 from functools import partial
 
 import numpy as np
@@ -20,42 +19,18 @@ def record(content=b"abc", **more):
     return Record("a", "happy", partial(bytes, content), decode, **more)
 
 
-def test_metadata_costs_no_decoding():
-    def fail(*_):
-        raise AssertionError("was read")
-
-    made = Record("a", "happy", fail, fail, group="speaker 1", trial=3, partition="train", extra={"gender": "f"})
-    assert (made.group, made.trial, made.extra) == ("speaker 1", 3, {"gender": "f"})
-
-
-def test_load_decodes_what_is_read():
-    signal, rate_hz = record().load()
+def test_picklable_record_decodes_bytes():
+    signal, rate_hz = pickle.loads(pickle.dumps(record(trial=2))).load()
     assert (signal.tolist(), rate_hz) == ([97, 98, 99], 100.0)
-
-
-def test_damage_is_told():
     with pytest.raises(DamagedSample, match="no bytes"):
         record(b"").load()
 
 
-def test_content_hash_tells_exact_duplicates():
+def test_content_hash_is_equal_for_duplicates_only():
     assert record().content_hash() == record(group="another").content_hash()
     assert record().content_hash() != record(b"abd").content_hash()
 
 
-def test_hash_never_changes():
-    """It decides which samples are duplicates in a split that may be kept for years."""
+def test_content_hash_is_pinned():
+    """Existing splits depend on it."""
     assert record(b"").content_hash() == "cae66941d9efbd404e4d88758ea67670"  # BLAKE2b-128 of nothing
-
-
-def test_travels_to_another_process():
-    assert pickle.loads(pickle.dumps(record(trial=2))).load()[0].tolist() == [97, 98, 99]
-
-
-def test_is_frozen():
-    with pytest.raises(FrozenInstanceError):
-        record().label = "sad"
-
-
-def test_extras_are_not_shared():
-    assert record().extra is not record().extra

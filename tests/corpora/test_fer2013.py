@@ -1,4 +1,4 @@
-"""FER-2013 in every layout it is in circulation in, and in every state it should be refused in."""
+"""FER-2013 in every layout in circulation, invalid archives, and damaged samples. Image files are decoded, too."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from archive_forms import make_zip, one_line
+from archive_files import make_zip, one_line
 from PIL import Image
 
 from stages.core.records import DamagedSample
@@ -19,7 +19,7 @@ from stages.corpora.decoding.images import decode_image
 from stages.corpora.fer2013 import decode_pixels, missing, read, synthesise
 
 REAL = Path(__file__).parents[2] / "../shared/data/fer2013_train_publictest.zip"
-# Kaggle's codes, as the challenge's page lists them
+# Codes on the page of the Kaggle challenge
 CODES = {0: "angry", 1: "disgust", 2: "fear", 3: "happy", 4: "sad", 5: "surprise", 6: "neutral"}
 
 
@@ -33,7 +33,7 @@ def encoded(image: np.ndarray | Image.Image, form: str = "PNG", **options: objec
     return stream.getvalue()
 
 
-def spelled(image: np.ndarray) -> str:
+def as_text(image: np.ndarray) -> str:
     return " ".join(str(value) for value in image.ravel())
 
 
@@ -45,15 +45,12 @@ def corpus(tmp_path: Path, files: dict[str, bytes]) -> Path:
     return make_zip(tmp_path / "raw.zip", files)
 
 
-def seen(archive: Path) -> list[tuple[str, str | None]]:
+def summaries(archive: Path) -> list[tuple[str, str | None]]:
     return [(record.label, record.partition) for record in read(archive)]
 
 
-def pictures(*names: str) -> dict[str, bytes]:
+def images(*names: str) -> dict[str, bytes]:
     return {name: encoded(gray(number)) for number, name in enumerate(names)}
-
-
-# Layouts
 
 
 @pytest.mark.parametrize(
@@ -67,96 +64,51 @@ def pictures(*names: str) -> dict[str, bytes]:
         ("fer2013.csv", "emotion,pixels,Usage", "{code},{pixels},{usage}\r"),
     ],
 )
-def test_tables(tmp_path: Path, name: str, header: str, row: str):
+def test_reads_tables(tmp_path: Path, name: str, header: str, row: str):
     usages = ["Training", "PublicTest", "PrivateTest", "Training", "Training", "Training", "PrivateTest"]
-    rows = [row.format(code=code, pixels=spelled(gray(code)), usage=usages[code]) for code in CODES]
+    rows = [row.format(code=code, pixels=as_text(gray(code)), usage=usages[code]) for code in CODES]
     found = list(read(corpus(tmp_path, {name: table(header, *rows)})))
     assert [(record.label, record.partition) for record in found] == list(zip(CODES.values(), usages, strict=True))
     assert len({record.sample_id for record in found}) == 7
     assert all(np.array_equal(record.load()[0], gray(code)) for code, record in enumerate(found))
-    assert found[0].load()[1] is None
-    assert found[0].group is None
+    assert (found[0].load()[1], found[0].group) == (None, None)
 
 
-def test_kaggle_challenge_tables_beside_the_labelled_one(tmp_path: Path):
-    whole = table("emotion, Usage, pixels", f"3,Training,{spelled(gray())}")
-    files = {
-        "example_submission.csv": b"id,emotion\n",
-        "icml_face_data.csv": whole,
-        "test.csv": b"pixels\n1 2\n",
-        "train.csv": b"emotion,pixels\n0,1 2\n",
-    }
-    assert seen(corpus(tmp_path, files)) == [("happy", "Training")]
+def test_ignores_the_other_tables_of_the_kaggle_challenge(tmp_path: Path):
+    whole = table("emotion, Usage, pixels", f"3,Training,{as_text(gray())}")
+    files = {"icml_face_data.csv": whole, "test.csv": b"pixels\n1 2\n", "train.csv": b"emotion,pixels\n0,1 2\n"}
+    assert summaries(corpus(tmp_path, files)) == [("happy", "Training")]
 
 
-def test_folders_with_official_prefixes(tmp_path: Path):
-    names = (
-        "test/angry/PrivateTest_1.jpg",
-        "test/angry/PublicTest_2.jpg",
-        "train/angry/Training_3.jpg",
-        "train/happy/Training_1.jpg",
-    )
-    found = list(read(corpus(tmp_path, pictures(*reversed(names)))))
-    assert [record.sample_id for record in found] == list(names)  # order does not hang on the archive's
-    assert [record.partition for record in found] == ["PrivateTest", "PublicTest", "Training", "Training"]
-    assert [record.label for record in found] == ["angry", "angry", "angry", "happy"]
+def test_reads_folders_with_official_prefixes(tmp_path: Path):
+    names = ["test/angry/PrivateTest_1.jpg", "test/angry/PublicTest_2.jpg", "train/happy/Training_3.jpg"]
+    found = list(read(corpus(tmp_path, images(*reversed(names)))))
+    assert [record.sample_id for record in found] == names  # sorted, whatever the order in the archive
+    assert [record.partition for record in found] == ["PrivateTest", "PublicTest", "Training"]
+    assert [record.label for record in found] == ["angry", "angry", "happy"]
 
 
 @pytest.mark.parametrize("wrapped", ["", "fer2013/", "archive/FER 2013/images/"])
-def test_folders_without_prefixes(tmp_path: Path, wrapped: str):
+def test_reads_folders_without_prefixes(tmp_path: Path, wrapped: str):
     names = ("test/sad/im0.png", "train/Angry/im0.png", "train/SURPRISED/im1.PNG", "val/neutral/im0.jpeg")
-    found = seen(corpus(tmp_path, pictures(*(wrapped + name for name in names))))
+    found = summaries(corpus(tmp_path, images(*(wrapped + name for name in names))))
     assert found == [("sad", "test"), ("angry", "train"), ("surprise", "train"), ("neutral", "validation")]
 
 
-def test_folders_of_classes_alone_have_no_parts(tmp_path: Path):
-    assert seen(corpus(tmp_path, pictures("happy/1.png", "Sadness/1.png"))) == [("sad", None), ("happy", None)]
-
-
-def test_metadata_costs_no_decoding_and_content_hash_is_of_the_bytes(tmp_path: Path):
-    archive = corpus(tmp_path, {"happy/a.png": b"not an image", "happy/b.png": b"not an image", "sad/c.png": b"other"})
-    first, twin, other = read(archive)
-    assert first.content_hash() == twin.content_hash() != other.content_hash()
-    with pytest.raises(DamagedSample):
-        first.load()
-
-
-def test_missing():
+def test_missing_faces_are_counted():
     whole = {"Training": 28_709, "PublicTest": 3_589, "PrivateTest": 3_589}
     assert sum(whole.values()) == 35_887
     assert missing(whole) == ""
     assert missing({"train": 28_709, "test": 7_178}) == ""  # folders without the prefix: `test` holds two parts
     assert "train 10 of 28,709, test 5 of 7,178" in missing({"train": 10, "test": 5})
-    said = missing({"Training": 28_709, "PublicTest": 3_589})
-    assert "PrivateTest 0 of 3,589" in said
-    assert "not the whole" in said
+    assert "PrivateTest 0 of 3,589" in missing({"Training": 28_709, "PublicTest": 3_589})
 
 
-def test_a_corpus_of_the_real_size(tmp_path: Path):
-    """35,887 rows are listed without decoding a pixel, parts and classes as counted while writing them."""
-    rng = np.random.default_rng(3)
-    codes = rng.integers(0, 7, 35_887)
-    usages = ["Training"] * 28_709 + ["PublicTest"] * 3_589 + ["PrivateTest"] * 3_589
-    rows = (f"{code},,{usage}" for code, usage in zip(codes, usages, strict=True))
-    found = seen(corpus(tmp_path, {"fer2013.csv": table("emotion,pixels,Usage", *rows)}))
-    assert missing(Counter(part for _, part in found)) == ""
-    assert Counter(label for label, _ in found) == {CODES[code]: int((codes == code).sum()) for code in CODES}
-
-
-# The drawn corpus
-
-
-def drawn(folder: Path, size: int, seed: int) -> Path:
-    folder.mkdir()
-    synthesise(folder, size=size, seed=seed)
-    pack(folder, folder.parent / f"{folder.name}.zip")
-    return folder.parent / f"{folder.name}.zip"
-
-
-def test_synthesised_corpus_is_the_real_one_in_small(tmp_path: Path):
-    archive = drawn(tmp_path / "a", 100, 5)
-    with zipfile.ZipFile(archive) as opened, opened.open("fer2013.csv") as stream:
-        rows = list(csv.DictReader(io.TextIOWrapper(stream)))
+def test_synthetic_corpus_has_the_layout_of_the_real_one(tmp_path: Path):
+    synthesise(tmp_path, size=100, seed=5)
+    with (tmp_path / "fer2013.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    archive = corpus(tmp_path, {"fer2013.csv": (tmp_path / "fer2013.csv").read_bytes()})
     assert list(rows[0]) == ["emotion", "pixels", "Usage"]
     assert Counter(row["Usage"] for row in rows) == {"Training": 60, "PublicTest": 15, "PrivateTest": 25}
     found = list(read(archive))
@@ -168,24 +120,15 @@ def test_synthesised_corpus_is_the_real_one_in_small(tmp_path: Path):
     assert len({record.content_hash() for record in found}) == 100
 
 
-def test_synthesised_corpus_depends_on_the_seed_alone(tmp_path: Path):
-    first, again, other = (drawn(tmp_path / name, 21, seed) for name, seed in (("a", 5), ("b", 5), ("c", 6)))
-    assert first.read_bytes() == again.read_bytes() != other.read_bytes()
-
-
-# What is refused, in one line
-
-
-GOOD_ROW = f"0,{spelled(gray())},Training"
+GOOD_ROW = f"0,{as_text(gray())},Training"
 
 
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({**pictures("train/happy/1.png"), "train/sad/": b""}, ["train/sad/", "empty class folder"]),
-        (pictures("train/hapy/1.png"), ["train/hapy/1.png", "unknown class folder", "Did you mean 'happy'"]),
-        (pictures("train/contempt/1.png"), ["unknown class folder", "allowed: angry, disgust, fear"]),
-        (pictures("1.png"), ["1.png", "unknown class folder"]),
+        ({**images("train/happy/1.png"), "train/sad/": b""}, ["train/sad/", "empty class folder"]),
+        (images("train/hapy/1.png"), ["train/hapy/1.png", "unknown class folder", "Did you mean 'happy'"]),
+        (images("train/contempt/1.png"), ["unknown class folder", "allowed: angry, disgust, fear"]),
         ({"a.csv": table("emotion,pixels,Usage", GOOD_ROW, "9,1 2,Training")}, ["row 3", "allowed: 0 to 6", "'9'"]),
         ({"a.csv": table("emotion,pixels,Usage", "angry,1 2,Training")}, ["row 2", "unknown emotion code", "angry"]),
         (
@@ -193,21 +136,16 @@ GOOD_ROW = f"0,{spelled(gray())},Training"
             ["row 2", "unknown Usage", "PublicTest", "Trainig"],
         ),
         ({"a.csv": table("emotion,pixels,Usage", "0,1 2")}, ["row 2", "too few columns"]),
-        ({"a.csv": table("emotion,pixels,Usage", GOOD_ROW, "0,1")}, ["row 3", "too few columns"]),
-        ({"a.csv": table("emotion,pixels,Usage", f'0,"{spelled(gray())},Training', *[GOOD_ROW] * 20)}, ["a.csv"]),
+        ({"a.csv": table("emotion,pixels,Usage", f'0,"{as_text(gray())},Training', *[GOOD_ROW] * 20)}, ["a.csv"]),
         ({"Actor_01/03-01-01-01-01-01-01.wav": b"RIFF"}, ["not the layout of reader 'fer2013'", "Actor_01"]),
         ({"subjects.csv": b"subject,age\n1,20\n"}, ["not the layout of reader 'fer2013'", "subjects.csv"]),
-        ({"a.csv": b""}, ["not the layout of reader 'fer2013'"]),
         ({"a.csv": b"\xff\xfe\x00\x81" * 900}, ["not the layout of reader 'fer2013'"]),
     ],
 )
-def test_refused_in_one_line(tmp_path: Path, files: dict[str, bytes], words: list[str]):
+def test_refuses_invalid_archives(tmp_path: Path, files: dict[str, bytes], words: list[str]):
     archive = corpus(tmp_path, files)
     line = one_line(lambda: list(read(archive)), str(archive), *words)
     assert len(line) < 500
-
-
-# Damaged samples: named with their reason, one by one
 
 
 @pytest.mark.parametrize(
@@ -215,22 +153,19 @@ def test_refused_in_one_line(tmp_path: Path, files: dict[str, bytes], words: lis
     [
         (b"1 2 3", "3 pixels; allowed: 2304"),
         (b"", "0 pixels"),
-        (b"7 " * 2305, "2305 pixels"),
         (b"7 " * 2303 + b"x", "text among the pixels"),
-        (b"7 " * 2304 + b"x", "text among the pixels"),
         (b"7.5 " * 2304, "text among the pixels"),
         (b"7 " * 2303 + b"300", "outside 0 to 255"),
         (b"7 " * 2303 + b"-1", "outside 0 to 255"),
-        (b"7 " * 2303 + b"9" * 40, "outside 0 to 255"),
     ],
 )
-def test_damaged_pixels(text: bytes, reason: str):
+def test_reports_damaged_pixels(text: bytes, reason: str):
     with pytest.raises(DamagedSample, match=reason):
         decode_pixels(text)
 
 
 def huge_png(side: int) -> bytes:
-    """A PNG of a few bytes that claims `side` pixels a side."""
+    """Return a PNG of a few bytes that states a height and width of `side` pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -256,16 +191,15 @@ def animation(form: str) -> bytes:
         (animation("PNG"), "an animation of 3 frames"),
         (encoded(gray(), "BMP"), "not a whole JPEG or PNG"),
         (huge_png(9_000), "9000x9000 pixels; allowed: 8192 a side"),
-        (huge_png(20_000), "20000x20000 pixels; allowed: 8192 a side"),
         (huge_png(48), "not a whole JPEG or PNG"),
     ],
 )
-def test_damaged_images(data: bytes, reason: str):
+def test_reports_damaged_images(data: bytes, reason: str):
     with pytest.raises(DamagedSample, match=reason):
         decode_image(data)
 
 
-def test_broken_bytes_are_never_more_than_a_damaged_sample():
+def test_changed_bytes_are_damaged_or_harmless():
     rng = np.random.default_rng(1)
     whole = [encoded(gray(side=12)), encoded(gray(side=12), "JPEG"), encoded(Image.fromarray(gray()).convert("P"))]
     outcomes = Counter()
@@ -279,58 +213,28 @@ def test_broken_bytes_are_never_more_than_a_damaged_sample():
     assert set(outcomes) == {"uint8", "damaged"}
 
 
-@pytest.mark.parametrize(
-    ("mode", "shape"),
-    [
-        ("L", (48, 48)),
-        ("1", (48, 48)),
-        ("LA", (48, 48)),
-        ("P", (48, 48, 3)),
-        ("RGB", (48, 48, 3)),
-        ("RGBA", (48, 48, 3)),
-    ],
-)
-def test_every_mode_of_png_decodes(mode: str, shape: tuple[int, ...]):
-    original = gray()
-    image = decode_image(encoded(Image.fromarray(original).convert(mode)))[0]
+@pytest.mark.parametrize("mode", ["L", "1", "LA", "P", "RGB", "RGBA"])
+def test_decodes_every_mode_of_png(mode: str):
+    original = Image.fromarray(gray()).convert(mode)
+    image = decode_image(encoded(original))[0]
     assert image.dtype == np.uint8
-    assert image.shape == shape
-    plane = image if image.ndim == 2 else image[..., 0]
-    if mode == "1":
-        assert set(np.unique(plane)) == {0, 255}
-    else:  # a gray picture stays itself, in one plane or three
-        np.testing.assert_array_equal(plane, original)
-    if image.ndim == 3:
-        assert (image == image[..., :1]).all()
+    np.testing.assert_array_equal(image, np.asarray(original.convert("L" if mode in ("L", "1", "LA") else "RGB")))
 
 
-def test_sixteen_bits_become_eight_by_scaling():
+def test_scales_16_bits_to_8():
     deep = gray().astype(np.uint16) * 257
     np.testing.assert_array_equal(decode_image(encoded(deep))[0], gray())
 
 
-def test_jpeg_of_four_inks_decodes():
-    ink = Image.fromarray(np.stack([gray(seed) for seed in range(3)], axis=-1)).convert("CMYK")
-    assert decode_image(encoded(ink, "JPEG"))[0].shape == (48, 48, 3)
-
-
-# The real corpus
-
-
 @pytest.mark.skipif(not REAL.exists(), reason="needs the real FER-2013 in ../shared/data")
-def test_the_real_corpus(tmp_path: Path):
+def test_real_corpus(tmp_path: Path):
     pack(REAL, tmp_path / "faces.zip")
     found = list(read(tmp_path / "faces.zip"))
     with zipfile.ZipFile(REAL) as opened:
         images = [name for name in opened.namelist() if name.endswith(".jpg")]
     assert sorted(record.sample_id for record in found) == sorted(images)
-    listed = Counter(tuple(name.split("/")[:2]) for name in images)
-    folder = {"Training": "train", "PublicTest": "test"}
-    assert Counter((folder[record.partition], record.label) for record in found) == listed
-    parts = Counter(record.partition for record in found)
-    assert parts == {"Training": 28_709, "PublicTest": 3_589}
-    assert "PrivateTest 0 of 3,589" in missing(parts)
-    # counts that papers on FER-2013 give for its training part
+    assert Counter(record.partition for record in found) == {"Training": 28_709, "PublicTest": 3_589}
+    # counts in papers on FER-2013 for its training part
     published = {"angry": 3995, "disgust": 436, "fear": 4097, "happy": 7215, "sad": 4830, "surprise": 3171}
     training = Counter(record.label for record in found if record.partition == "Training")
     assert training == {**published, "neutral": 4965}

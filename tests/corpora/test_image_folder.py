@@ -1,4 +1,4 @@
-"""RAF-DB's own layout, folders of classes by number and word, and images in every state they come in."""
+"""RAF-DB's own layout, class folders named by number or word, and the decoding of colour images."""
 
 import io
 from collections import Counter
@@ -7,25 +7,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from archive_forms import make_zip, one_line
+from archive_files import make_zip, one_line
 from PIL import Image
 
 from stages.core.records import DamagedSample
-from stages.corpora import fer2013
 from stages.corpora.archive.pack import pack
 from stages.corpora.decoding.images import decode_image
-from stages.corpora.image_folder import missing, read, synthesise
+from stages.corpora.image_folder import read, synthesise
 
-# as the papers of RAF-DB (1 to 7) and AffectNet (0 to 7) print them
+# Codes in the papers on RAF-DB (1 to 7) and AffectNet (0 to 7)
 RAF_DB = {1: "surprise", 2: "fear", 3: "disgust", 4: "happy", 5: "sad", 6: "angry", 7: "neutral"}
-AFFECTNET = {
-    **{0: "neutral", 1: "happy", 2: "sad", 3: "surprise"},
-    **{4: "fear", 5: "disgust", 6: "angry", 7: "contempt"},
-}
+AFFECTNET = dict(enumerate(["neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt"]))
 
 
 def quarters(height: int = 40, width: int = 60) -> np.ndarray:
-    """Red, green above blue, white: tells each turn from the others."""
+    """Return red and green above blue and white, so that every orientation looks different."""
     image = np.empty((height, width, 3), np.uint8)
     image[: height // 2, : width // 2], image[: height // 2, width // 2 :] = (220, 30, 30), (30, 200, 40)
     image[height // 2 :, : width // 2], image[height // 2 :, width // 2 :] = (30, 40, 210), (240, 240, 240)
@@ -45,11 +41,9 @@ def corpus(tmp_path: Path, *names: str, **files: bytes) -> Path:
     return make_zip(tmp_path / "raw.zip", dict.fromkeys(names, IMAGE) | files)
 
 
-def seen(archive: Path) -> list[tuple[str, str, str | None]]:
+def summaries(archive: Path) -> list[tuple[str, str, str | None]]:
     return [(record.sample_id, record.label, record.partition) for record in read(archive)]
 
-
-# RAF-DB as its authors give it
 
 ALIGNED = "basic/Image/aligned/{}_aligned.jpg"
 LIST = "basic/EmoLabel/list_patition_label.txt"
@@ -60,11 +54,11 @@ def raf_db(tmp_path: Path, lines: list[str], stems: list[str], **more: bytes) ->
     return make_zip(tmp_path / "raw.zip", {LIST: "\n".join(lines).encode()} | dict.fromkeys(names, IMAGE) | more)
 
 
-def test_official_layout(tmp_path: Path):
+def test_reads_the_official_layout(tmp_path: Path):
     stems = [f"train_{code:05d}" for code in RAF_DB] + ["test_0001"]
     lines = [f"train_{code:05d}.jpg {code}" for code in RAF_DB] + ["test_0001.jpg 4", ""]
     others = {"basic/Image/original/train_00001.jpg": IMAGE, "basic/Annotation/manual/train_00001.txt": b"1"}
-    found = seen(raf_db(tmp_path, lines, stems, **others))
+    found = summaries(raf_db(tmp_path, lines, stems, **others))
     expected = [("test_0001", "happy", "test")]
     expected += [(f"train_{code:05d}", label, "train") for code, label in RAF_DB.items()]
     assert found == [(ALIGNED.format(stem), label, part) for stem, label, part in expected]
@@ -74,55 +68,45 @@ def test_official_layout(tmp_path: Path):
     ("lines", "stems", "words"),
     [
         (
-            ["train_00001.jpg 1", "train_00002.jpg 2", "test_0001.jpg 3"],
+            ["train_00001.jpg 1", "test_0001.jpg 3"],
             ["train_00001"],
-            [LIST, "names images that are not there", "2 without, the first test_0001"],
+            [LIST, "lists images", "first is test_0001"],
         ),
-        (
-            ["train_00001.jpg 1"],
-            ["train_00001", "test_0007"],
-            [LIST, "lacks images that are there", "1 without, the first test_0007"],
-        ),
+        (["train_00001.jpg 1"], ["train_00001", "test_0007"], [LIST, "does not list all", "the first is test_0007"]),
         (["train_00001.jpg 8"], ["train_00001"], ["line 1", "1 to 7", "'train_00001.jpg 8'"]),
         (["train_00001.jpg 1", "image.jpg 3"], ["train_00001"], ["line 2", "not an image and its class", "image.jpg"]),
-        (["train_00001.jpg 1", "train_00001.jpg 2"], ["train_00001"], ["line 2", "an image with two lines"]),
-        (["train_00001.jpg 1"], [], ["names images that are not there", "1 without"]),  # aligned.zip left packed
+        (["train_00001.jpg 1", "train_00001.jpg 2"], ["train_00001"], ["line 2", "an image that is listed twice"]),
     ],
 )
-def test_official_list_that_does_not_fit_its_images(tmp_path: Path, lines, stems, words):
+def test_refuses_a_list_that_does_not_fit_the_images(tmp_path: Path, lines, stems, words):
     archive = raf_db(tmp_path, lines, stems)
     line = one_line(lambda: list(read(archive)), str(archive), *words)
     assert len(line) < 400
 
 
-def test_official_images_in_two_folders(tmp_path: Path):
-    """By their names alone nobody could tell which is meant."""
-    inside = ["basic/Image/aligned/train_00001_aligned.jpg", "old/aligned/train_00001_aligned.jpg"]
-    archive = corpus(tmp_path, *inside, **{LIST: b"train_00001.jpg 1\n"})
-    one_line(lambda: list(read(archive)), str(archive), "images of one name", "2 of train_00001")
-
-
-# Folders
+def test_refuses_images_with_one_name_in_two_folders(tmp_path: Path):
+    names = ["basic/Image/aligned/train_00001_aligned.jpg", "old/aligned/train_00001_aligned.jpg"]
+    archive = corpus(tmp_path, *names, **{LIST: b"train_00001.jpg 1\n"})
+    one_line(lambda: list(read(archive)), str(archive), "images with the same name", "2 of train_00001")
 
 
 @pytest.mark.parametrize("outer", ["", "DATASET/", "My faces (2)/images/"])
-def test_words_in_any_spelling(tmp_path: Path, outer: str):
+def test_reads_words_in_any_spelling(tmp_path: Path, outer: str):
     folders = ["Happy", "4_sad", "SURPRISED", "6-Anger", "07 neutral", "fearful", "Disgust", "contempt"]
     labels = ["happy", "sad", "surprise", "angry", "neutral", "fear", "disgust", "contempt"]
     names = [f"{outer}train/{folder}/1.jpg" for folder in folders]
-    found = {sample_id: label for sample_id, label, _ in seen(corpus(tmp_path, *names, **{"labels.csv": b"a,b\n"}))}
-    assert found == dict(zip(names, labels, strict=True))
-    assert list(found) == sorted(names)
+    found = summaries(corpus(tmp_path, *names, **{"labels.csv": b"a,b\n"}))
+    assert [row[:2] for row in found] == sorted(zip(names, labels, strict=True))
 
 
 @pytest.mark.parametrize("codes", [RAF_DB, AFFECTNET])
-def test_bare_numbers(tmp_path: Path, codes: dict[int, str]):
+def test_reads_numbers(tmp_path: Path, codes: dict[int, str]):
     names = [f"{part}/{code}/a.png" for code in codes for part in ("train", "test")]
-    found = {sample_id: label for sample_id, label, _ in seen(corpus(tmp_path, *names))}
+    found = {sample_id: label for sample_id, label, _ in summaries(corpus(tmp_path, *names))}
     assert found == {f"{part}/{code}/a.png": label for code, label in codes.items() for part in ("train", "test")}
 
 
-def test_parts_are_the_innermost_folder_that_names_one(tmp_path: Path):
+def test_part_is_the_innermost_folder_that_names_one(tmp_path: Path):
     names = {
         "test data/train/happy/1.jpg": "train",
         "test data/VAL/happy/1.jpg": "validation",
@@ -130,45 +114,33 @@ def test_parts_are_the_innermost_folder_that_names_one(tmp_path: Path):
         "train/valid/sad/1.jpg": "validation",
         "all/sad/1.jpg": None,
     }
-    assert {sample_id: part for sample_id, _, part in seen(corpus(tmp_path, *names))} == names
-
-
-def test_a_class_with_one_image_is_read(tmp_path: Path):
-    found = seen(corpus(tmp_path, "train/happy/1.jpg", "train/happy/2.jpg", "train/fear/1.jpg"))
-    assert Counter(label for _, label, _ in found) == {"happy": 2, "fear": 1}
-    assert missing({"train": 3}) == ""
+    assert {sample_id: part for sample_id, _, part in summaries(corpus(tmp_path, *names))} == names
 
 
 @pytest.mark.parametrize(
     ("names", "words"),
     [
         (["train/4/1.jpg", "train/happy/1.jpg"], ["two folders of class 'happy'", "train/4 and train/happy"]),
-        (["train/Happy/1.jpg", "train/happy/1.jpg"], ["two folders of class 'happy'", "one folder a class"]),
         (["3_happy/1.jpg", "4_happy/1.jpg"], ["two folders of class 'happy'"]),
         (["a/train/sad/1.jpg", "b/train/sad/1.jpg"], ["two folders of class 'sad'", "a/train/sad and b/train/sad"]),
         (["train/hapy/1.jpg"], ["train/hapy/1.jpg", "unknown class folder", "Did you mean 'happy'"]),
         (["train/8/1.jpg", "train/1/1.jpg"], ["train/8/1.jpg", "unknown class folder", "1, 2, 3"]),
-        (["train/boredom/1.jpg"], ["unknown class folder", "allowed: surprise, fear"]),
-        (["1.jpg"], ["1.jpg", "unknown class folder"]),
-        ([f"train/{code}/1.jpg" for code in range(7)], ["FER-2013 and AffectNet count", "0, 1, 2, 3, 4, 5, 6"]),
+        ([f"train/{code}/1.jpg" for code in range(7)], ["FER-2013 and AffectNet number", "0, 1, 2, 3, 4, 5, 6"]),
         (["train/happy/1.jpg", "train/sad/"], ["train/sad/", "empty class folder"]),
         (["readme.txt"], ["not the layout of reader 'image_folder'", "readme.txt"]),
         (["fer2013.csv"], ["not the layout of reader 'image_folder', but of reader 'fer2013'"]),
         (["basic/Image/aligned.zip"], ["not the layout", "unpacked", "aligned.zip"]),
     ],
 )
-def test_refused_in_one_line(tmp_path: Path, names: list[str], words: list[str]):
+def test_refuses_invalid_archives(tmp_path: Path, names: list[str], words: list[str]):
     archive = corpus(tmp_path, *names)
     line = one_line(lambda: list(read(archive)), str(archive), *words)
     assert len(line) < 500
 
 
-# Images among others of another kind
-
-
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
 @pytest.mark.parametrize(
-    ("orientation", "turned"),  # what must be done to the stored pixels: EXIF 2.3, table of Orientation
+    ("orientation", "turned"),  # how the stored pixels must be turned: EXIF 2.3, table of Orientation
     [
         (1, lambda image: image),
         (2, np.fliplr),
@@ -180,7 +152,7 @@ def test_refused_in_one_line(tmp_path: Path, names: list[str], words: list[str])
         (8, lambda image: np.rot90(image, 1)),
     ],
 )
-def test_a_photo_taken_with_the_camera_turned_comes_upright(form: str, orientation: int, turned):
+def test_turns_images_by_their_exif_orientation(form: str, orientation: int, turned):
     exif = Image.Exif()
     exif[0x112] = orientation
     found = decode_image(encoded(quarters(), form, exif=exif))[0]
@@ -192,7 +164,7 @@ def test_a_photo_taken_with_the_camera_turned_comes_upright(form: str, orientati
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_damaged_header_leaves_the_picture_as_it_lies():
+def test_damaged_exif_leaves_the_image_unchanged():
     exif = Image.Exif()
     exif[0x112], exif[0x10E] = 6, "a description"
     whole = encoded(quarters(), "JPEG", exif=exif)
@@ -207,46 +179,25 @@ def test_a_damaged_header_leaves_the_picture_as_it_lies():
     assert shapes[(40, 60, 3)] > 250
 
 
-def test_palette_of_colors():
-    found = decode_image(encoded(Image.fromarray(quarters()).convert("P", palette=Image.Palette.ADAPTIVE)))[0]
-    assert np.abs(found.astype(int) - quarters()).max() <= 8
-
-
-def test_four_inks_become_the_colors_they_print():
+def test_decodes_cmyk():
     found = decode_image(encoded(Image.fromarray(quarters()).convert("CMYK"), "JPEG", quality=95))[0]
     assert np.abs(found[4:16, 4:16].astype(int) - (220, 30, 30)).max() < 12
     assert np.abs(found[-16:-4, 4:16].astype(int) - (30, 40, 210)).max() < 12
 
 
-def test_sixteen_bits_a_channel():
-    deep = quarters()[..., ::-1].astype(np.uint16) * 257  # OpenCV writes blue first
+def test_decodes_16_bits_per_channel():
+    deep = quarters()[..., ::-1].astype(np.uint16) * 257  # OpenCV writes BGR
     found = decode_image(cv2.imencode(".png", deep)[1].tobytes())[0]
     np.testing.assert_array_equal(found, quarters())
 
 
-def test_gray_among_color_stays_gray():
-    gray = np.arange(1600, dtype=np.uint16).reshape(40, 40).astype(np.uint8)
-    assert decode_image(encoded(gray))[0].shape == (40, 40)
-
-
-# The drawn corpus
-
-
-def drawn(folder: Path, size: int, seed: int) -> Path:
-    folder.mkdir()
-    synthesise(folder, size=size, seed=seed, size_px=100)
-    pack(folder, folder.parent / f"{folder.name}.zip")
-    return folder.parent / f"{folder.name}.zip"
-
-
-def test_synthesised_corpus(tmp_path: Path):
-    archive = drawn(tmp_path / "a", 150, 5)
-    found = list(read(archive))
+def test_synthetic_corpus(tmp_path: Path):
+    synthesise(tmp_path / "a", size=150, seed=5, size_px=100)
+    pack(tmp_path / "a", tmp_path / "a.zip")
+    found = list(read(tmp_path / "a.zip"))
     assert len(found) == 150
     assert found[0].sample_id.startswith("test/1_surprise/")
-    parts = Counter(record.partition for record in found)
-    assert set(parts) == {"train", "test"}
-    assert 0.6 < parts["train"] / 150 < 0.7
+    assert 0.6 < Counter(record.partition for record in found)["train"] / 150 < 0.7
     counts = Counter(record.label for record in found)
     assert set(counts) == set(AFFECTNET.values())
     assert counts["happy"] > 2 * counts["fear"]
@@ -255,13 +206,3 @@ def test_synthesised_corpus(tmp_path: Path):
     assert image.shape == (100, 100, 3)
     assert image.std() > 10
     assert len({record.content_hash() for record in found}) == 150
-
-
-def test_synthesised_corpus_depends_on_the_seed_alone(tmp_path: Path):
-    first, again, other = (drawn(tmp_path / name, 12, seed) for name, seed in (("a", 5), ("b", 5), ("c", 6)))
-    assert first.read_bytes() == again.read_bytes() != other.read_bytes()
-
-
-def test_a_folder_of_faces_named_by_words_is_read_by_both_readers_alike(tmp_path: Path):
-    archive = corpus(tmp_path, "train/angry/1.jpg", "test/Sad/2.jpg")
-    assert seen(archive) == [(record.sample_id, record.label, record.partition) for record in fer2013.read(archive)]

@@ -1,4 +1,4 @@
-"""Curves against scikit-learn's."""
+"""ROC curves against scikit-learn."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,9 @@ from sklearn.metrics import auc, roc_auc_score, roc_curve
 from stages.evaluation.curves import one_vs_rest
 
 
-@pytest.mark.parametrize("decimals", [1, 2, 7])  # few decimals: many samples share a score
+@pytest.mark.parametrize("decimals", [1, 2, 7])  # few decimals: many equal scores
 @pytest.mark.parametrize("n", [3, 20, 150])
-def test_roc_is_scikit_learns(n, decimals):
+def test_roc_equals_scikit_learn(n, decimals):
     rng = np.random.default_rng(n)
     labels = np.append([0, 1], rng.integers(3, size=n - 2))
     probabilities = rng.dirichlet(np.ones(3), size=n).round(decimals).astype(np.float32)
@@ -22,13 +22,13 @@ def test_roc_is_scikit_learns(n, decimals):
         fpr, tpr, _ = roc_curve(positive, probabilities[:, index])
         curve = found[name]
         assert curve.area == pytest.approx(roc_auc_score(positive, probabilities[:, index]))
-        # The same polygon: each one's corners lie on the other, and the area between both ends agrees.
+        # The same polygon: all corners are points of scikit-learn's curve, and the area is equal.
         corners = set(zip(curve.fpr.round(9), curve.tpr.round(9), strict=True))
         assert corners <= set(zip(fpr.round(9), tpr.round(9), strict=True))
         assert np.trapezoid(curve.tpr, curve.fpr) == pytest.approx(auc(fpr, tpr))
 
 
-def test_a_perfect_ranking_and_one_score_for_all_by_hand():
+def test_perfect_ranking_and_equal_scores():
     labels = np.array([0, 0, 1, 1])
     perfect, one_score = (np.array([[p, 1 - p] for p in column]) for column in ((0.9, 0.8, 0.3, 0.2), (0.5,) * 4))
     first = one_vs_rest(labels, perfect, ["a", "b"])[0]

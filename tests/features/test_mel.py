@@ -1,4 +1,4 @@
-"""Log-mel spectrograms: librosa's, whatever the rate, the channels and the length of the clip."""
+"""Log-mel spectrograms equal librosa's for every rate, number of channels and length of a clip."""
 
 from functools import partial
 
@@ -9,26 +9,18 @@ import torch
 from joblib import Parallel, delayed
 from scipy.signal import resample_poly
 
+from stages.core.errors import UserError
 from stages.core.records import DamagedSample
 from stages.features import mel
 
-SETTINGS = {
-    "sample_rate_hz": 16_000,
-    "window_ms": 25.0,
-    "hop_ms": 10.0,
-    "n_mels": 64,
-    "f_min_hz": 0.0,
-    "f_max_hz": 8_000.0,
-    "duration_s": 3.0,
-    "trim_db": None,
-    "normalize": "none",
-}
+SETTINGS = {"sample_rate_hz": 16_000, "window_ms": 25.0, "hop_ms": 10.0, "n_mels": 64, "f_min_hz": 0.0}
+SETTINGS |= {"f_max_hz": 8_000.0, "duration_s": 3.0, "trim_db": None, "normalize": "none"}
 LIBROSA = {"sr": 16_000, "win_length": 400, "n_fft": 512, "hop_length": 160, "n_mels": 64, "fmin": 0.0, "fmax": 8_000.0}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Of PyTorch: clips are too short to be shared out."""
+    """Use one thread of PyTorch: clips are too short to be computed in parallel."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -36,7 +28,7 @@ def one_thread():
 
 
 def voice(duration_s: float = 2.0, rate_hz: int = 16_000, noise: float = 1e-3, seed: int = 0) -> np.ndarray:
-    """(samples,) syllables of a gliding voice in a room that is not quite silent."""
+    """Return (samples,) of syllables with a changing pitch, in slight background noise."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(round(duration_s * rate_hz)) / rate_hz
     cycles = np.cumsum(130 + 40 * np.sin(4 * time_s + seed)) / rate_hz
@@ -59,20 +51,20 @@ def true_frames(signal: np.ndarray, rate_hz: float = 16_000.0, **change: object)
 
 
 def reference(signal: np.ndarray, **change: object) -> np.ndarray:
-    """librosa's own, in double precision."""
+    """Return librosa's spectrogram, computed in double precision."""
     power = librosa.feature.melspectrogram(y=signal.astype(np.float64), **{**LIBROSA, **change})
     return librosa.power_to_db(power, top_db=80.0).T
 
 
-def assert_close_to_librosa(found: np.ndarray, expected: np.ndarray):
-    """In single precision, what lies 80 dB below the loudest has few digits left."""
-    assert found.shape == expected.shape
-    difference = np.abs(found - expected)
+def assert_close_to_librosa(actual: np.ndarray, expected: np.ndarray):
+    """Values 80 dB below the maximum have few digits left in single precision."""
+    assert actual.shape == expected.shape
+    difference = np.abs(actual - expected)
     assert difference.max() < 0.01
     assert np.median(difference) < 1e-4
 
 
-OTHERS = [
+VARIANTS = [
     ({}, {}),
     ({"n_mels": 128}, {"n_mels": 128}),
     ({"window_ms": 32.0, "hop_ms": 16.0, "n_mels": 40}, {"win_length": 512, "hop_length": 256, "n_mels": 40}),
@@ -86,22 +78,16 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-4])
-@pytest.mark.parametrize(("change", "theirs"), OTHERS)
+@pytest.mark.parametrize(("change", "theirs"), VARIANTS)
 def test_equals_librosa(change: dict, theirs: dict, noise: float):
     rate_hz = change.get("sample_rate_hz", 16_000)
     clip = voice(rate_hz=rate_hz, noise=noise)
     assert_close_to_librosa(true_frames(clip, rate_hz, **change), reference(clip, **theirs))
 
 
-def test_is_within_a_thousandth_of_librosa_on_speech_in_a_room():
-    for seed in range(3):
-        clip = voice(seed=seed)
-        np.testing.assert_allclose(true_frames(clip), reference(clip), rtol=0, atol=1e-3)
-
-
 @pytest.mark.parametrize("trim_db", [20.0, 30.0, 60.0])
 @pytest.mark.parametrize(("before", "after"), [(8_000, 12_345), (511, 513), (0, 700)])
-def test_trims_as_librosa_does(trim_db: float, before: int, after: int):
+def test_trims_like_librosa(trim_db: float, before: int, after: int):
     clip = np.pad(voice(1.0), (before, after)) + np.float32(1e-4) * tone(16_000, 50, 2.5)[: 16_000 + before + after]
     trimmed, _ = librosa.effects.trim(clip, top_db=trim_db)
     if before and trim_db < 60:
@@ -109,67 +95,64 @@ def test_trims_as_librosa_does(trim_db: float, before: int, after: int):
     assert_close_to_librosa(true_frames(clip, trim_db=trim_db), reference(trimmed))
 
 
-def test_trimming_silence_before_the_cut_keeps_the_speech():
+def test_silence_is_trimmed_before_the_clip_is_cut():
     clip = np.concatenate([np.zeros(16_000 * 4, np.float32), voice(1.0)])
     assert len(true_frames(clip, trim_db=30.0)) < 110
     assert true_frames(clip, trim_db=30.0).max() > true_frames(clip).max() + 20
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 24_414, 48_000])
-def test_trims_as_much_whatever_the_rate(rate_hz: int):
-    """To within a frame of trimming, 32 ms."""
-    edge_s = 1.0
-    clips = [np.pad(voice(1.0, rate, noise=0.0), round(edge_s * rate)) for rate in (16_000, rate_hz)]
-    expected, found = (
-        len(true_frames(clip, rate, trim_db=30.0)) for clip, rate in zip(clips, (16_000, rate_hz), strict=True)
-    )
+def test_trimming_does_not_depend_on_the_rate(rate_hz: int):
+    """Lengths agree within one frame of trimming, 32 ms."""
+    clips = {rate: np.pad(voice(1.0, rate, noise=0.0), rate) for rate in (16_000, rate_hz)}
+    expected, actual = (len(true_frames(clip, rate, trim_db=30.0)) for rate, clip in clips.items())
     assert 60 < expected < 110
-    assert abs(found - expected) <= 4
+    assert abs(actual - expected) <= 4
 
 
 RATES = [4_001, 8_000, 11_025, 24_414, 32_000, 44_100, 48_000, 96_000, 384_000]
 
 
 @pytest.mark.parametrize("rate_hz", RATES)
-def test_a_tone_of_any_rate_lands_in_its_band(rate_hz: int):
-    expected, found = true_frames(tone(16_000)), true_frames(tone(rate_hz), rate_hz)
-    assert len(found) == pytest.approx(len(expected), abs=1)
+def test_a_tone_has_the_same_band_at_any_rate(rate_hz: int):
+    expected, actual = true_frames(tone(16_000)), true_frames(tone(rate_hz), rate_hz)
+    assert len(actual) == pytest.approx(len(expected), abs=1)
     inner = slice(10, 90)
     loudest = expected[50].argmax()
-    assert (found[inner].argmax(axis=1) == loudest).all()
-    np.testing.assert_allclose(found[inner, loudest], expected[inner, loudest], atol=0.2)
+    assert (actual[inner].argmax(axis=1) == loudest).all()
+    np.testing.assert_allclose(actual[inner, loudest], expected[inner, loudest], atol=0.2)
 
 
-@pytest.mark.parametrize("rate_hz", [24_414, 44_100, 48_000, 383_999])
+def test_resampling_does_not_alias():
+    below, above = true_frames(tone(48_000), 48_000), true_frames(tone(48_000, 11_000), 48_000)
+    assert above[10:90].max() < below.max() - 50
+
+
+@pytest.mark.parametrize("rate_hz", [24_414, 44_100, 383_999])
 def test_resampling_is_close_to_a_polyphase_filter(rate_hz: int):
     clip = voice(rate_hz=rate_hz)
     theirs = true_frames(resample_poly(clip, 16_000, rate_hz).astype(np.float32))
-    below = slice(0, 54)  # up to 6 kHz: above, each filter rolls off as it likes
-    found = true_frames(clip, rate_hz)
-    assert np.abs(found[: len(theirs), below] - theirs[: len(found), below]).mean() < 0.05
+    below = slice(0, 54)  # up to 6 kHz; the filters roll off differently above
+    actual = true_frames(clip, rate_hz)
+    assert np.abs(actual[: len(theirs), below] - theirs[: len(actual), below]).mean() < 0.05
 
 
-def test_what_the_new_rate_cannot_hold_does_not_fold_back():
-    heard, beyond = true_frames(tone(48_000), 48_000), true_frames(tone(48_000, 11_000), 48_000)
-    assert beyond[10:90].max() < heard.max() - 50
-
-
-def test_stereo_is_the_mean_of_its_channels():
+def test_stereo_is_averaged_over_channels():
     left, right = voice(seed=1), voice(seed=2)
-    found, length = compute(np.stack([left, right]))
+    actual, length = compute(np.stack([left, right]))
     expected, expected_length = compute((left + right) / 2)
     assert length == expected_length
-    np.testing.assert_allclose(found, expected, atol=1e-3)
+    np.testing.assert_allclose(actual, expected, atol=1e-3)
 
 
-def test_a_short_clip_is_padded_with_its_floor():
+def test_short_clips_are_padded_with_their_floor():
     x, length = compute(voice(1.0))
     assert (length, x.shape) == (101, (301, 64))
     assert (x[length:] == x.max() - 80).all()
     assert x.min() == x.max() - 80
 
 
-def test_a_long_clip_loses_its_end():
+def test_long_clips_are_cut_at_the_end():
     clip = voice(5.0)
     x, length = compute(clip)
     assert length == 301
@@ -177,8 +160,8 @@ def test_a_long_clip_loses_its_end():
 
 
 @pytest.mark.parametrize("duration_s", [0.064, 2.345])
-@pytest.mark.parametrize("change", [change for change, _ in OTHERS[3:]])
-def test_every_clip_has_the_shape_of_the_longest(change: dict, duration_s: float):
+@pytest.mark.parametrize("change", [change for change, _ in VARIANTS[3:]])
+def test_shape_does_not_depend_on_the_length_of_a_clip(change: dict, duration_s: float):
     change = {**change, "duration_s": duration_s}
     shapes = {compute(voice(seconds), 16_000.0, **change)[0].shape for seconds in (0.01, 1.0, 3.0)}
     assert len(shapes) == 1
@@ -186,29 +169,14 @@ def test_every_clip_has_the_shape_of_the_longest(change: dict, duration_s: float
     assert length == len(x)
 
 
-def test_mean_is_taken_away_over_true_frames_only():
-    clip = voice(1.0)
-    plain, length = compute(clip)
-    x, _ = compute(clip, normalize="mean")
-    np.testing.assert_allclose(x[:length].mean(axis=0), 0, atol=1e-4)
-    np.testing.assert_allclose(plain - x, np.broadcast_to(plain[:length].mean(axis=0), x.shape), atol=1e-3)
-
-
-def test_mean_sd_is_one_over_true_frames_only():
-    clip = voice(1.0)
-    plain, length = compute(clip)
-    x, _ = compute(clip, normalize="mean_sd")
-    np.testing.assert_allclose(x[:length].mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(x[:length].std(axis=0), 1, atol=1e-4)
-    np.testing.assert_allclose(x * plain[:length].std(axis=0) + plain[:length].mean(axis=0), plain, atol=1e-3)
-
-
 @pytest.mark.parametrize("normalize", ["mean", "mean_sd"])
-def test_normalised_clips_do_not_tell_how_loud_they_were(normalize: str):
-    clip = voice()
-    np.testing.assert_allclose(
-        true_frames(clip, normalize=normalize), true_frames(clip / 8, normalize=normalize), atol=1e-3
-    )
+def test_normalises_over_true_frames_only(normalize: str):
+    clip = voice(1.0)
+    plain, length = compute(clip)
+    x, _ = compute(clip, normalize=normalize)
+    sd = plain[:length].std(axis=0) if normalize == "mean_sd" else 1
+    np.testing.assert_allclose(x[:length].mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(x * sd + plain[:length].mean(axis=0), plain, atol=1e-3)
 
 
 @pytest.mark.parametrize("normalize", ["none", "mean", "mean_sd"])
@@ -233,66 +201,69 @@ def test_very_short_clips(samples: int, trim_db: float | None, normalize: str):
     assert np.isfinite(x).all()
 
 
-@pytest.mark.filterwarnings("ignore:n_fft=512 is too large")
-@pytest.mark.parametrize("samples", [1, 160, 400])
-def test_very_short_clips_equal_librosa(samples: int):
-    clip = voice(1.0)[5_000 : 5_000 + samples]
-    assert_close_to_librosa(true_frames(clip), reference(clip))
-
-
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])
 @pytest.mark.parametrize("normalize", ["none", "mean", "mean_sd"])
-def test_digital_silence_is_a_number(normalize: str, rate_hz: int):
+def test_digital_silence_gives_finite_values(normalize: str, rate_hz: int):
     x, length = compute(np.zeros((1, rate_hz), np.float32), rate_hz, trim_db=30.0, normalize=normalize)
     assert length == 101
     assert np.isfinite(x).all()
     assert (x[:length] == (-100 if normalize == "none" else 0)).all()
 
 
-def test_channels_that_cancel_each_other_are_silence():
+def test_rejects_channels_that_cancel_each_other():
     left = np.sin(np.arange(16_000) / 5, dtype=np.float32)
-    with pytest.raises(DamagedSample, match="silence once its channels are mixed to one"):
+    with pytest.raises(DamagedSample, match="silence"):
         compute(np.stack([left, -left]), 16_000)
 
 
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])
-def test_a_clip_without_a_sample_is_damaged(rate_hz: int):
+def test_rejects_an_empty_clip(rate_hz: int):
     with pytest.raises(DamagedSample, match="without a sample"):
         compute(np.zeros((1, 0), np.float32), rate_hz)
+
+
+@pytest.mark.filterwarnings("ignore:At least one mel filterbank has all zero values")
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("f_max_hz", 8_001.0), ("f_min_hz", 8_000.0), ("hop_ms", 0.03), ("window_ms", 0.03), ("n_mels", 257)],
+)
+def test_rejects_impossible_settings(setting: str, value: float):
+    with pytest.raises(UserError, match=rf"^feature mel: {setting}: .*; allowed: .*; received: \d"):
+        compute(voice(), **{setting: value})
 
 
 @pytest.mark.parametrize(
     ("change", "expected"), [({}, 100), ({"hop_ms": 16.0}, 62.5), ({"sample_rate_hz": 22_050, "hop_ms": 11.0}, 90.74)]
 )
-def test_frames_a_second(change: dict, expected: float):
+def test_output_rate_is_frames_per_second(change: dict, expected: float):
     assert mel.output_rate_hz({**SETTINGS, **change}) == pytest.approx(expected, abs=0.01)
 
 
-def test_threads_give_the_same_bytes():
-    """Also where several threads come for filters that nobody has made yet."""
+def test_threads_compute_the_same_bytes():
+    """The cached filters are cleared, so that several threads create them at the same time."""
     clips = [(voice(0.6, rate_hz, seed=n), rate_hz) for n, rate_hz in enumerate([16_000, 22_050, 44_100, 48_000] * 4)]
-    alone = [compute(clip, rate_hz, trim_db=30.0)[0].tobytes() for clip, rate_hz in clips]
+    sequential = [compute(clip, rate_hz, trim_db=30.0)[0].tobytes() for clip, rate_hz in clips]
     mel._transforms.cache_clear()
-    together = Parallel(4, prefer="threads")(delayed(compute)(clip, rate_hz, trim_db=30.0) for clip, rate_hz in clips)
-    assert [x.tobytes() for x, _ in together] == alone
+    parallel = Parallel(4, prefer="threads")(delayed(compute)(clip, rate_hz, trim_db=30.0) for clip, rate_hz in clips)
+    assert [x.tobytes() for x, _ in parallel] == sequential
 
 
-def test_many_clips_give_what_each_gives(monkeypatch: pytest.MonkeyPatch):
-    """Of any lengths and rates, over groups; a damaged one is told in its place and harms no other."""
-    monkeypatch.setattr(mel, "CLIPS_TOGETHER", 3)
+def test_compute_many_equals_compute(monkeypatch: pytest.MonkeyPatch):
+    """Clips differ in length and rate and span several groups; a damaged one is reported in its place."""
+    monkeypatch.setattr(mel, "CLIPS_PER_CALL", 3)
     clips = [(voice(0.3 + 0.2 * n, 16_000 + 8_000 * (n % 3), seed=n)[None], 16_000 + 8_000 * (n % 3)) for n in range(7)]
     silent = np.array([[0.5, -0.5], [-0.5, 0.5]], dtype=np.float32)  # the channels cancel
     loads = [partial(tuple, clip) for clip in [*clips[:4], (silent, 16_000), *clips[4:]]]
     settings = SETTINGS | {"trim_db": 30.0, "normalize": "mean"}
-    found = list(mel.compute_many(loads, **settings))
-    assert str(found.pop(4)) == "silence once its channels are mixed to one"
-    for (x, length), (clip, rate_hz) in zip(found, clips, strict=True):
+    actual = list(mel.compute_many(loads, **settings))
+    assert "silence" in str(actual.pop(4))
+    for (x, length), (clip, rate_hz) in zip(actual, clips, strict=True):
         expected, true_length = compute(clip, rate_hz, trim_db=30.0, normalize="mean")
         assert (x.shape, length) == (expected.shape, true_length)
         np.testing.assert_allclose(x, expected, atol=1e-3)
 
 
-def test_the_signal_is_left_as_it_was():
+def test_signal_is_not_modified():
     clip = voice(1.0)[None]
     before = clip.copy()
     compute(clip, trim_db=30.0, normalize="mean_sd")

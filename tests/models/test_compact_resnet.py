@@ -1,6 +1,4 @@
-"""The small residual network: sizes by hand, what a block adds, and that its weights can be shipped."""
-
-from pathlib import Path
+"""The small residual network: sizes by hand, residual blocks, and test-time augmentation."""
 
 import pytest
 import torch
@@ -8,16 +6,14 @@ from torch import nn
 
 from stages.models.compact_resnet import Block, build
 
-PARAMS = Path(__file__).parents[2] / "params.yaml"
-
 
 def weights(model: nn.Module) -> int:
     return sum(value.numel() for value in model.parameters())
 
 
 def test_weights_by_hand():
-    stem = 1 * 9 * 3 + 2 * 3  # 3 channels of 3x3, and a normalisation
-    # 3 → 4: two convolutions and the shortcut's 1x1, three normalisations; then 4 → 4, without a shortcut of its own
+    stem = 1 * 9 * 3 + 2 * 3  # 3 channels of 3x3 and a normalisation
+    # 3 → 4: two convolutions, a 1x1 shortcut and three normalisations; then 4 → 4 with an identity shortcut
     first = 3 * 4 * 9 + 4 * 4 * 9 + 3 * 4 + 3 * 8 + 2 * 4 * 4 * 9 + 2 * 8
     second = 4 * 6 * 9 + 6 * 6 * 9 + 4 * 6 + 3 * 12 + 2 * 6 * 6 * 9 + 2 * 12
     assert weights(build((1, 48, 48), 7, widths=[4, 6], stem=3)) == stem + first + second + 6 * 7 + 7
@@ -43,7 +39,7 @@ def test_each_stage_halves_the_side_and_rounds_up(side: int):
 
 
 def test_a_block_adds_its_input():
-    """With the second normalisation at 0, as they all begin, what comes is the shortcut behind a ReLU."""
+    """Initially the second normalisation is 0, so the output is the ReLU of the shortcut."""
     model, x = build((1, 8, 8), 7, widths=[4, 6]).eval(), torch.rand(2, 32, 8, 8) - 0.5
     strided, plain = model.stages[0]
     pooled = x.reshape(2, 32, 4, 2, 4, 2).mean((3, 5))
@@ -57,22 +53,15 @@ def test_a_block_adds_its_input():
     assert not torch.allclose(plain(y), y)
 
 
-def test_no_block_has_weights_to_no_end():
-    """A shortcut has weights only where the shape changes."""
+def test_a_shortcut_has_weights_only_if_the_shape_changes():
     assert isinstance(Block(4, 4, 1).shortcut, nn.Identity)
     assert weights(Block(4, 6, 1).shortcut) == 4 * 6 + 12
     assert weights(Block(4, 4, 2).shortcut) == 4 * 4 + 8
 
 
-def test_dropout_is_before_the_last_layer():
-    model = build((1, 24, 24), 7, widths=[4], dropout=0.4)
-    assert [layer.p for layer in model.modules() if isinstance(layer, nn.Dropout)] == [0.4]
-    assert isinstance(model.head[0], nn.Dropout)
-
-
-def test_the_layer_for_pictures_gives_the_last_map():
-    model, maps = build((1, 24, 24), 7, widths=[4, 6], views=1).eval(), []
-    model.feature_map_layer().register_forward_hook(lambda *found: maps.append(found[-1]))
+def test_feature_map_layer_outputs_the_last_map():
+    model, maps = build((1, 24, 24), 7, widths=[4, 6], tta_views=1).eval(), []
+    model.feature_map_layer().register_forward_hook(lambda *args: maps.append(args[-1]))
     x = torch.rand(2, 1, 24, 24)
     logits = model(x)
     assert maps[0].shape == (2, 6, 6, 6)
@@ -80,26 +69,25 @@ def test_the_layer_for_pictures_gives_the_last_map():
 
 
 @pytest.mark.parametrize("views", [2, 10])
-def test_answers_are_the_mean_of_views(views: int):
-    plain, several = (build((1, 48, 32), 7, widths=[4, 6], dropout=0.0, views=number) for number in (1, views))
-    for layer in plain.modules():  # each block begins as its shortcut: mirror images would hardly differ
+def test_test_time_augmentation_averages_the_probabilities_of_crops_and_mirror_images(views: int):
+    plain, augmented = (build((1, 48, 32), 7, widths=[4, 6], dropout=0.0, tta_views=n) for n in (1, views))
+    for layer in plain.modules():  # with the initial zeros, mirror images would have almost equal logits
         nn.init.ones_(layer.weight) if isinstance(layer, nn.BatchNorm2d) else None
-    several.load_state_dict(plain.state_dict())
+    augmented.load_state_dict(plain.state_dict())
     x, maps = torch.rand(5, 1, 48, 32), []
-    torch.testing.assert_close(several(x), plain(x))  # in training
-    plain.eval(), several.eval()
-    several.feature_map_layer().register_forward_hook(lambda *found: maps.append(found[-1]))
-    corners = (0, 0), (1, 1), (2, 1), (3, 2), (4, 3)  # of 48 and of 32 px, rounded
-    middles = [x[:, :, top : 48 - top, left : 32 - left] for top, left in corners[: views // 2]]
-    expected = sum(plain(one).softmax(1) for middle in middles for one in (middle, middle.flip(3))) / views
-    torch.testing.assert_close(several(x).softmax(1), expected)
-    torch.testing.assert_close(several(x), several(x.flip(3)))
+    torch.testing.assert_close(augmented(x), plain(x))  # in training mode there is no augmentation
+    plain.eval(), augmented.eval()
+    augmented.feature_map_layer().register_forward_hook(lambda *args: maps.append(args[-1]))
+    margins = (0, 0), (1, 1), (2, 1), (3, 2), (4, 3)  # px of a height of 48 and a width of 32, rounded
+    crops = [x[:, :, top : 48 - top, left : 32 - left] for top, left in margins[: views // 2]]
+    expected = sum(plain(view).softmax(1) for crop in crops for view in (crop, crop.flip(3))) / views
+    torch.testing.assert_close(augmented(x).softmax(1), expected)
+    torch.testing.assert_close(augmented(x), augmented(x.flip(3)))
     assert not torch.allclose(plain(x), plain(x.flip(3)), atol=1e-4)
     torch.testing.assert_close(maps[views - 1], plain.stages(plain.stem(x)))
 
 
-def test_the_published_network_is_small_enough_to_ship():
-    """At most 3 M weights, and with the normalisations' statistics 6 MB in float16."""
+def test_the_published_network_has_at_most_3_m_weights_and_6_mb_in_float16():
     model = build((1, 48, 48), 7)
     assert weights(model) <= 3_000_000
-    assert 2 * sum(value.numel() for value in model.state_dict().values()) < 5_900_000  # and the file's header
+    assert 2 * sum(value.numel() for value in model.state_dict().values()) < 5_900_000

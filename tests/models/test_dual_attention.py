@@ -1,4 +1,4 @@
-"""Backbone, attention and BiLSTM: sizes by hand, equations by hand, weights from outside in every state."""
+"""Backbone, attention and BiLSTM: sizes and equations by hand, and pretrained weights, valid and invalid."""
 
 import os
 import pickle
@@ -15,12 +15,12 @@ from stages.core.errors import UserError
 from stages.models.dual_attention import ChannelAttention, SpatialAttention, build
 
 SHAPE = (3, 64, 64)
-# torchvision's documentation: parameters of the whole model, of which its head of 1,000 classes is taken off
+# Parameters of the whole model in torchvision's documentation, minus its head of 1,000 classes.
 BACKBONES = {
     "efficientnet_b4": (1792, 19_341_616 - 1792 * 1000 - 1000),
     "resnet50": (2048, 25_557_032 - 2048 * 1000 - 1000),
     "resnet18": (512, 11_689_512 - 512 * 1000 - 1000),
-    # stem, then for each stage two 3x3 convolutions, from the second on a 1x1 beside them, and their normalisations
+    # The stem, then two 3x3 convolutions per stage, from the second on with a 1x1 shortcut, and their normalisations.
     "resnet10": (256, 4_768 + 18_560 + 57_728 + 230_144 + 919_040),
 }
 
@@ -39,9 +39,9 @@ def test_sizes_by_hand(backbone: str):
     n, features = BACKBONES[backbone]
     hidden = n // 16
     attention = (n * hidden + hidden) + (hidden * n + n) + (2 * 7 * 7 + 1)
-    # four gates of 256 in two directions: n (later 512) inputs and 256 states, two biases each
+    # Four gates of 256 in two directions, with n (then 512) inputs, 256 states and two biases each.
     bilstm = 2 * 4 * 256 * (n + 256 + 2) + 2 * 4 * 256 * (512 + 256 + 2)
-    with torch.device("meta"):  # sizes alone
+    with torch.device("meta"):  # shapes without memory
         whole = build((3, 224, 224), 7, backbone=backbone, pretrained="none")
         only = build((3, 224, 224), 7, backbone=backbone, pretrained="none", use_attention=False, use_bilstm=False)
     assert count(whole) == features + attention + bilstm + 512 * 7 + 7
@@ -50,28 +50,27 @@ def test_sizes_by_hand(backbone: str):
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize(("total_stride", "side"), [(32, 2), (16, 4), (8, 8)])
-def test_feature_map(backbone: str, total_stride: int, side: int):
+def test_total_stride_sets_the_size_of_the_feature_map(backbone: str, total_stride: int, side: int):
     model = build(SHAPE, 7, backbone=backbone, pretrained="none", total_stride=total_stride).eval()
     assert model.backbone(torch.rand(1, *SHAPE)).shape == (1, BACKBONES[backbone][0], side, side)
 
 
-def test_parts_switch_on_and_off():
+def test_parts_can_be_off_and_have_their_options():
     assert small(use_attention=False).spatial_attention(torch.rand(1, *SHAPE)) is None
     assert not any(isinstance(layer, nn.LSTM) for layer in small(use_bilstm=False).modules())
-    assert [layer.p for layer in small(dropout=0.3).modules() if isinstance(layer, nn.Dropout)] == [0.3]
     lstm = small(lstm_hidden=5, lstm_layers=3, dropout=0.2).lstm
     assert (lstm.hidden_size, lstm.num_layers, lstm.bidirectional, lstm.dropout) == (5, 3, True, 0.2)
     assert small(lstm_layers=1).lstm.dropout == 0
 
 
-def test_backbone_alone_is_torchvisions_model():
+def test_backbone_alone_equals_torchvisions_model():
     model = small(use_attention=False, use_bilstm=False).eval()
-    peer = get_model("resnet18", weights=None, num_classes=7).eval()
+    reference = get_model("resnet18", weights=None, num_classes=7).eval()
     state = {name.removeprefix("backbone."): value for name, value in model.state_dict().items()}
     state |= {f"fc.{name}": state.pop(f"head.1.{name}") for name in ("weight", "bias")}
-    peer.load_state_dict(state)
+    reference.load_state_dict(state)
     x = torch.rand(2, *SHAPE)
-    torch.testing.assert_close(model(x), peer(x))
+    torch.testing.assert_close(model(x), reference(x))
 
 
 def test_channel_attention_by_hand():
@@ -80,8 +79,8 @@ def test_channel_attention_by_hand():
     for weight, values in ((first.weight, [[1.0, 2.0]]), (first.bias, [0.5]), (last.weight, [[1.0], [-1.0]])):
         weight.data = torch.tensor(values)
     last.bias.data = torch.tensor([0.0, 0.25])
-    x = torch.tensor([[[[1.0, 3.0]], [[0.0, 2.0]]]])  # means 2 and 1, largest 3 and 2
-    # hidden: 2 + 2 + .5 = 4.5 and 3 + 4 + .5 = 7.5, sum 12
+    x = torch.tensor([[[[1.0, 3.0]], [[0.0, 2.0]]]])  # means 2 and 1, maxima 3 and 2
+    # Hidden units: 2 + 2 + 0.5 = 4.5 and 3 + 4 + 0.5 = 7.5, sum 12.
     weight = torch.tensor([12.0, -12.0 + 0.5]).sigmoid()
     torch.testing.assert_close(layer(x), x * weight[None, :, None, None])
 
@@ -89,15 +88,15 @@ def test_channel_attention_by_hand():
 def test_spatial_attention_by_hand():
     layer = SpatialAttention(3)
     layer.convolution.weight.data.zero_()
-    layer.convolution.weight.data[0, :, 1, 1] = torch.tensor([1.0, 10.0])  # looks at its own place alone
+    layer.convolution.weight.data[0, :, 1, 1] = torch.tensor([1.0, 10.0])  # reads only its own place
     layer.convolution.bias.data.fill_(-1.0)
-    x = torch.tensor([[[[0.1, -0.2]], [[0.3, 0.0]]]])  # means .2 and -.1, largest .3 and 0
+    x = torch.tensor([[[[0.1, -0.2]], [[0.3, 0.0]]]])  # means 0.2 and -0.1, maxima 0.3 and 0
     expected = torch.tensor([[[[0.2 + 3.0 - 1.0, -0.1 - 1.0]]]]).sigmoid()
     torch.testing.assert_close(layer.weights(x), expected)
     torch.testing.assert_close(layer(x), x * expected)
 
 
-def test_bilstm_reads_the_map_row_by_row_both_ways():
+def test_bilstm_reads_the_map_row_by_row():
     model = small(use_attention=False, lstm_layers=1).eval()
     y = model.backbone(torch.rand(2, *SHAPE))  # (2, 512, 2, 2)
     sequence = torch.stack([y[:, :, 0, 0], y[:, :, 0, 1], y[:, :, 1, 0], y[:, :, 1, 1]], dim=1)
@@ -105,39 +104,38 @@ def test_bilstm_reads_the_map_row_by_row_both_ways():
     torch.testing.assert_close(model(y), model.head(model.lstm(sequence)[0].sum(1) / 4))
 
 
-def test_spatial_attention_of_an_image():
+def test_spatial_attention_has_the_size_of_the_feature_map():
     model = small(total_stride=16).eval()
     x = torch.rand(3, *SHAPE)
-    found = model.spatial_attention(x)
-    assert found.shape == (3, 4, 4)
-    assert found.min() > 0
-    assert found.max() < 1
-    passed = model.feature_map_layer()(model.backbone(x))
-    torch.testing.assert_close(passed, model.attention.channel(model.backbone(x)) * found[:, None])
+    weights = model.spatial_attention(x)
+    assert weights.shape == (3, 4, 4)
+    assert weights.min() > 0
+    assert weights.max() < 1
+    expected = model.attention.channel(model.backbone(x)) * weights[:, None]
+    torch.testing.assert_close(model.feature_map_layer()(model.backbone(x)), expected)
 
 
 @pytest.mark.parametrize(
     ("shape", "options", "words"),
     [
         ((1, 48, 48), {}, "allowed: a feature with color: rgb"),
-        ((48, 48), {}, "input is \\(48, 48\\)"),
-        (SHAPE, {"spatial_kernel": 4}, "spatial_kernel is 4; allowed: odd"),
+        (SHAPE, {"backbone": "resnet10", "pretrained": "imagenet"}, "allowed with backbone resnet10: none"),
     ],
 )
-def test_options_that_do_not_fit(shape: tuple[int, ...], options: dict, words: str):
+def test_invalid_options(shape: tuple[int, ...], options: dict, words: str):
     with pytest.raises(ValueError, match=words):
         build(shape, 7, **{"backbone": "resnet18", "pretrained": "none"} | options)
 
 
-# Weights from outside
+# ---- pretrained weights ----------------------------------------------------------------------------------------------
 
 
-def published(backbone: str = "resnet18", n_classes: int = 1000) -> dict[str, torch.Tensor]:
+def torchvision_weights(backbone: str = "resnet18", n_classes: int = 1000) -> dict[str, torch.Tensor]:
     torch.manual_seed(5)
     return get_model(backbone, weights=None, num_classes=n_classes).state_dict()
 
 
-def refused(pretrained: str, backbone: str = "resnet18") -> str:
+def loading_error(pretrained: str, backbone: str = "resnet18") -> str:
     model = small(backbone=backbone, pretrained=pretrained)
     with pytest.raises(UserError) as caught:
         model.load_pretrained()
@@ -149,8 +147,8 @@ def refused(pretrained: str, backbone: str = "resnet18") -> str:
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth", "weights.pt"])
 @pytest.mark.parametrize("n_classes", [1000, 8])
-def test_weights_of_a_file(tmp_path: Path, name: str, n_classes: int):
-    state, path = published(n_classes=n_classes), tmp_path / name
+def test_weights_are_read_from_a_file_without_their_head(tmp_path: Path, name: str, n_classes: int):
+    state, path = torchvision_weights(n_classes=n_classes), tmp_path / name
     save_file(state, path) if name.endswith("safetensors") else torch.save(state, path)
     model = small(pretrained=str(path))
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -160,66 +158,59 @@ def test_weights_of_a_file(tmp_path: Path, name: str, n_classes: int):
         assert torch.equal(value, expected), key
 
 
-def test_building_needs_no_weights_and_none_changes_nothing(tmp_path: Path):
-    model = small(pretrained=str(tmp_path / "gone.pth"))  # as when a trained model is loaded elsewhere
+def test_weights_are_not_read_by_build_and_none_keeps_the_random_ones(tmp_path: Path):
+    model = small(pretrained=str(tmp_path / "missing.pth"))  # as when a trained model is loaded on another machine
     other = small()
     other.load_pretrained()
     assert all(torch.equal(value, other.state_dict()[key]) for key, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize(("given", "wanted"), [("resnet50", "resnet18"), ("resnet18", "efficientnet_b4")])
-def test_weights_of_another_backbone(tmp_path: Path, given: str, wanted: str):
-    save_file(published(given), tmp_path / "weights.safetensors")
-    line = refused(str(tmp_path / "weights.safetensors"), wanted)
-    assert f"weights of another network than {wanted}" in line
-    assert "tensors do not fit, the first" in line
+@pytest.mark.parametrize(("saved", "backbone"), [("resnet50", "resnet18"), ("resnet18", "efficientnet_b4")])
+def test_weights_of_another_backbone(tmp_path: Path, saved: str, backbone: str):
+    save_file(torchvision_weights(saved), tmp_path / "weights.safetensors")
+    line = loading_error(str(tmp_path / "weights.safetensors"), backbone)
+    assert f"allowed: a state dict of torchvision's {backbone}" in line
+    assert "tensors do not match" in line
     assert str(tmp_path) in line
 
 
-class Harmful:
+class Malicious:
     def __reduce__(self):
-        return os.mkdir, ("harmed",)
+        return os.mkdir, ("executed",)
 
 
-def test_files_that_are_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_files_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     Path("text.pth").write_text("hello")
     Path("text.safetensors").write_text("hello")
     Path("empty.pth").write_bytes(b"")
-    Path("harmful.pth").write_bytes(pickle.dumps(Harmful()))
-    torch.save(Harmful(), "harmful.pt")
+    Path("malicious.pth").write_bytes(pickle.dumps(Malicious()))
+    torch.save(Malicious(), "malicious.pt")
     torch.save({"epoch": 3, "state_dict": {}}, "checkpoint.pt")
     torch.save([torch.zeros(1)], "list.pt")
-    for name in ("text.pth", "text.safetensors", "empty.pth", "harmful.pth", "harmful.pt", "."):
-        assert f"pretrained: {name}: not weights" in refused(name)
+    for name in ("text.pth", "text.safetensors", "empty.pth", "malicious.pth", "malicious.pt", "."):
+        assert f"pretrained: {name}: not weights" in loading_error(name)
     for name in ("checkpoint.pt", "list.pt"):
-        assert "more than weights, or none" in refused(name)
-    assert "no such file; allowed: imagenet, none, or the path" in refused("gone.pth")
-    assert not Path("harmed").exists()
-
-
-def test_resnet10_has_no_published_weights():
-    with pytest.raises(ValueError, match="pretrained is imagenet; allowed with backbone resnet10: none, or a path"):
-        build(SHAPE, 7, backbone="resnet10", pretrained="imagenet")
+        assert "not only weights" in loading_error(name)
+    assert "no such file; allowed: imagenet, none, or the path" in loading_error("missing.pth")
+    assert not Path("executed").exists()
 
 
 @pytest.mark.parametrize(
     "error",
     [urllib.error.URLError("Name or service not known"), TimeoutError("timed out"), RuntimeError("invalid hash value")],
 )
-def test_imagenet_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception):
+def test_a_failed_download_is_a_one_line_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception):
     def download(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    line = refused("imagenet")
-    assert "https://download.pytorch.org/models/resnet18-f37072fd.pth" in line
-    assert "set pretrained to the file's path, or to none" in line
+    assert "https://download.pytorch.org/models/resnet18-f37072fd.pth" in loading_error("imagenet")
 
 
-def test_imagenet_fetched_before_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    state, cached = published(), tmp_path / "hub/checkpoints/resnet18-f37072fd.pth"
+def test_downloaded_weights_are_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    state, cached = torchvision_weights(), tmp_path / "hub/checkpoints/resnet18-f37072fd.pth"
     cached.parent.mkdir(parents=True)
     torch.save(state, cached)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""The dense network: what it computes, which weights it has, and that padding is part of what it reads."""
+"""The dense network: logits, sizes, and the normalisation of its padded input."""
 
 import numpy as np
 import pytest
@@ -10,34 +10,25 @@ from stages.models.eeg_dnn import build
 SHAPE = (12, 20)
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-
-
 def weights(model: nn.Module) -> int:
     return sum(value.numel() for value in model.parameters())
 
 
 def test_widths_by_hand():
-    # a normalisation has a gain and a shift; its dense layer no bias; the input's has neither
+    # A normalisation has a gain and a shift, its dense layer no bias; the input's normalisation has neither.
     assert weights(build(SHAPE, 5, hidden=[7, 3])) == 240 * 7 + 2 * 7 + 7 * 3 + 2 * 3 + 3 * 5 + 5
-
-
-def test_default_size():
     assert weights(build((74, 310), 5)) == 74 * 310 * 16 + 32 + 16 * 16 + 32 + 16 * 5 + 5 == 367_445
 
 
-def test_logits_as_numpy_has_them():
+def test_logits_equal_numpys():
     model = build(SHAPE, 5, hidden=[7])
     for _ in range(3):
         model(torch.randn(9, *SHAPE) + 2)
     values = {key: value.numpy() for key, value in model.eval().state_dict().items()}
     first, dense, normal, last = (f"layers.{i}" for i in (0, 1, 2, 5))
 
-    def normalised(x: np.ndarray, at: str) -> np.ndarray:
-        return (x - values[f"{at}.running_mean"]) / np.sqrt(values[f"{at}.running_var"] + 1e-5)
+    def normalised(x: np.ndarray, name: str) -> np.ndarray:
+        return (x - values[f"{name}.running_mean"]) / np.sqrt(values[f"{name}.running_var"] + 1e-5)
 
     x = torch.randn(4, *SHAPE)
     hidden = normalised(normalised(x.numpy().reshape(4, -1), first) @ values[f"{dense}.weight"].T, normal)
@@ -46,24 +37,15 @@ def test_logits_as_numpy_has_them():
     np.testing.assert_allclose(model(x).detach().numpy(), expected, atol=1e-5)
 
 
-def test_no_window_is_like_another():
+def test_every_window_has_its_own_weights():
     model, x = build(SHAPE, 5).eval(), torch.randn(3, *SHAPE)
     assert (model(x) - model(x.flip(1))).abs().max() > 1e-3
 
 
-def test_padding_far_from_every_window_drowns_nothing():
-    """Zeros of a feature around 20, standardised: twenty deviations away, in half of the trials."""
+def test_padding_far_from_the_mean_does_not_dominate():
+    """Half of the trials have padding that is 20 standard deviations away from the mean."""
     model, x = build(SHAPE, 5), torch.randn(64, *SHAPE)
     x[::2, 6:] = -20.0
     normal = model.layers[0](x.flatten(1)).reshape(64, *SHAPE)
     assert normal.abs().max() < 5
     assert normal[:, :6].std().item() == pytest.approx(1, abs=0.01)
-
-
-def test_dropout():
-    model = build(SHAPE, 5, hidden=[7, 3], dropout=0.1)
-    assert [layer.p for layer in model.modules() if isinstance(layer, nn.Dropout)] == [0.1, 0.1]
-
-
-def test_other_shapes():
-    assert build((3, 7), 2).eval()(torch.rand(4, 3, 7)).shape == (4, 2)

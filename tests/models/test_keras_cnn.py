@@ -1,7 +1,5 @@
-"""The Keras-style CNN layer by layer."""
+"""The Keras-style CNN: layers, sizes and initial weights."""
 
-import pytest
-import torch
 from torch import nn
 
 from stages.models.keras_cnn import build
@@ -12,14 +10,14 @@ def layers(model: nn.Module) -> list[str]:
     return [type(layer).__name__ for layer in leaves]
 
 
-def test_weights_and_statistics_as_keras_counts_them():
-    # 3x3 convolutions with bias, batch normalisations of four vectors, dense layers with bias
+def test_number_of_values_equals_keras():
+    # 3x3 convolutions with bias, batch normalisations of four vectors, dense layers with bias.
     convolutions = sum(n_in * 9 * n_out + n_out for n_in, n_out in ((1, 32), (32, 64), (64, 128), (128, 256)))
     normalisations = sum(4 * n for n in (32, 64, 128, 256, 256, 128))
     dense = sum(n_in * n_out + n_out for n_in, n_out in ((9216, 256), (256, 128), (128, 7)))
     state = build((1, 48, 48), 7).state_dict()
-    held = sum(value.numel() for name, value in state.items() if not name.endswith("num_batches_tracked"))
-    assert held == convolutions + normalisations + dense == 2_784_647
+    total = sum(value.numel() for name, value in state.items() if not name.endswith("num_batches_tracked"))
+    assert total == convolutions + normalisations + dense == 2_784_647
 
 
 def test_order_of_layers():
@@ -29,23 +27,7 @@ def test_order_of_layers():
     assert layers(build((1, 48, 48), 7)) == expected
 
 
-def test_padding_keeps_the_side_and_9216_features_are_flattened():
-    model = build((1, 48, 48), 7).eval()
-    features = model.features(torch.zeros(2, 1, 48, 48))
-    assert features.shape == (2, 256, 6, 6)
-    assert features.flatten(1).shape == (2, 9216)
-
-
-def test_logits_are_not_probabilities():
-    torch.manual_seed(0)
-    logits = build((1, 48, 48), 7).eval()(torch.randn(8, 1, 48, 48) * 5)
-    assert logits.shape == (8, 7)
-    assert logits.min() < 0
-    assert not torch.allclose(logits.sum(1), torch.ones(8), atol=0.05)
-
-
-def test_starts_as_keras_starts():
-    torch.manual_seed(0)
+def test_initial_weights_are_those_of_keras():
     model = build((1, 48, 48), 7)
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -53,9 +35,3 @@ def test_starts_as_keras_starts():
             fan = layer.weight[0].numel() + layer.weight.shape[0] * layer.weight[0, 0].numel()
             limit = (6 / fan) ** 0.5  # Glorot & Bengio 2010, eq. 16
             assert 0.8 * limit < layer.weight.abs().max() <= limit
-
-
-@pytest.mark.parametrize("dropout", [0.0, 0.6])
-def test_dropout_option(dropout: float):
-    found = [layer.p for layer in build((1, 48, 48), 7, dropout=dropout).modules() if isinstance(layer, nn.Dropout)]
-    assert found == [dropout] * 2

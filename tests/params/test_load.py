@@ -1,15 +1,15 @@
-"""Reading `params.yaml` as DVC does, and resolving runs with their recipes."""
+"""Parsing `params.yaml` as DVC does, and merging runs with their recipes."""
 
 import difflib
 import math
 from pathlib import Path
 
 import pytest
-import yaml
 from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import parse_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from yaml import YAMLError
 
 from stages.params.load import merged, parse, resolve
 
@@ -28,20 +28,19 @@ def same(one: object, other: object) -> bool:
 
 
 @pytest.mark.parametrize("text", SCALARS)
-def test_scalars_are_read_as_dvc_reads_them(text: str):
+def test_scalars_are_parsed_as_by_dvc(text: str):
     try:
         expected = parse_yaml(f"a: {text}\n", "params.yaml")["a"]
     except Exception:
-        with pytest.raises((yaml.YAMLError, ValueError)):
+        with pytest.raises((YAMLError, ValueError)):
             parse(f"a: {text}\n")
     else:
-        found = parse(f"a: {text}\n")["a"]
-        assert same(found, expected), (found, expected)
+        assert same(parse(f"a: {text}\n")["a"], expected)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.from_regex(r"[-+]?[0-9_.]{1,4}([eE][-+]?[0-9]{1,2})?", fullmatch=True))
-def test_numbers_are_read_as_dvc_reads_them(text: str):
+def test_numbers_are_parsed_as_by_dvc(text: str):
     try:
         expected = parse_yaml(f"a: {text}\n", "params.yaml")["a"]
     except Exception:
@@ -49,7 +48,7 @@ def test_numbers_are_read_as_dvc_reads_them(text: str):
     assert same(parse(f"a: {text}\n")["a"], expected)
 
 
-def test_the_committed_file_is_read_as_dvc_reads_it():
+def test_committed_file_is_parsed_as_by_dvc():
     assert parse(COMMITTED) == parse_yaml(COMMITTED, "params.yaml")
 
 
@@ -58,17 +57,13 @@ def test_the_committed_file_is_read_as_dvc_reads_it():
     [
         "seed=8",
         "recipes.eeg.optimizer.lr=0.01",
-        "recipes.faces_keras.ema_decay=0.99",
-        "corpora.faces.name=FER-2013",
         "corpora.speech.checksum=md5:bc696df654c87fed845eb13823edef8a",
-        "machine.storage_url=sqlite:////shared/studies.db",
-        "runs.portraits_cnn.model.use_bilstm=true",
         "studies.faces_custom_cnn.space.optimizer.lr.low=1e-6",
         "+runs.eeg_lstm_mask.batch_size=64",
     ],
 )
-def test_one_setting_is_one_line_of_the_file(tmp_path: Path, setting: str):
-    """The committed file is in the form that DVC writes."""
+def test_one_setting_changes_one_line(tmp_path: Path, setting: str):
+    """The committed file is in the form that DVC writes back."""
     (tmp_path / "params.yaml").write_text(COMMITTED, encoding="utf-8")
     apply_overrides(tmp_path / "params.yaml", [setting])
     after = (tmp_path / "params.yaml").read_text(encoding="utf-8").splitlines()
@@ -77,46 +72,39 @@ def test_one_setting_is_one_line_of_the_file(tmp_path: Path, setting: str):
     assert parse("\n".join(after)) != parse(COMMITTED)
 
 
-def test_the_file_is_short_enough_to_read():
+def test_committed_file_stays_short():
     lines = COMMITTED.splitlines()
     assert len(lines) <= 600
     assert lines.index("studies:") - next(n for n, line in enumerate(lines) if line.startswith("runs:")) <= 200
 
 
 @pytest.mark.parametrize("text", ["a: 1\na: 2\n", "a: {b: 1, b: 2}\n", "x: !!python/object:os.system 7\n", "a: [1\n"])
-def test_what_dvc_refuses_is_refused(text: str):
-    with pytest.raises(yaml.YAMLError):
+def test_rejects_invalid_yaml(text: str):
+    with pytest.raises(YAMLError):
         parse(text)
 
 
-def test_a_run_wins_over_its_recipe_key_by_key():
-    recipe = {"optimizer": {"name": "adam", "lr": 0.1, "weight_decay": 0.2}, "batch_size": 16, "augmentation": None}
-    own = {"optimizer": {"lr": 0.5}, "augmentation": {"name": "faces", "shift": 0.1}}
-    assert merged(recipe, own) == {
-        "optimizer": {"name": "adam", "lr": 0.5, "weight_decay": 0.2},
-        "batch_size": 16,
-        "augmentation": {"name": "faces", "shift": 0.1},
-    }
-    assert recipe["optimizer"] == {"name": "adam", "lr": 0.1, "weight_decay": 0.2}
+ADAM = {"name": "adam", "lr": 0.1, "weight_decay": 0.3}
 
 
 @pytest.mark.parametrize(
-    ("own", "expected"),
+    ("block", "own", "expected"),
     [
-        ({"name": "sgd_nesterov", "lr": 0.2}, {"name": "sgd_nesterov", "lr": 0.2}),  # no weight_decay of adam's
-        ({"name": "adam", "lr": 0.2}, {"name": "adam", "lr": 0.2, "weight_decay": 0.3}),
-        (None, None),
-        (3, 3),  # for the checks to refuse
+        (ADAM, {"lr": 0.5}, {"name": "adam", "lr": 0.5, "weight_decay": 0.3}),
+        (ADAM, {"name": "adam", "lr": 0.2}, {"name": "adam", "lr": 0.2, "weight_decay": 0.3}),
+        (ADAM, {"name": "sgd_nesterov", "lr": 0.2}, {"name": "sgd_nesterov", "lr": 0.2}),  # without adam's weight_decay
+        (ADAM, None, None),
+        (ADAM, 3, 3),  # the checks reject it
+        (None, {"name": "faces", "shift": 0.1}, {"name": "faces", "shift": 0.1}),
     ],
 )
-def test_a_block_of_another_name_replaces_the_whole_block(own: object, expected: object):
-    recipe = {"optimizer": {"name": "adam", "lr": 0.1, "weight_decay": 0.3}}
-    assert merged(recipe, {"optimizer": own}) == {"optimizer": expected}
+def test_run_overrides_key_by_key_or_by_name(block: object, own: object, expected: object):
+    assert merged({"block": block, "batch_size": 16}, {"block": own}) == {"block": expected, "batch_size": 16}
 
 
-def test_resolved_runs_hold_their_recipes_settings_and_their_models_options():
+def test_resolved_run_has_recipe_settings_and_model_defaults():
     content = {
-        "recipes": {"r": {"batch_size": 8, "model": "not its to hold", "recipe": "nor this"}},
+        "recipes": {"r": {"batch_size": 8, "model": "ignored", "recipe": "ignored"}},
         "runs": {"a": {"recipe": "r", "model": {"name": "keras_cnn"}}, "b": {"recipe": "absent"}, "c": 3},
     }
     assert resolve(content)["runs"] == {
@@ -126,6 +114,6 @@ def test_resolved_runs_hold_their_recipes_settings_and_their_models_options():
     }
 
 
-def test_malformed_sections_are_left_to_the_checks():
+def test_resolve_leaves_malformed_sections_unchanged():
     for content in ({}, {"runs": 3}, {"runs": {"a": {"recipe": "r"}}, "recipes": [1]}, {"runs": {"a": {"recipe": []}}}):
         assert resolve(content) == content

@@ -1,4 +1,4 @@
-"""Where trials are kept: a journal that was cut, broken or is in use; a database that is not there."""
+"""Storage: a journal that is cut off, damaged or in use; a database that is missing or shared."""
 
 import contextlib
 import itertools
@@ -10,20 +10,25 @@ import optuna
 import pytest
 import sqlalchemy
 from optuna.trial import TrialState
-from small_search import formula, searched, study, tried
+from small_search import formula, make_study, run_search, trials_of
 
 from stages.core.errors import UserError
 from stages.tuning import search, storage
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-FEW = study(n_trials=3)
+SMALL = make_study(n_trials=3)
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda number: None)
 
 
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory):
-    """Of a search of three trials."""
+    """The journal of a search of three trials."""
     path = tmp_path_factory.mktemp("journal") / "faces.journal"
-    searched(path, FEW)
+    run_search(path, SMALL)
     return path
 
 
@@ -32,46 +37,49 @@ def copied(journal, tmp_path):
     return shutil.copyfile(journal, tmp_path / "faces.journal")
 
 
-def refusal(path):
+def open_small(opened):
+    return search.open_study(opened, "faces/0", SMALL, 6, 7)
+
+
+def journal_error(path):
     with pytest.raises(UserError) as caught:
-        searched(path, FEW)
+        run_search(path, SMALL)
     assert "\n" not in str(caught.value)
     return str(caught.value).removeprefix(f"{path}: ")
 
 
-def test_cut_anywhere_the_search_ends_as_it_would_have(journal, tmp_path, capsys):
-    """In the middle of a line, after a line, in the middle of a trial; the last line is said to be left out."""
-    content, whole = journal.read_bytes(), tried(searched(journal, FEW), 3)
+def test_a_journal_cut_anywhere_gives_the_same_search(journal, tmp_path, capsys):
+    """Cut in a line, after a line and in a trial; a partial line is removed with a warning."""
+    content, expected = journal.read_bytes(), trials_of(run_search(journal, SMALL), 3)
     lines = content.splitlines(keepends=True)
-    for kept in (0, 10, len(content) // 2, len(b"".join(lines[: len(lines) // 2])), len(content) - 1):
-        path = tmp_path / str(kept)
-        path.write_bytes(content[:kept])
+    for size in (0, 10, len(content) // 2, len(b"".join(lines[: len(lines) // 2])), len(content) - 1):
+        path = tmp_path / str(size)
+        path.write_bytes(content[:size])
         capsys.readouterr()
-        assert tried(searched(path, FEW), 3) == whole, kept
-        told = "its last line is cut short and left out" in capsys.readouterr().err
-        assert told == (kept > 0 and content[kept - 1 : kept] != b"\n")
+        assert trials_of(run_search(path, SMALL), 3) == expected, size
+        is_partial = size > 0 and content[size - 1 : size] != b"\n"
+        assert ("incomplete" in capsys.readouterr().err) == is_partial
 
 
 @pytest.mark.parametrize("damage", [b"{}\n", b"nonsense\n", b'{"op_code": 99}\n', b"[1]\n", b"\x00\xff\n"])
-def test_damaged_journal_is_one_line(copied, damage):
+def test_damaged_journal_is_a_one_line_error(copied, damage):
     lines = copied.read_bytes().splitlines(keepends=True)
     copied.write_bytes(b"".join([*lines[:4], damage, *lines[4:]]))
-    assert refusal(copied).startswith("not a journal of studies, or damaged; remove it to begin anew (")
+    assert "damaged" in journal_error(copied)
 
 
-def test_journal_without_its_beginning_is_one_line(copied):
+def test_journal_without_its_first_lines_is_a_one_line_error(copied):
     copied.write_bytes(b"".join(copied.read_bytes().splitlines(keepends=True)[2:]))
-    assert refusal(copied).endswith("(ValueError: 'it begins in the middle')")
+    assert "first line" in journal_error(copied)
 
 
 def test_a_journal_is_for_one_process(copied):
     with storage.opened(copied, None):
-        line = refusal(copied)
-    assert line.startswith("another process searches with it; allowed: one process; many share a database")
-    searched(copied, FEW)
+        assert journal_error(copied).startswith("in use by another process; allowed: one process")
+    run_search(copied, SMALL)
 
 
-def refused_url(url, tmp_path, monkeypatch):
+def url_error(url, tmp_path, monkeypatch):
     monkeypatch.setattr(storage, "PAUSE_S", 0)
     with pytest.raises(UserError) as caught, storage.opened(tmp_path / "j", url):
         pass
@@ -81,97 +89,88 @@ def refused_url(url, tmp_path, monkeypatch):
     return line.removeprefix("machine.storage_url: ")
 
 
-def test_unreachable_databases_are_one_line_without_passwords(tmp_path, monkeypatch):
+def test_unreachable_databases_are_one_line_errors_without_passwords(tmp_path, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]  # bound, but nobody listens
-        line = refused_url(f"postgresql://me:secret@127.0.0.1:{port}/studies", tmp_path, monkeypatch)
+        port = free.getsockname()[1]  # bound, but without a server
+        line = url_error(f"postgresql://me:secret@127.0.0.1:{port}/studies", tmp_path, monkeypatch)
     assert line.startswith(f"postgresql://me:***@127.0.0.1:{port}/studies: ")
     assert "refused" in line
-    assert "secret" not in line
     missing = tmp_path / "no folder" / "studies.db"
-    assert "unable to open database file" in refused_url(f"sqlite:///{missing}", tmp_path, monkeypatch)
-    assert "Can't load plugin" in refused_url("pigeon://roof/studies", tmp_path, monkeypatch)
-    assert refused_url("mysql://host/x", tmp_path, monkeypatch).startswith("mysql://host/x: ")  # its driver is not here
+    assert "unable to open database file" in url_error(f"sqlite:///{missing}", tmp_path, monkeypatch)
+    assert "Can't load plugin" in url_error("pigeon://roof/studies", tmp_path, monkeypatch)
+    assert url_error("mysql://host/x", tmp_path, monkeypatch).startswith("mysql://host/x: ")  # without a driver
 
 
-def test_a_database_that_goes_away_is_one_line(tmp_path):
+def test_a_database_that_is_damaged_during_a_search_is_a_one_line_error(tmp_path):
     path = tmp_path / "studies.db"
     calls = itertools.count()
 
-    def pulled(values, report):
+    def damaging(values, report):
         if next(calls):
             path.write_bytes(b"no longer a database" * 1000)
         return formula(values, report)
 
     with (
         pytest.raises(UserError, match=r"^machine.storage_url: sqlite:///.*: "),
-        storage.opened(tmp_path / "j", f"sqlite:///{path}") as kept,
+        storage.opened(tmp_path / "j", f"sqlite:///{path}") as opened,
     ):
-        search.run(search.open_study(kept, "faces/0", FEW, 6, 7), FEW, 3, pulled, alone=False)
+        search.run(open_small(opened), SMALL, 3, damaging, alone=False)
 
 
-def test_a_database_keeps_the_same_trials_as_a_journal(journal, tmp_path):
-    with storage.opened(tmp_path / "j", f"sqlite:///{tmp_path / 'studies.db'}") as kept:
-        found = search.open_study(kept, "faces/0", FEW, 6, 7)
-        search.run(found, FEW, 3, formula, alone=False)
-        assert tried(found, 3) == tried(searched(journal, FEW), 3)
+def test_a_database_and_a_journal_give_the_same_trials(journal, tmp_path):
+    with storage.opened(tmp_path / "j", f"sqlite:///{tmp_path / 'studies.db'}") as opened:
+        optuna_study = open_small(opened)
+        search.run(optuna_study, SMALL, 3, formula, alone=False)
+        assert trials_of(optuna_study, 3) == trials_of(run_search(journal, SMALL), 3)
 
 
 @pytest.mark.parametrize("state", [TrialState.RUNNING, TrialState.FAIL])
-def test_two_workers_that_look_in_one_moment_do_not_both_change_a_trial(tmp_path, monkeypatch, state):
-    """Both take up a waiting trial, or give up a lost one: between reading and writing of one, the other comes."""
+def test_two_workers_cannot_both_change_a_trial(tmp_path, monkeypatch, state):
+    """One worker tries to start or fail a trial while another is between reading and writing it."""
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     monkeypatch.setattr(storage, "SQLITE_WAIT_S", 0.1)
-    with storage.opened(tmp_path / "j", url) as one, storage.opened(tmp_path / "j", url) as other:
-        found = search.open_study(one, "faces/0", FEW, 6, 7)
-        found.add_trial(optuna.create_trial(state=TrialState.WAITING, params={}, distributions={}))
-        number = found.trials[0]._trial_id
-        original, overtaken = one.check_trial_is_updatable, []
+    with storage.opened(tmp_path / "j", url) as first, storage.opened(tmp_path / "j", url) as second:
+        open_small(first).add_trial(optuna.create_trial(state=TrialState.WAITING, params={}, distributions={}))
+        study_id = first.get_study_id_from_name("faces/0")
+        trial_id = first.get_trial_id_from_study_id_trial_number(study_id, 0)
+        check, changed = first.check_trial_is_updatable, []
 
-        def check(*given):
+        def check_while_another_writes(*args):
             with contextlib.suppress(optuna.exceptions.StorageInternalError, sqlalchemy.exc.OperationalError):
-                overtaken.append(other.set_trial_state_values(number, state))  # waits in vain
-            return original(*given)
+                changed.append(second.set_trial_state_values(trial_id, state))  # times out
+            return check(*args)
 
-        one.check_trial_is_updatable = check
-        assert one.set_trial_state_values(number, state)
-        assert overtaken == []
+        first.check_trial_is_updatable = check_while_another_writes
+        assert first.set_trial_state_values(trial_id, state)
+        assert changed == []
 
 
-def test_killed_between_enqueueing_and_giving_up(copied):
-    """A lost trial whose values are enqueued, but which still runs in the journal, is not enqueued twice."""
-    with storage.opened(copied, None) as kept:
-        found = optuna.load_study(study_name="faces/0", storage=kept)
-        found.ask()
-        storage.retry()(found, found.trials[-1])
-        storage.enqueue_lost(found)
-        states = [trial.state for trial in found.trials]
+def test_a_lost_trial_is_not_enqueued_twice(copied):
+    """The process is killed after it has enqueued the retry, before it marks the lost trial as failed."""
+    with storage.opened(copied, None) as opened:
+        optuna_study = optuna.load_study(study_name="faces/0", storage=opened)
+        optuna_study.ask()
+        storage.retry(optuna_study, optuna_study.trials[-1])
+        storage.retry_lost_trials(optuna_study)
+        states = [trial.state for trial in optuna_study.trials]
     assert states == [TrialState.COMPLETE] * 3 + [TrialState.FAIL, TrialState.WAITING]
 
 
-def test_whoever_comes_when_all_places_are_taken_lets_go(tmp_path):
-    """Another worker takes the last place between our look and our asking."""
-    with storage.opened(tmp_path / "j", None) as kept:
-        found = search.open_study(kept, "faces/0", FEW, 6, 7)
-        seen = itertools.count()
-        original = found.optimize
+def test_a_surplus_trial_fails_without_a_place(tmp_path):
+    """Another worker takes the last place after this one has seen it free."""
+    with storage.opened(tmp_path / "j", None) as opened:
+        optuna_study = open_small(opened)
+        calls, optimize = itertools.count(), optuna_study.optimize
 
-        def overtaken(*given, **more):
-            if next(seen) == 2:
-                other = found.ask()
-                original(*given, **more)
-                found.tell(other, 0.5)
-            else:
-                original(*given, **more)
+        def overtaken(*args, **kwargs):
+            other = optuna_study.ask() if next(calls) == 2 else None
+            optimize(*args, **kwargs)
+            if other is not None:
+                optuna_study.tell(other, 0.5)
 
-        found.optimize = overtaken
-        search.run(found, FEW, 3, formula, alone=True)
-        trials = found.get_trials()
+        optuna_study.optimize = overtaken
+        search.run(optuna_study, SMALL, 3, formula, alone=True)
+        trials = optuna_study.get_trials()
     assert [trial.state.name for trial in trials] == ["COMPLETE", "COMPLETE", "COMPLETE", "FAIL"]
     assert search.places(trials) == {0: 0, 1: 1, 2: 2}
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda number: None)

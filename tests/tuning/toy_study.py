@@ -1,9 +1,8 @@
-"""A search of seconds: the toy run on 120 tiny faces, its rate, batch size and activation varied."""
+"""A search that takes seconds: the toy run with varied learning rate, batch size and activation."""
 
 from pathlib import Path
 
-import yaml
-from toy_run import RUN, write_inputs
+from toy_run import RUN, write_inputs, write_params
 
 from stages.params.load import parse
 
@@ -17,30 +16,26 @@ SPACE = {
 
 
 def write(folder: Path, **changes) -> Path:
-    """params.yaml with the study, faces.h5 and faces.json in `folder`."""
+    """Write params.yaml with the study, faces.h5 and faces.json to `folder`."""
     write_inputs(folder)
     change(folder, **changes)
     return folder
 
 
 def change(folder: Path, *, space=SPACE, storage_url=None, trials=TRIALS, epochs=EPOCHS, run=None, **study) -> None:
-    """Other settings of the study, the machine or the run in params.yaml."""
-    path = folder / "params.yaml"
-    params = parse(path.read_text(encoding="utf-8"))
+    """Change settings of the study, the machine or the run in params.yaml."""
+    params = parse((folder / "params.yaml").read_text(encoding="utf-8"))
     params["machine"]["storage_url"] = storage_url
-    for section in ("corpora", "datasets", "splits"):
-        params[section] = {"faces": params[section]["faces"]}
-    params["runs"] = {RUN: params["runs"][RUN] | (run or {})}
-    told = {"run": RUN, "corpus": "faces", "dataset": "faces", "model": "custom_cnn", "recipe": "faces_custom"}
-    told |= {"space": space, "n_trials": trials, "max_epochs": epochs}
-    told |= {"objective": "validation_accuracy", "train_samples": None, "sampler": {"name": "tpe"}}
-    params["studies"] = {STUDY: told | {"pruner": {"name": "none"}, "timeout_s": None} | study}
-    with path.open("w", encoding="utf-8") as stream:
-        yaml.safe_dump(params, stream, sort_keys=False)
+    params["runs"][RUN] |= run or {}
+    settings = {"run": RUN, "corpus": "faces", "dataset": "faces", "model": "custom_cnn", "recipe": "faces_custom"}
+    settings |= {"space": space, "n_trials": trials, "max_epochs": epochs}
+    settings |= {"objective": "validation_accuracy", "train_samples": None, "sampler": {"name": "tpe"}}
+    params["studies"] = {STUDY: settings | {"pruner": {"name": "none"}, "timeout_s": None} | study}
+    write_params(folder, params)
 
 
 def arguments(inputs: Path, output: Path) -> list[str]:
-    """What follows `python -m stages.tune`."""
+    """Return the arguments of `python -m stages.tune`."""
     return [
         *(STUDY, "--params", str(inputs / "params.yaml")),
         *("--dataset", str(inputs / "faces.h5"), "--split", str(inputs / "faces.json")),
@@ -50,6 +45,6 @@ def arguments(inputs: Path, output: Path) -> list[str]:
 
 
 def outputs(output: Path) -> dict[str, bytes]:
-    """What DVC would keep: metrics, tables and pictures."""
+    """Return {name: content} of the metrics, tables and plots."""
     paths = [output / "faces.json", *sorted((output / "plots").iterdir())]
     return {path.name: path.read_bytes() for path in paths}

@@ -1,1 +1,1 @@
-"""Corpora as archives: fetched, packed into one deterministic zip, read in place and never extracted."""
+"""Archives of corpora: fetched, packed into one deterministic zip, and read in place without extracting them."""

@@ -1,4 +1,4 @@
-"""Speech clips in whatever wrapping a corpus comes in: further folders, doubled copies, hidden files, letter case."""
+"""Speech clips in any wrapping: inside further folders, in several copies, beside hidden files, in any letter case."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -13,8 +13,8 @@ from stages.core.records import Record
 from stages.corpora.archive import members
 from stages.corpora.decoding.audio import SUFFIXES, decode_audio
 
-# How each corpus names its clips, all in one place so that a reader can say whose clips it found. Matched at the end
-# of the member's name without its suffix, since SAVEE's speaker may be a folder.
+# The clip names of all corpora, so that the message for a wrong reader can name the right one. A pattern matches at the
+# end of the member's path without suffix: SAVEE's speaker may be a folder.
 NAMES = {
     "ravdess": r"(?P<modality>\d\d)-(?P<channel>\d\d)-(?P<emotion>\d\d)-(?P<intensity>\d\d)-(?P<statement>\d\d)"
     r"-(?P<repetition>\d\d)-(?P<actor>\d\d)",
@@ -38,14 +38,14 @@ _PATTERNS = {reader: re.compile(rf"(?:^|/){name}$", re.IGNORECASE | re.ASCII) fo
 
 @dataclass(frozen=True)
 class Clip:
-    """One audio file whose name fits the corpus, and what the parts of that name are."""
+    """An audio file whose name fits the corpus, with the fields of that name."""
 
     archive: Path
     name: str
     fields: dict[str, str]
 
     def code(self, field: str, codes: Iterable[str]) -> str:
-        """The one of `codes` that stands in the name, in the corpus's own letter case. Raises `UserError`."""
+        """Return the field as it is written in `codes`, ignoring letter case. Raises `UserError` for other codes."""
         received, codes = self.fields[field], tuple(codes)
         for code in codes:
             if code.lower() == received.lower():
@@ -54,42 +54,42 @@ class Clip:
         return refuse(f"unknown {field} code", where=f"{self.archive}: {self.name}", allowed=allowed, received=received)
 
     def record(self, sample_id: str, label: str, speaker: str, **extra: str) -> Record:
-        """The clip, undecoded."""
+        """Return the undecoded record of this clip."""
         content = partial(members.read, self.archive, self.name)
         return Record(sample_id, label, content, decode_audio, group=speaker, extra=extra)
 
 
 def read_clips(archive: Path, reader: str, to_record: Callable[[Clip], Record | None]) -> Iterator[Record]:
-    """Every clip once, ordered by its id: neither doubled copies nor the wrapping change what is read, or its order.
+    """Return an iterator over all clips, each once, sorted by sample id. `to_record` returns None for other sounds.
 
-    `to_record` gives None for what is no speech. Raises `UserError` if a name does not fit, or none does.
+    Raises `UserError` for a name that does not fit the corpus, and if there is no clip.
     """
-    found: dict[str, Record] = {}
-    for clip in _clips(archive, reader):
-        record = to_record(clip)
-        if record:
-            found.setdefault(record.sample_id, record)
-    if not found:
-        refuse("holds no speech clips", where=str(archive), allowed=EXAMPLES[reader], received="other clips alone")
-    return iter([found[sample_id] for sample_id in sorted(found)])
+    records: dict[str, Record] = {}
+    for record in filter(None, map(to_record, _clips(archive, reader))):
+        records.setdefault(record.sample_id, record)
+    if not records:
+        refuse("holds no speech clips", where=str(archive), allowed=EXAMPLES[reader], received="only other clips")
+    return iter([records[sample_id] for sample_id in sorted(records)])
 
 
 def audio_names(archive: Path) -> list[str]:
-    """Members that are audio by their suffix, the least compressed first, then by name; hidden ones left out."""
+    """Return the members with an audio suffix, least compressed formats first, then by name, without hidden ones."""
     names = [name for name in members.names(archive) if _suffix(name) in SUFFIXES and not is_hidden(name)]
     return sorted(names, key=lambda name: (SUFFIXES.index(_suffix(name)), name))
 
 
-def lacking(found: dict[str | None, int], corpus: str, expected: int) -> str:
-    """How the number of clips (per part, of which there are none) differs from the whole corpus; '' if it does not."""
-    count = sum(found.values())
+def count_mismatch(counts: dict[str | None, int], expected: int | None, corpus: str = "", unit: str = "clips") -> str:
+    """Return how the total of `counts` (samples per part) differs from `expected`, '' if it does not or for None."""
+    count = sum(counts.values())
+    if expected is None or count == expected:
+        return ""
     if count > expected:
-        return f"more than the whole of {corpus} ({count:,} clips, not {expected:,})"
-    return f"not the whole of {corpus} ({count:,} of {expected:,} clips)" if count < expected else ""
+        return f"more than the whole of {corpus} ({count:,} {unit}, not {expected:,})"
+    return f"not the whole of {corpus} ({count:,} of {expected:,} {unit})"
 
 
 def refuse_layout(archive: Path, reader: str, audio: list[str]) -> NoReturn:
-    """Say that nothing fits, and whose clips these are."""
+    """Raise `UserError`: no file fits the reader. The message names the reader that fits, if there is one."""
     received = (audio or members.names(archive))[:4]
     raise UserError(
         f"{archive}: not the layout of reader {reader!r}{_other_reader(reader, audio)}; allowed: {EXAMPLES[reader]}; "
@@ -97,32 +97,32 @@ def refuse_layout(archive: Path, reader: str, audio: list[str]) -> NoReturn:
     )
 
 
-def refuse_name(archive: Path, reader: str, name: str) -> NoReturn:
-    """Say that one clip among others does not fit."""
-    what = f"not a clip of reader {reader!r}{_other_reader(reader, [name])}"
-    received = PurePosixPath(name).name
-    return refuse(what, where=f"{archive}: {name}", allowed=EXAMPLES[reader], received=received)
+def is_hidden(name: str) -> bool:
+    """Return whether a member, or a folder around it, is hidden or was added by macOS."""
+    return any(part.startswith(".") or part.lower() == "__macosx" for part in name.split("/"))
 
 
 def _clips(archive: Path, reader: str) -> Iterator[Clip]:
-    audio = audio_names(archive)
-    fitting = {name: fields for name in audio if (fields := _fields(reader, name)) is not None}
-    if not fitting:
-        refuse_layout(archive, reader, audio)
-    for name in audio:
-        if name not in fitting:
-            refuse_name(archive, reader, name)
-        yield Clip(archive, name, fitting[name])
+    fields = {name: _fields(reader, name) for name in audio_names(archive)}
+    if not any(fields.values()):
+        refuse_layout(archive, reader, list(fields))
+    for name, found in fields.items():
+        if not found:
+            what = f"not a clip of reader {reader!r}{_other_reader(reader, [name])}"
+            received = PurePosixPath(name).name
+            refuse(what, where=f"{archive}: {name}", allowed=EXAMPLES[reader], received=received)
+        yield Clip(archive, name, found)
 
 
-def _fields(reader: str, name: str) -> dict[str, str] | None:
-    found = _PATTERNS[reader].search(name[: -len(_suffix(name))])
-    return found.groupdict() if found else None
+def _fields(reader: str, name: str) -> dict[str, str]:
+    match = _PATTERNS[reader].search(name[: -len(_suffix(name))])
+    return match.groupdict() if match else {}
 
 
 def _other_reader(reader: str, audio: list[str]) -> str:
-    """The reader that most of these clips fit, in words; a corpus's own names say more than folders of emotions."""
-    counts = {other: sum(_fields(other, name) is not None for name in audio) for other in NAMES if other != reader}
+    """Return ', but of reader …' for the reader that fits most clips, '' if none does."""
+    # A corpus's own names come first: emotions as folders may surround any of them.
+    counts = {other: sum(bool(_fields(other, name)) for name in audio) for other in NAMES if other != reader}
     if reader != "speech_folder":
         counts["speech_folder"] = sum(canonical(PurePosixPath(name).parent.name) is not None for name in audio)
     best = max(counts, key=lambda other: counts[other])
@@ -131,8 +131,3 @@ def _other_reader(reader: str, audio: list[str]) -> str:
 
 def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a member or a folder around it is what desktop systems hide."""
-    return any(part.startswith(".") or part.lower() == "__macosx" for part in name.split("/"))

@@ -1,4 +1,4 @@
-"""Members of a packed corpus, read in place. Any function here can be called in a worker process."""
+"""Reading members of a packed corpus in place. All functions may be called in worker processes."""
 
 import os
 import struct
@@ -10,71 +10,75 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from stages.core.errors import refuse
-from stages.corpora.archive.damage import BROKEN, place, readable, refuse_damaged, refuse_method
+from stages.core.errors import UserError, refuse
+from stages.corpora.archive.damage import DAMAGE_ERRORS, location, reading, refuse_damaged, refuse_method
 
 MAX_SAMPLE_BYTES = 64 << 20  # one image or clip
 MAX_TABLE_BYTES = 4 << 30  # one .csv, read as a stream
 
-_LOCAL_HEADER = struct.Struct("<4s22xHH")  # PKZIP's APPNOTE 4.3.7: signature, …, lengths of name and extra field
+# PKZIP's APPNOTE 4.3.7: signature, 22 bytes that are not needed, lengths of the name and of the extra field.
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 1
 
 
 def names(archive: Path) -> list[str]:
-    """Names of all members, sorted. A name that ends in '/' is a folder that holds nothing. Raises `UserError`."""
+    """Return the names of all members, sorted. A name that ends in '/' is an empty folder. Raises `UserError`."""
     return sorted(_opened(archive).namelist())
 
 
+def refuse_empty_folders(archive: Path) -> None:
+    """Raise `UserError` for an empty folder, which would be a class without a sample."""
+    empty = [name for name in names(archive) if name.endswith("/")]
+    if empty:
+        raise UserError(f"{archive}: {empty[0]}: empty class folder; allowed: at least one image, or no such folder")
+
+
 def read(archive: Path, name: str, max_bytes: int = MAX_SAMPLE_BYTES) -> bytes:
-    """The bytes of one member. Raises `UserError` if it is missing, damaged, or longer than `max_bytes`."""
+    """Return the bytes of one member. Raises `UserError` if it is missing, damaged, or longer than `max_bytes`."""
     opened = _opened(archive)
     info = _info(archive, opened, name, max_bytes)
-    with readable(archive, name):
+    with reading(archive, name):
         if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & _ENCRYPTED:
-            return _stored(opened, info)
+            return _read_stored(opened, info)
         with opened.open(info) as stream:
-            return _exactly(stream, info.file_size)
+            # `read()` without a limit would unpack a whole deflate bomb before its size could be checked.
+            content = stream.read(info.file_size + 1)
+        if len(content) != info.file_size:
+            raise zipfile.BadZipFile(f"the directory states {info.file_size} bytes, but {len(content)} were found")
+        return content
 
 
 def fingerprint(archive: Path, name: str) -> tuple[int, int]:
-    """CRC-32 and size in bytes of a member, from the archive's directory: equal for exact copies, at no reading."""
+    """Return a member's CRC-32 and size in bytes, equal for exact copies, from the directory without reading it."""
     info = _opened(archive).getinfo(name)
     return info.CRC, info.file_size
 
 
 @contextmanager
 def open_member(archive: Path, name: str, max_bytes: int = MAX_TABLE_BYTES) -> Iterator[IO[bytes]]:
-    """A binary stream over one member, for what is too big to hold. Raises `UserError` as `read` does.
+    """Yield a binary stream over a member that is too big for memory. Raises `UserError` as `read` does.
 
-    Damage found later, while the caller reads inside the `with`, becomes a `UserError` too.
+    Damage that is found while the caller reads inside the `with` becomes a `UserError`, too.
     """
     opened = _opened(archive)
     info = _info(archive, opened, name, max_bytes)
-    with readable(archive, name):
+    with reading(archive, name):
         stream = opened.open(info)
     with stream:
         try:
             yield stream
-        except BROKEN as error:  # and no more: the caller's own ValueError stays one
+        except DAMAGE_ERRORS as error:  # only these: a ValueError may come from the caller's own code
             refuse_damaged(archive, name, error)
 
 
-def _stored(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """As `ZipFile.open` reads and checks it, without a stream: half of the time a face takes would be spent on that."""
+def _read_stored(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Read and check a stored member as `ZipFile.open` does, in half the time for a face: no stream object is made."""
     header = os.pread(opened.fp.fileno(), _LOCAL_HEADER.size, info.header_offset)
     signature, name_length, extra_length = _LOCAL_HEADER.unpack(header)
     start = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
     content = os.pread(opened.fp.fileno(), info.file_size, start)
     if signature != b"PK\3\4" or len(content) != info.file_size or zlib.crc32(content) != info.CRC:
-        raise zipfile.BadZipFile("its header, size or CRC-32 is not what the archive's directory says")
-    return content
-
-
-def _exactly(stream: IO[bytes], size_bytes: int) -> bytes:
-    """Never more than was claimed: `read()` alone would unpack a whole deflate bomb before it looks."""
-    content = stream.read(size_bytes + 1)
-    if len(content) != size_bytes:
-        raise zipfile.BadZipFile(f"{size_bytes} bytes claimed, {len(content)} found")
+        raise zipfile.BadZipFile("header, size or CRC-32 differ from the archive's directory")
     return content
 
 
@@ -86,17 +90,17 @@ def _info(archive: Path, opened: zipfile.ZipFile, name: str, max_bytes: int) -> 
     refuse_method(archive, info)
     if info.file_size > max_bytes:
         received = f"{info.file_size} bytes"
-        refuse("too big", where=place(archive, name), allowed=f"at most {max_bytes} bytes", received=received)
+        refuse("too big", where=location(archive, name), allowed=f"at most {max_bytes} bytes", received=received)
     return info
 
 
 def _opened(archive: Path) -> zipfile.ZipFile:
-    with readable(archive):
+    with reading(archive):
         status = archive.stat()
         return _open_once(archive, status.st_mtime_ns, status.st_size, os.getpid())
 
 
 @lru_cache(maxsize=8)
 def _open_once(archive: Path, _modified_ns: int, _size_bytes: int, _process: int) -> zipfile.ZipFile:
-    """Keyed by process too: a forked worker that used its parent's file would move the parent's read position."""
+    """Open an archive once per process: forked workers that share a file would move each other's read position."""
     return zipfile.ZipFile(archive)

@@ -1,4 +1,4 @@
-"""A table (.csv) that says what a corpus's files are: found, read and checked, whatever program wrote it."""
+"""Tables (.csv) that describe the files of a corpus: found, read and checked, whichever program wrote them."""
 
 import io
 import warnings
@@ -11,46 +11,43 @@ from stages.corpora.archive.clips import is_hidden
 
 
 def find(archive: Path, name: str) -> str | None:
-    """The member of that file name, in any folder and letter case, or None. Raises `UserError` for two that differ.
-
-    Of exact copies, the one in the fewest folders.
-    """
-    found = [member for member in members.names(archive) if PurePosixPath(member).name.lower() == name]
-    found = [member for member in found if not is_hidden(member)]
+    """Return the outermost member with this file name, in any letter case, or None; `UserError` if two differ."""
+    visible = [member for member in members.names(archive) if not is_hidden(member)]
+    found = [member for member in visible if PurePosixPath(member).name.lower() == name]
     if len({members.fingerprint(archive, member) for member in found}) > 1:
-        refuse(f"more than one {name}", where=str(archive), allowed=f"one {name}, or copies", received=found)
+        refuse(f"more than one {name}", where=str(archive), allowed=f"one {name}, or exact copies", received=found)
     return min(found, key=lambda member: (member.count("/"), member)) if found else None
 
 
-def rows(archive: Path, table: str, needed: Iterable[str], allowed: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """(where it stands, {column: value}) of every row; columns in any order, further ones too.
+def rows(archive: Path, table: str, required: Iterable[str], allowed: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield (location, {column: value}) of every row; `allowed` describes the columns in messages.
 
-    `allowed`: the columns in words. Raises `UserError` for what is no table in UTF-8 with the `needed` columns.
+    Raises `UserError` unless it is a table in UTF-8 with all `required` columns, in any order.
     """
-    import pandas as pd  # here, so that corpora without a table do not wait for it
+    import pandas as pd  # imported here: corpora without a table do not need it
 
     where = f"{archive}: {table}"
     try:
         content = io.BytesIO(members.read(archive, table))
         options = {"dtype": str, "keep_default_na": False, "index_col": False, "skip_blank_lines": False}
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # cells beyond the last column would be lost
-            found = pd.read_csv(content, encoding="utf-8-sig", **options).fillna("")
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas drops cells beyond the last column
+            frame = pd.read_csv(content, encoding="utf-8-sig", **options).fillna("")
     except UnicodeDecodeError as error:
         refuse("not a table in UTF-8", where=where, allowed=allowed, received=error.object[:60])
     except (ValueError, pd.errors.ParserWarning) as error:
         refuse("not a table", where=where, allowed=allowed, received=str(error))
-    found.columns = found.columns.str.strip().str.lower()
-    if not set(needed) <= set(found.columns):
-        refuse("missing columns", where=where, allowed=allowed, received=",".join(found.columns))
-    for number, row in enumerate(found.to_dict("records"), start=2):
-        if any(row.values()):  # blank lines stand at the end of some
+    frame.columns = frame.columns.str.strip().str.lower()
+    if not set(required) <= set(frame.columns):
+        refuse("missing columns", where=where, allowed=allowed, received=",".join(frame.columns))
+    for number, row in enumerate(frame.to_dict("records"), start=2):
+        if any(row.values()):  # some tables end with blank lines
             yield f"{where} line {number}", {name: value.strip() for name, value in row.items()}
 
 
-def named(where: str, file: str, paths: Mapping[str, str], what: str = "clip") -> str:
-    """What `paths` holds for the path in a row. Raises `UserError` for an unknown one."""
-    path = file.replace("\\", "/").removeprefix("./")  # as Windows writes it
+def resolve(where: str, file: str, paths: Mapping[str, str], what: str = "clip") -> str:
+    """Return the value in `paths` for the path that a row names. Raises `UserError` for an unknown path."""
+    path = file.replace("\\", "/").removeprefix("./")  # Windows writes backslashes
     if path not in paths:
         refuse(f"no such {what}", where=where, allowed=f"a path such as {min(paths.values())}", received=file)
     return paths[path]

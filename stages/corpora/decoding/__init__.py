@@ -1,1 +1,1 @@
-"""Bytes from outside → signals, checked before they are decompressed; shared by the readers of one kind of data."""
+"""Decoders of untrusted bytes into signals. Each checks sizes before it decompresses; readers of one kind share one."""

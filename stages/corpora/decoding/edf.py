@@ -1,25 +1,24 @@
-"""The header of EDF, EDF+ and BDF: how long a recording is and what its channels are, before a sample is decoded.
+"""Headers of EDF, EDF+ and BDF: the length and the channels of a recording, without decoding a sample.
 
-Fields as in Kemp et al. 1992, Electroencephalogr. Clin. Neurophysiol. 82: 391, and BioSemi's 24-bit variant of them.
+Fields as in Kemp et al. 1992, Electroencephalogr. Clin. Neurophysiol. 82: 391, and in BioSemi's 24-bit variant of them.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
 from stages.core.records import DamagedSample
 
-FIXED_BYTES, SIGNAL_BYTES = 256, 256  # of the header: once, and for each signal
+FIXED_BYTES, SIGNAL_BYTES = 256, 256  # of the header: once, and per signal
 MAX_SIGNALS = 2_048
 ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 # Lengths in bytes of the fields of every signal: label, transducer, unit, four limits, filters, samples, reserved.
 _FIELDS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 _LABEL, _UNIT, _SAMPLES = 0, 2, 8
-# Those that MNE scales, each in its letter case; it takes what has no unit for volts.
+# Units that MNE scales, in their exact letter case; it takes a missing unit for volts.
 _VOLTS = ("uV", "\u00b5V", "\u03bcV", "\x83\xcaV", "mV", "V", "")
-# What is recorded beside the brain: heart, eyes, muscles, breath, and the recorder's own marks.
-_OTHER = re.compile(
+# Channels other than EEG: heart, eyes, muscles, breath, and the recorder's own marks.
+_NOT_EEG = re.compile(
     r"(ecg|ekg|[hv]?eog|[hv]eo[lru]?|emg|resp(iration)?|gsr|eda|ppg|pleth|spo2|sao2|pulse|temp(erature)?|status|stim|sti"
     r"|trig(ger)?s?|events?|markers?)(?![a-z])",
     re.IGNORECASE,
@@ -28,7 +27,7 @@ _OTHER = re.compile(
 
 @dataclass(frozen=True)
 class Header:
-    """`n_records` of `record_s` seconds each; of every signal its label, unit, and samples a record."""
+    """`n_records` of `record_s` seconds each; label, unit and samples per record of every signal."""
 
     n_records: int
     record_s: float
@@ -39,9 +38,9 @@ class Header:
 
     @property
     def eeg(self) -> dict[str, int]:
-        """{name: samples a record} of the channels that are EEG: voltages, and named as nothing else."""
-        named = zip(self.labels, self.units, self.samples, strict=True)
-        return {short(label): samples for label, unit, samples in named if is_eeg(label) and unit in _VOLTS}
+        """{name: samples per record} of the EEG channels, which are voltages without the name of another channel."""
+        signals = zip(self.labels, self.units, self.samples, strict=True)
+        return {short(label): samples for label, unit, samples in signals if is_eeg(label) and unit in _VOLTS}
 
     @property
     def duration_s(self) -> float:
@@ -49,70 +48,58 @@ class Header:
 
     @property
     def size_bytes(self) -> int:
-        """Of a whole file."""
-        return FIXED_BYTES + SIGNAL_BYTES * len(self.labels) + self.n_records * self.record_bytes
-
-    @property
-    def record_bytes(self) -> int:
-        return sum(self.samples) * self.bytes_per_sample
+        """The size of the complete file."""
+        record_bytes = sum(self.samples) * self.bytes_per_sample
+        return FIXED_BYTES + SIGNAL_BYTES * len(self.labels) + self.n_records * record_bytes
 
 
 def is_eeg(label: str) -> bool:
-    """Whether a channel's name is none that hearts, eyes, muscles or markers go by."""
-    return label not in ANNOTATIONS and not _OTHER.match(short(label))
+    """Return whether a channel's name is not one that is used for heart, eyes, muscles or markers."""
+    return label not in ANNOTATIONS and not _NOT_EEG.match(short(label))
 
 
 def short(label: str) -> str:
-    """'EEG Fp1' as 'Fp1', which is what MNE makes of it."""
+    """Return 'EEG Fp1' as 'Fp1', as MNE does."""
     kind, _, name = label.partition(" ")
     return name if kind.upper() == "EEG" and name else label
 
 
 def read_header(stream: IO[bytes], size_bytes: int) -> Header:
-    """The header of a file of `size_bytes`, which `stream` is at the start of. Raises `DamagedSample`."""
+    """Return the header of a file of `size_bytes`; `stream` is at its start. Raises `DamagedSample`."""
     fixed = stream.read(FIXED_BYTES)
     if len(fixed) < FIXED_BYTES or fixed[:8] not in (b"0       ", b"\xffBIOSEMI"):
         raise DamagedSample(f"not an EDF or BDF recording ({size_bytes} bytes starting {fixed[:8].hex()})")
     if fixed[192:197] in (b"EDF+D", b"BDF+D"):
-        raise DamagedSample("an interrupted recording (EDF+D), in which seconds from the start find no sample")
+        raise DamagedSample("an interrupted recording (EDF+D), whose samples have no fixed time from the start")
     n_records, n_signals = _number(fixed[236:244], int), _number(fixed[252:256], int)
     record_s = _number(fixed[244:252], float)
     if not 1 <= n_signals <= MAX_SIGNALS or not 0 < record_s < 1e6:
-        raise DamagedSample(f"a header of {n_signals} signals in records of {record_s:g} s")
+        raise DamagedSample(f"its header states {n_signals} signals in records of {record_s:g} s")
     labels, units, samples = _signals(stream.read(SIGNAL_BYTES * n_signals), n_signals)
-    found = Header(n_records, record_s, labels, units, samples, 3 if fixed[0] == 0xFF else 2)
-    return _whole(found, size_bytes)
+    header = Header(n_records, record_s, labels, units, samples, 3 if fixed[0] == 0xFF else 2)
+    if n_records < 1:  # -1: the recorder was not stopped properly
+        raise DamagedSample(f"its header states {n_records} records; the recording was not closed")
+    if size_bytes < header.size_bytes:
+        raise DamagedSample(f"cut short: its header states {header.size_bytes} bytes, but {size_bytes} were found")
+    return header
 
 
 def _signals(data: bytes, n_signals: int) -> tuple[list[str], list[str], list[int]]:
     if len(data) < SIGNAL_BYTES * n_signals:
-        raise DamagedSample("cut short: its header is not whole")
-    columns = list(_columns(data, n_signals))
+        raise DamagedSample("cut short: its header is incomplete")
+    columns, position = [], 0
+    for width in _FIELDS:  # the header stores field after field, not signal after signal
+        columns.append([data[position + width * index :][:width] for index in range(n_signals)])
+        position += width * n_signals
     labels, units = ([cell.decode("latin-1").strip() for cell in columns[field]] for field in (_LABEL, _UNIT))
     samples = [_number(cell, int) for cell in columns[_SAMPLES]]
     if min(samples) < 1:
-        raise DamagedSample(f"a signal of {min(samples)} samples a record")
+        raise DamagedSample(f"a signal of {min(samples)} samples per record")
     return labels, units, samples
-
-
-def _columns(data: bytes, n_signals: int) -> Iterator[list[bytes]]:
-    """Fields stand one after the other, each for all signals."""
-    position = 0
-    for width in _FIELDS:
-        yield [data[position + width * index :][:width] for index in range(n_signals)]
-        position += width * n_signals
-
-
-def _whole(header: Header, size_bytes: int) -> Header:
-    if header.n_records < 1:  # -1: the recorder was not stopped in order
-        raise DamagedSample(f"its header tells of {header.n_records} records; the recording was not closed")
-    if size_bytes < header.size_bytes:
-        raise DamagedSample(f"cut short: {header.size_bytes} bytes told by its header, {size_bytes} found")
-    return header
 
 
 def _number(field: bytes, kind: type) -> float:
     try:
         return kind(field.decode("ascii"))
     except ValueError:
-        raise DamagedSample(f"{field[:20]!r} in its header, where a number stands") from None
+        raise DamagedSample(f"{field[:20]!r} in its header instead of a number") from None

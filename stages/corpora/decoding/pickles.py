@@ -1,190 +1,115 @@
-"""Reads pickled dicts of arrays from outside: no name in a pickle is ever imported, and nothing of its choice runs.
+"""Loads untrusted pickles of {whole number: NumPy array}; nothing that a pickle names is imported or run.
 
-The few NumPy names that stand in a pickled array are answered by stand-ins, which rebuild the array from its shape,
-type and bytes and check that these fit; NumPy's own functions trust them. Every other name is refused.
+`find_class` allows the names that pickled arrays contain. Each stands for a class that only records how it was called,
+because NumPy's own functions trust shape, type and bytes. The arrays are then built from these records, and checked.
 """
 
 import io
 import math
 import pickle
 import pickletools
-from collections.abc import Callable
-from typing import NoReturn
 
 import numpy as np
 
-from stages.core.errors import printable, refuse
+from stages.core.errors import printable, refuse, shorten
+from stages.corpora.decoding.npz import MAX_BYTES
 
 ALLOWED = "a dict of whole numbers to NumPy arrays of numbers"
 TYPES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
-MAX_STEPS = 20_000  # a subject of SEED-V takes 2,000; each step of a hostile pickle can cost time and memory
-MAX_SIDES, MAX_SIDE = 4, 1 << 40  # of an array; one without values may be long
+MAX_OPCODES = 20_000  # a subject of SEED-V takes 2,000
 
-# What loads() would do before, or without, asking for a name.
-_REFUSED = {
-    **dict.fromkeys(("EXT1", "EXT2", "EXT4"), "a code of the extension registry"),
-    **dict.fromkeys(("PERSID", "BINPERSID"), "a persistent id"),
-    **dict.fromkeys(("NEXT_BUFFER", "READONLY_BUFFER"), "a buffer kept elsewhere"),
-    **dict.fromkeys(("EMPTY_SET", "ADDITEMS", "FROZENSET"), "a set"),
-    **dict.fromkeys(("DUP", "POP", "POP_MARK"), "a step that no dict of arrays takes"),
+
+class _Call:
+    """A recorded call. Without its `__setstate__`, the opcode BUILD could set attributes of the class."""
+
+    def __init__(self, *arguments: object) -> None:
+        self.arguments, self.state = arguments, None
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+
+_Dtype, _Bytes, _Reconstruct, _FromBuffer = (type(name, (_Call,), {}) for name in ("Dtype", "Bytes", "Array", "Buffer"))
+_IMPORTS = {
+    ("numpy", "ndarray"): _Call,  # an argument of _reconstruct
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _Bytes,  # protocols 0 to 2 write bytes as text to encode
+    ("__builtin__", "bytes"): _Bytes,  # and empty bytes as bytes()
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _Reconstruct for core in ("core", "_core")},  # NumPy 1, NumPy 2
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _FromBuffer for core in ("core", "_core")},
 }
-_PUTS, _GETS = ("PUT", "BINPUT", "LONG_BINPUT"), ("GET", "BINGET", "LONG_BINGET")
-_TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
-_LEAVE_TOP = (*_PUTS, "MEMOIZE", "FRAME", "PROTO")  # of the stack
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> type[_Call]:
+        if (module, name) not in _IMPORTS:
+            raise ValueError(f"import of {module[:60]}.{name[:60]}")
+        return _IMPORTS[module, name]
 
 
 def load_arrays(data: bytes, where: str) -> dict[int, np.ndarray]:
-    """The pickled dict of arrays, of protocol 0 to 5 and any NumPy; lists of numbers become arrays.
+    """Return the pickled arrays, of protocols 0 to 5 and any NumPy; lists of numbers become float64 arrays.
 
-    Raises `UserError` for anything else, naming what was to be imported. The arrays may share memory with `data`.
+    Raises `UserError` for anything else, and above `MAX_BYTES` of pickle or of arrays. The arrays may share memory.
     """
     try:
-        _check_steps(data)
-        loaded = _Restricted(data).load()
-        return {_whole(key): _numbers(value) for key, value in _items(loaded)}
-    except _Refused as error:
-        refuse("pickled content that is not read", where=where, allowed=ALLOWED, received=printable(str(error)))
-    except Exception as error:  # the pickle module raises whatever broken bytes lead to
-        received = f"{type(error).__name__}: {printable(str(error))}"
-        refuse("a pickle that is damaged or cut short", where=where, allowed=ALLOWED, received=received)
+        _check_opcodes(data)
+        loaded = _Unpickler(io.BytesIO(data), encoding="latin-1").load()  # Python 2 wrote bytes as text
+        if type(loaded) is not dict or not all(type(key) is int and key.bit_length() < 64 for key in loaded):
+            raise ValueError("something else than a dict with whole numbers as keys")
+        arrays, n_bytes = {}, 0
+        for key, value in loaded.items():
+            arrays[key] = _array(value)
+            n_bytes += arrays[key].nbytes
+            if n_bytes > MAX_BYTES:
+                raise ValueError(f"arrays of more than {MAX_BYTES} bytes")
+    except Exception as error:  # damaged bytes make the pickle module raise errors of any class
+        received = printable(f"{type(error).__name__}: {str(error)[:150]}")
+        refuse("not a readable pickle of arrays", where=where, allowed=ALLOWED, received=received)
+    return arrays
 
 
-class _Refused(Exception):
-    """What the pickle asks for and does not get."""
-
-
-class _Array:
-    """Stands for an array until its bytes come."""
-
-    __slots__ = ("values",)
-
-    def __setstate__(self, state: tuple) -> None:
-        _, shape, kind, is_fortran, content = state
-        self.values = _array(content, kind, shape, "F" if is_fortran else "C")
-
-
-class _Type:
-    """Stands for the type of an array's values."""
-
-    __slots__ = ("numpy",)
-
-    def __init__(self, code: str, *_: object) -> None:
-        if code not in TYPES:
-            raise _Refused(f"an array of type {str(code)[:20]!r}")
-        self.numpy = np.dtype(code)
-
-    def __setstate__(self, state: tuple) -> None:
-        self.numpy = self.numpy.newbyteorder(state[1])
-
-
-class _Named:
-    """Stands for a function or class of NumPy: can be called, but neither instantiated nor given another state."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Callable) -> None:
-        self._call = call
-
-    def __call__(self, *arguments: object) -> object:
-        return self._call(*arguments)
-
-    def __setstate__(self, _: object) -> NoReturn:
-        raise _Refused("another state for a name of NumPy")
-
-
-class _Restricted(pickle.Unpickler):
-    def __init__(self, data: bytes) -> None:
-        super().__init__(io.BytesIO(data), encoding="latin-1")  # Python 2 pickled bytes as text
-        self._encodable = 2 * len(data)
-        self._known = {
-            ("numpy", "ndarray"): _never,
-            ("numpy", "dtype"): _Type,
-            ("numpy.core.multiarray", "_reconstruct"): _to_be_filled,  # NumPy 1
-            ("numpy._core.multiarray", "_reconstruct"): _to_be_filled,
-            ("numpy.core.numeric", "_frombuffer"): _from_buffer,
-            ("numpy._core.numeric", "_frombuffer"): _from_buffer,
-            ("_codecs", "encode"): self._encode,
-            ("__builtin__", "bytes"): lambda: b"",  # how protocol 2 writes none
-        }
-
-    def find_class(self, module: str, name: str) -> _Named:
-        if (module, name) not in self._known:
-            raise _Refused(f"{module}.{name}")
-        return _Named(self._known[module, name])
-
-    def _encode(self, text: str, encoding: str) -> bytes:
-        """How protocol 2 writes bytes. Each once: a pickle can ask a thousand times for a copy of its longest text."""
-        self._encodable -= len(text)
-        if encoding != "latin1" or self._encodable < 0:
-            raise _Refused(f"text of encoding {encoding[:20]!r}, or too much of it")
-        return text.encode("latin-1")
-
-
-def _to_be_filled(*_: object) -> _Array:
-    return _Array()
-
-
-def _never(*_: object) -> NoReturn:
-    raise _Refused("an array without its bytes")
-
-
-def _from_buffer(content: bytes, kind: _Type, shape: tuple, order: str, *_: object) -> _Array:
-    """How protocol 5 writes arrays that lie whole in memory."""
-    array = _Array()
-    array.values = _array(content, kind, shape, order)
-    return array
-
-
-def _array(content: bytes | str, kind: _Type, shape: tuple, order: str) -> np.ndarray:
-    content = content.encode("latin-1") if isinstance(content, str) else content
-    if not isinstance(kind, _Type) or not isinstance(content, bytes | bytearray) or order not in ("C", "F"):
-        raise _Refused("an array of another making")
-    sides = len(shape) <= MAX_SIDES and all(type(side) is int and 0 <= side < MAX_SIDE for side in shape)
-    if not sides or len(content) != math.prod(shape) * kind.numpy.itemsize:
-        raise _Refused(f"an array of shape {str(shape)[:40]} in {len(content)} bytes")
-    return np.ndarray(shape, kind.numpy, content, order=order)
-
-
-def _check_steps(data: bytes) -> None:
-    """Look through the pickle without doing what it says.
-
-    No tuple may be used twice: of sixty that each hold the one before twice, the hash would take for ever.
-    """
-    tops: dict[int, bool] = {}  # of all that is memorised, whether it is a tuple
-    on_top = False
+def _check_opcodes(data: bytes) -> None:
+    """Raise `ValueError` for a pickle that is too big or too costly, without running it."""
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"{len(data)} bytes; allowed: at most {MAX_BYTES}")
+    is_tuple: dict[int, bool] = {}  # by index in the memo
+    top_is_tuple = False
     for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-        if number == MAX_STEPS:
-            raise _Refused(f"more than {MAX_STEPS} steps")
-        if opcode.name in _REFUSED:
-            raise _Refused(_REFUSED[opcode.name])
-        if opcode.name in _PUTS and argument > MAX_STEPS:  # room is made for as many
-            raise _Refused(f"memory for {argument} objects")
-        if opcode.name in _GETS and tops.get(argument):
-            raise _Refused("a tuple used twice")
-        if opcode.name in _PUTS or opcode.name == "MEMOIZE":
-            tops[len(tops) if argument is None else argument] = on_top
-        on_top = opcode.name in _TUPLES or (on_top and opcode.name in _LEAVE_TOP)
+        name = opcode.name
+        # EXT… would import without `find_class`; the others would hide which object is on top. NumPy uses none of them.
+        if number == MAX_OPCODES or name in ("EXT1", "EXT2", "EXT4", "DUP", "POP", "POP_MARK"):
+            raise ValueError(f"opcode {name} at number {number}; allowed: {MAX_OPCODES} opcodes")
+        if "GET" in name and is_tuple.get(argument):
+            # The hash of sixty nested pairs, each of the previous one twice, would take 2^60 steps.
+            raise ValueError("a tuple that is used twice")
+        if "PUT" in name or name == "MEMOIZE":
+            index = len(is_tuple) if argument is None else argument
+            if index > MAX_OPCODES:  # the memo takes memory up to its highest index
+                raise ValueError(f"index {index} of the memo")
+            is_tuple[index] = top_is_tuple
+        elif name not in ("FRAME", "PROTO"):
+            top_is_tuple = name.startswith("TUPLE")
 
 
-def _items(loaded: object) -> list[tuple]:
-    if type(loaded) is not dict:
-        raise _Refused(_kind(loaded))
-    return list(loaded.items())
-
-
-def _whole(key: object) -> int:
-    if type(key) is not int:
-        raise _Refused(f"a key that is {_kind(key)}")
-    return key
-
-
-def _numbers(value: object) -> np.ndarray:
-    if isinstance(value, _Array):
-        return value.values
-    if type(value) in (list, tuple) and all(type(item) in (int, float) for item in value):
-        return np.array(value, dtype=np.float64)
-    raise _Refused(_kind(value))
-
-
-def _kind(value: object) -> str:
-    return "a name of NumPy alone" if isinstance(value, _Named) else f"a {type(value).__name__}"
+def _array(value: object) -> np.ndarray:
+    match value:
+        case list() | tuple() if all(type(item) in (int, float) for item in value):
+            return np.array(value, dtype=np.float64)
+        case _Reconstruct(state=(_, tuple(shape), _Dtype() as dtype, is_fortran, content)):
+            order = "F" if is_fortran else "C"
+        case _FromBuffer(arguments=(content, _Dtype() as dtype, tuple(shape), "C" | "F" as order, *_)):
+            pass
+        case _:
+            raise ValueError(f"a value of type {type(value).__name__}")
+    if isinstance(content, _Bytes):
+        content = content.arguments[0] if content.arguments else b""
+    content = content.encode("latin-1") if isinstance(content, str) else content
+    code = dtype.arguments[0]
+    if code not in TYPES:
+        raise ValueError(f"an array of type {shorten(code, 30)}")
+    dtype = np.dtype(code).newbyteorder(dtype.state[1] if dtype.state else "=")
+    is_shape = all(type(side) is int and 0 <= side <= MAX_BYTES for side in shape)
+    if not is_shape or math.prod(shape) * dtype.itemsize != len(content):
+        raise ValueError(f"an array whose shape does not fit its {len(content)} bytes")
+    return np.ndarray(shape, dtype, content, order=order)

@@ -1,11 +1,13 @@
-"""Opens an EEG recording from outside with MNE, and reads the stretches of it that are asked for.
+"""Reading of stretches of untrusted EEG recordings with MNE.
 
-MNE reads stretches from a file alone, and CNT and SET from nothing else: one under our own name holds the recording for
-as long as it is open, so that memory does not grow with it.
+MNE reads stretches only from a file, and CNT and SET only from a path. The recording is therefore copied to a temporary
+file of our own name while it is open, and memory does not grow with its length.
 """
 
 import shutil
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,18 +20,21 @@ import numpy as np
 
 from stages.core.records import DamagedSample, Signal
 from stages.corpora.decoding.edf import is_eeg, read_header
-from stages.corpora.decoding.mat import refuse_bomb
 
 SUFFIXES = (".edf", ".bdf", ".cnt", ".fif", ".set")
-MAX_BYTES = 2 << 30  # of one recording; from here on CNT tells lengths that overflow
+MAX_BYTES = 2 << 30  # of one recording; the lengths in a longer CNT overflow
 MAX_VALUES = 1 << 26  # samples of all channels of one trial together: half a GiB of float64
 MIN_RATE_HZ, MAX_RATE_HZ = 10, 50_000
-MAX_UV = 1e6  # a volt; electrodes drift by a third of that
+MAX_UV = 1e6  # 1 V; electrodes drift by up to a third of it
+
+_MAT_HEADER_BYTES = 128
+_MAT_COMPRESSED = 15  # miCOMPRESSED, "MAT-File Format", MathWorks, table 1-1
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Recording:
-    """An open recording. `folder` goes, with the file in it, when the recording does."""
+    """An open recording. `folder`, with the temporary file, is deleted together with this object."""
 
     raw: mne.io.BaseRaw
     folder: TemporaryDirectory
@@ -39,7 +44,7 @@ class Recording:
         return len(self.raw.times) / self.raw.info["sfreq"]
 
     def stretch(self, onset_s: float, duration_s: float) -> Signal:
-        """(samples,) of one float64 field a channel, in µV, and the rate in Hz. Raises `DamagedSample`."""
+        """Return (samples,) with one float64 field per channel, in µV, and the rate in Hz. Raises `DamagedSample`."""
         rate_hz = float(self.raw.info["sfreq"])
         start = round(onset_s * rate_hz)
         stop = min(start + round(duration_s * rate_hz), len(self.raw.times))
@@ -47,33 +52,79 @@ class Recording:
             raise DamagedSample(f"no sample in {duration_s:g} s from {onset_s:g} s of {self.duration_s:g} s")
         if (stop - start) * len(self.raw.ch_names) > MAX_VALUES:
             raise DamagedSample(f"{duration_s:g} s of {len(self.raw.ch_names)} channels; allowed: {MAX_VALUES} samples")
-        with _one_line("its samples cannot be read"):
+        with _mne_errors_as_damage("its samples cannot be read"):
             values_uv = 1e6 * self.raw.get_data(start=start, stop=stop, verbose="ERROR")  # (channels, samples)
-        _check_values(values_uv, self.raw.ch_names)
-        named = np.dtype([(name, np.float64) for name in self.raw.ch_names])
-        return np.ascontiguousarray(values_uv.T).view(named)[:, 0], rate_hz
+        for name, peak in zip(self.raw.ch_names, np.abs(values_uv).max(axis=1), strict=True):  # NaN if any sample is
+            if not peak <= MAX_UV:
+                raise DamagedSample(f"channel {name!r}: a sample of {peak:.0e} µV; allowed: up to {MAX_UV:.0e}")
+        fields = np.dtype([(name, np.float64) for name in self.raw.ch_names])
+        return np.ascontiguousarray(values_uv.T).view(fields)[:, 0], rate_hz
 
 
 def open_recording(stream: IO[bytes], suffix: str) -> Recording:
-    """The recording in `stream`, of which `suffix` (one of `SUFFIXES`) tells the format. Raises `DamagedSample`.
-
-    Channels that are not EEG are left out. No name from outside becomes a path.
-    """
+    """Return the EEG channels of the recording in `stream`, whose format is `suffix`. Raises `DamagedSample`."""
     folder = TemporaryDirectory(prefix="recording")
     path = Path(folder.name) / f"recording{'_raw' if suffix == '.fif' else ''}{suffix}"
     with path.open("wb") as file:
-        shutil.copyfileobj(stream, file, 1 << 20)
-    with _one_line(f"not a whole {suffix[1:].upper()} recording"):
-        raw = _OPEN[suffix](path)
-        # FIF and SET may name another file, of this machine, where the samples are said to lie.
+        shutil.copyfileobj(stream, file, _BLOCK_BYTES)
+    with _mne_errors_as_damage(f"not a whole {suffix[1:].upper()} recording"):
+        raw = _read(path, suffix)
+        # FIF and SET can name another file of this computer as the place of the samples.
         if [Path(name).resolve() for name in raw.filenames] != [path.resolve()]:
-            raise DamagedSample("its samples lie in another file; save it as one file")
-        raw.pick(_eeg_names(raw), verbose="ERROR")
-        _check_rate(float(raw.info["sfreq"]))
+            raise DamagedSample("its samples are in another file; save it as one file")
+        types = zip(raw.ch_names, raw.get_channel_types(), strict=True)
+        names = [name for name, kind in types if kind == "eeg" and is_eeg(name)]
+        raw.pick(names or _refuse_without_eeg(raw.ch_names), verbose="ERROR")
+    rate_hz = float(raw.info["sfreq"])
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise DamagedSample(f"{rate_hz:g} Hz; allowed: {MIN_RATE_HZ} to {MAX_RATE_HZ}")
     return Recording(raw, folder)
 
 
-def _open_edf(path: Path) -> mne.io.BaseRaw:
+def refuse_mat_bomb(stream: IO[bytes], max_bytes: int) -> None:
+    """Raise `DamagedSample` unless it is a MATLAB file up to version 7 that unpacks to at most `max_bytes`."""
+    # SciPy unpacks such a file as a whole, and 1 MB of it can become 1 GB in memory.
+    header = stream.read(_MAT_HEADER_BYTES)
+    if header[:10] == b"MATLAB 7.3":
+        raise DamagedSample("a MATLAB file of version 7.3; allowed: up to 7, which EEGLAB saves by default")
+    if header[:10] != b"MATLAB 5.0" or header[126:128] not in (b"IM", b"MI"):
+        raise DamagedSample(f"not a MATLAB file (starting {header[:8].hex()})")
+    order, unpacked_bytes = "<" if header[126:128] == b"IM" else ">", 0
+    while len(tag := stream.read(8)) == 8:
+        kind, size_bytes = struct.unpack(f"{order}II", tag)
+        if kind == _MAT_COMPRESSED:
+            unpacked_bytes += _unpacked_bytes(stream, size_bytes, max_bytes)
+        else:
+            unpacked_bytes += size_bytes
+            stream.seek(size_bytes + -size_bytes % 8, 1)  # padded to 8 bytes, unlike compressed elements
+        if unpacked_bytes > max_bytes:
+            raise DamagedSample(f"a MATLAB file of more than {max_bytes} bytes unpacked")
+
+
+def _unpacked_bytes(stream: IO[bytes], size_bytes: int, max_bytes: int) -> int:
+    """Return the unpacked size of the next `size_bytes`; unpacking stops soon after `max_bytes`."""
+    unpacker, total = zlib.decompressobj(), 0
+    while size_bytes > 0 and (block := stream.read(min(size_bytes, _BLOCK_BYTES))):
+        size_bytes -= len(block)
+        while block and total <= max_bytes:
+            total += len(unpacker.decompress(block, _BLOCK_BYTES))
+            block = unpacker.unconsumed_tail
+    return total
+
+
+def _read(path: Path, suffix: str) -> mne.io.BaseRaw:
+    if suffix == ".cnt":
+        return mne.io.read_raw_cnt(path, verbose="ERROR")
+    if suffix == ".fif":
+        return mne.io.read_raw_fif(path, allow_maxshield=True, verbose="ERROR")
+    if suffix == ".set":
+        with path.open("rb") as stream:
+            refuse_mat_bomb(stream, MAX_BYTES)
+        return mne.io.read_raw_eeglab(path, verbose="ERROR")
+    return _read_edf(path)
+
+
+def _read_edf(path: Path) -> mne.io.BaseRaw:
     with path.open("rb") as stream:
         header = read_header(stream, path.stat().st_size)
     if not header.eeg:
@@ -84,55 +135,17 @@ def _open_edf(path: Path) -> mne.io.BaseRaw:
     return read(path, include=list(header.eeg), infer_types=True, stim_channel=False, verbose="ERROR")
 
 
-def _open_cnt(path: Path) -> mne.io.BaseRaw:
-    return mne.io.read_raw_cnt(path, verbose="ERROR")
-
-
-def _open_fif(path: Path) -> mne.io.BaseRaw:
-    return mne.io.read_raw_fif(path, allow_maxshield=True, verbose="ERROR")
-
-
-def _open_set(path: Path) -> mne.io.BaseRaw:
-    with path.open("rb") as stream:
-        refuse_bomb(stream, MAX_BYTES)
-    return mne.io.read_raw_eeglab(path, verbose="ERROR")
-
-
-_OPEN = {".edf": _open_edf, ".bdf": _open_edf, ".cnt": _open_cnt, ".fif": _open_fif, ".set": _open_set}
-
-
 @contextmanager
-def _one_line(what: str) -> Iterator[None]:
-    """Whatever MNE raises on broken bytes, in one line; what it warns of is checked here, or does not matter."""
+def _mne_errors_as_damage(what: str) -> Iterator[None]:
+    """Turn errors of MNE into a `DamagedSample` of one line, and drop its warnings: what matters is checked here."""
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
     except DamagedSample:
         raise
-    except Exception as error:  # MNE and SciPy have no class for it: which one comes depends on the byte that is broken
+    except Exception as error:  # MNE and SciPy raise errors of any class, depending on the damaged byte
         raise DamagedSample(f"{what} ({' '.join(f'{type(error).__name__}: {error}'.split())[:120]})") from None
-
-
-def _eeg_names(raw: mne.io.BaseRaw) -> list[str]:
-    types = zip(raw.ch_names, raw.get_channel_types(), strict=True)
-    names = [name for name, kind in types if kind == "eeg" and is_eeg(name)]
-    return names or _refuse_without_eeg(raw.ch_names)
 
 
 def _refuse_without_eeg(channels: list[str]) -> NoReturn:
     raise DamagedSample(f"no EEG channel; its channels: {', '.join(channels[:8])}")
-
-
-def _check_rate(rate_hz: float) -> None:
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        raise DamagedSample(f"{rate_hz:g} Hz; allowed: {MIN_RATE_HZ} to {MAX_RATE_HZ}")
-
-
-def _check_values(values_uv: np.ndarray, names: list[str]) -> None:
-    """(channels, samples)"""
-    peaks = np.abs(values_uv).max(axis=1)  # NaN if one of them is
-    for name, peak in zip(names, peaks, strict=True):
-        if not np.isfinite(peak):
-            raise DamagedSample(f"channel {name!r}: samples that are no numbers (NaN or infinite)")
-        if peak > MAX_UV:
-            raise DamagedSample(f"channel {name!r}: a sample of {peak:.0e} µV; allowed: up to {MAX_UV:.0e}")

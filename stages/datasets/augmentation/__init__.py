@@ -1,1 +1,4 @@
-"""Random changes of training samples, one kind of data per file with `build`; drawn per sample, on the device."""
+"""Random augmentation of training samples, one module with `build` per kind of data.
+
+Parameters are sampled for each sample of a batch, on the device of the batch.
+"""

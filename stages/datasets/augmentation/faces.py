@@ -1,4 +1,4 @@
-"""Augmentation of face images with kornia: every sample of a batch draws its own parameters, on the batch's device."""
+"""Augmentation of face images with kornia; parameters are sampled per image, on the device of the batch."""
 
 import kornia.augmentation as kornia
 import torch
@@ -18,27 +18,24 @@ def build(
     zoom: Fraction = 0.0,
     erasing: Probability = 0.0,
 ) -> nn.Module:
-    """Module over (x (batch, channel, height, width) in [0, 1], length) → both. Options left at 0 are not run.
+    """Return a module over (x (batch, channel, height, width) in [0, 1], length) that changes x; 0 disables an option.
 
-    `horizontal_flip`, `vertical_flip`, `erasing`: probability per sample. `rotation_deg`: uniform in ± degrees.
-    `shift`: uniform in ± this fraction of the side. `zoom`: scale uniform in 1 ± this. Uncovered border: black.
+    `horizontal_flip`, `vertical_flip`, `erasing`: probability per image. `rotation_deg`: uniform in ± degrees.
+    `shift`: uniform in ± this fraction of the side. `zoom`: scale uniform in 1 ± this. Uncovered borders are black.
     """
-    steps: list[nn.Module] = []
-    if horizontal_flip:
-        steps.append(kornia.RandomHorizontalFlip(p=horizontal_flip))
-    if vertical_flip:
-        steps.append(kornia.RandomVerticalFlip(p=vertical_flip))
-    if rotation_deg or shift or zoom:
-        scale = (1 - zoom, 1 + zoom)
-        steps.append(kornia.RandomAffine(rotation_deg, translate=(shift, shift), scale=scale, p=1.0))
-    if erasing:
-        steps.append(kornia.RandomErasing(p=erasing))
-    return Images(*steps)
+    affine = kornia.RandomAffine(rotation_deg, translate=(shift, shift), scale=(1 - zoom, 1 + zoom), p=1.0)
+    steps = [
+        (kornia.RandomHorizontalFlip(p=horizontal_flip), horizontal_flip),
+        (kornia.RandomVerticalFlip(p=vertical_flip), vertical_flip),
+        (affine, rotation_deg or shift or zoom),
+        (kornia.RandomErasing(p=erasing), erasing),
+    ]
+    return Images(*(step for step, is_enabled in steps if is_enabled))
 
 
 class Images(nn.Sequential):
-    """One step after the other; images have no time steps to change."""
+    """Augmentation steps applied in order; images have no time steps, so lengths do not change."""
 
     def forward(self, x: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, channel, height, width) → the same shape; the lengths as they are."""
+        """Return the augmented images (B, channel, height, width), and `length` unchanged."""
         return super().forward(x), length

@@ -1,0 +1,4 @@
+"""A trained run for other programs and people: ONNX, quantization, packed zip, the weights that ship.
+
+In: a trained run. Out: one file (or folder), compared with PyTorch before it is written.
+"""

@@ -1,0 +1,124 @@
+"""The folder of the run that ships with the project: weights in float16, model.json, and a model card.
+
+The figures of the card are those of a reference record, checked against the weights before they are rounded.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from safetensors.torch import save
+
+from stages.core.errors import UserError, refuse
+from stages.core.files import read_json, write_json, written_whole
+from stages.datasets.splits import load_parts
+from stages.datasets.store import Store
+from stages.export.table import EvaluationData, batch_size, evaluation_data, predict, test_batches
+from stages.serving.run_files import INFO, WEIGHTS
+from stages.training.model_folder import TrainedModel
+from stages.training.recogniser import disable_tta
+
+CARD, TEMPLATE = "README.md", "model_card.md.j2"
+MAX_BYTES = 6_000_000  # of weights, which every clone of the project contains
+MAX_DIFFERENCE = 0.0005  # of accuracy, between record and weights; a record has six digits
+
+
+def ship(model: TrainedModel, record: Path, into: Path) -> Path:
+    """Write the folder of a run below `into`, and return it.
+
+    Raises `UserError` for a record of another run or of other weights, and for weights that are too large.
+    """
+    figures, run = read_record(record), model.info["run"]
+    # the step counters of batch normalisation are whole numbers and stay
+    weights = {name: values.half() if values.is_floating_point() else values
+               for name, values in model.recogniser.architecture.state_dict().items()}  # fmt: skip
+    content = save({name: values.contiguous() for name, values in weights.items()})
+    if len(content) > MAX_BYTES:
+        refuse("too large to ship", where=run, allowed=f"{MAX_BYTES:,} bytes", received=f"{len(content):,} bytes")
+    evaluation = evaluate(model, weights)
+    if figures["run"] != run or abs(figures["accuracy"] - evaluation.before) > MAX_DIFFERENCE:
+        allowed = f"{run} with {evaluation.before:.4f}"
+        received = f"{figures['run']} with accuracy {figures['accuracy']:.4f}"
+        refuse("the record of other weights", where=str(record), allowed=allowed, received=received)
+    folder = into / run
+    others = sorted(path.parent.name for path in into.glob(f"*/{INFO}") if path.parent != folder)
+    if others:
+        refuse("another run ships", where=str(into), allowed="one: remove its folder", received=others)
+    folder.mkdir(parents=True, exist_ok=True)
+    with written_whole(folder / WEIGHTS) as temporary:
+        temporary.write_bytes(content)
+    write_json(folder / INFO, model.info)
+    (folder / CARD).write_text(card(model.info, figures, record.stem, weights, evaluation), encoding="utf-8")
+    return folder
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracies on the test part: before and after rounding; after rounding without exact duplicates, of which there
+    are `n_duplicates` in train or validation; and without test-time augmentation (None where the run has none)."""
+
+    before: float
+    after: float
+    n_duplicates: int
+    without_duplicates: float
+    without_tta: float | None
+
+
+def evaluate(model: TrainedModel, weights: dict[str, torch.Tensor]) -> Evaluation:
+    """Evaluate the run before and after `weights`, its rounded ones, replace its own.
+
+    `model` is left with the rounded weights and without test-time augmentation. Raises `UserError` without its data.
+    """
+    data = evaluation_data(model)
+    if data is None:
+        raise UserError(f"{model.info['run']}: allowed: a run whose prepared data are here, to measure the rounding")
+    before = correct(model, data)
+    model.recogniser.architecture.load_state_dict(weights)
+    after = correct(model, data)
+    with Store(data.dataset) as store:
+        test = load_parts(data.split, store.sample_id)["test"]
+        duplicated = np.isin(np.array(store.sample_id)[test], sorted(exact_duplicates(read_json(data.split))))
+    without_tta = correct(model, data).mean() if disable_tta(model.recogniser.architecture) else None
+    return Evaluation(before.mean(), after.mean(), int(duplicated.sum()), after[~duplicated].mean(), without_tta)
+
+
+def correct(model: TrainedModel, data: EvaluationData) -> np.ndarray:
+    """Return for each test sample whether its prediction is correct."""
+    batches = test_batches(data, batch_size(model))
+    return np.concatenate([predict(model, packed, length).argmax(1) == label for packed, length, label in batches])
+
+
+def exact_duplicates(split: dict[str, Any]) -> set[str]:
+    """Return the test samples that the audit of the split also found in train or validation."""
+    test = set(split["parts"]["test"])
+    across = [set(ids) for ids in split["audit"]["duplicate_ids"]]
+    return {name for ids in across if not ids <= test for name in ids & test}
+
+
+def card(
+    info: dict[str, Any], record: dict[str, Any], name: str, weights: dict[str, torch.Tensor], evaluation: Evaluation
+) -> str:
+    """Return the model card in Markdown: what the weights are, their accuracy, the data, and what they are not for."""
+    confusion = np.array(record["confusion"])
+    predicted = np.where(confusion.sum(0) > 0, confusion.sum(0), np.nan)  # without predictions there is no precision
+    recall, precision = confusion.diagonal() / confusion.sum(1), confusion.diagonal() / predicted
+    classes = list(zip(info["classes"], recall, precision, confusion.sum(1), strict=True))
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    parameters = sum(values.numel() for values in weights.values() if values.is_floating_point())
+    content = {"info": info, "record": record, "record_name": name, "evaluation": evaluation, "classes": classes}
+    return environment.get_template(TEMPLATE).render(**content, parameters=parameters)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return a reference record. Raises `UserError` where there is none, or not of one run."""
+    records = {other.stem: read_json(other) for other in sorted(path.parent.glob("*.json"))}
+    of_runs = [name for name, figures in records.items() if "confusion" in figures]
+    if path.stem not in of_runs:
+        refuse("not the record of one run", where="--record", allowed=", ".join(of_runs), received=path.stem)
+    return records[path.stem]

@@ -1,0 +1,165 @@
+"""Frames of a video file or a camera with their own times, on which everything later relies.
+
+OpenCV reads both. Only local files are opened, whatever a playlist inside a file names.
+"""
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stages.core.errors import UserError, refuse
+from stages.core.outputs import require_utf8
+from stages.corpora.decoding.images import MAX_SIDE_PX
+
+os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "protocol_whitelist;file"
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg prints a line for each damaged packet
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # OpenCV prints three for a missing camera
+
+RATES_HZ = 0.1, 240.0  # plausible frame rates; a file or camera may report any number
+DEFAULT_RATE_HZ = 30.0  # where no plausible rate is reported
+MAX_GAP_S = 600.0  # between two frames: a recorded screen may stand still; a longer gap is a damaged time stamp
+MAX_BACKWARD_S = 1.0  # by which a time stamp may fall behind the last one; more is a new start of the stamps
+MAX_CAMERAS = 100  # OpenCV takes number 200 for the first camera of its second backend
+MAX_MISSING = 0.02, 2  # share of a clip's frames, and frames, that may be missing: their number is often an estimate
+
+
+@dataclass(frozen=True)
+class Frame:
+    """`time_s` since the first frame, never decreasing; `image` (height, width, 3) uint8, BGR."""
+
+    time_s: float
+    image: np.ndarray
+
+
+class Clock:
+    """Turns the time stamps of a file into times from 0 on that never decrease.
+
+    A missing stamp (0) is replaced by the last time plus one frame. Stamps that start anew, as in two recordings in one
+    file, continue from the last time.
+    """
+
+    def __init__(self, rate_hz: float) -> None:
+        self._rate_hz = rate_hz
+        self._first_s: float | None = None
+        self.time_s = 0.0
+
+    def tick(self, stamp_s: float) -> float:
+        """Return the time of the next frame. Raises `UserError` for a gap beyond `MAX_GAP_S`."""
+        if self._first_s is None:
+            self._first_s = stamp_s if math.isfinite(stamp_s) else 0.0
+            return self.time_s
+        has_stamp, expected_s = math.isfinite(stamp_s) and stamp_s != 0, self.time_s + 1 / self._rate_hz
+        if has_stamp and stamp_s - self._first_s < self.time_s - MAX_BACKWARD_S:
+            self._first_s = stamp_s - expected_s
+        time_s = max(self.time_s, stamp_s - self._first_s) if has_stamp else expected_s
+        if time_s - self.time_s > MAX_GAP_S:
+            raise UserError(f"damaged: after {self.time_s:.1f} s its time stamps jump to {time_s:.1f} s")
+        self.time_s = time_s
+        return time_s
+
+
+class Video:
+    """A video file. Its frames keep the times that the file gives them.
+
+    `live`: frames arrive in real time; `count`: number of frames, 0 where unknown; `frame_bytes`: memory of one frame.
+    """
+
+    live = False
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
+        if not path.is_file():
+            refuse("no such file", where="--video", allowed="a video file", received=str(path))
+        require_utf8(path, "--video")
+        self._capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+        if not self._capture.isOpened():
+            raise UserError(f"--video: {path}: not a video that can be read, or cut off before its index")
+        self.frame_bytes = require_size(self._capture, f"--video: {path}")
+        self.rate_hz = plausible_rate_hz(self._capture)
+        self.count = max(0, round(min(self._capture.get(cv2.CAP_PROP_FRAME_COUNT), 1e9)))
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames, all of one size; raises `UserError` at the end of a clip that is cut off."""
+        clock, found = Clock(self.rate_hz), 0
+        try:
+            for image in images(self._capture):
+                yield Frame(clock.tick(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000), image)
+                found += 1
+            self._require_whole(found, clock.time_s)
+        except UserError as error:
+            raise UserError(f"{self.name}: {error}") from None
+        finally:
+            self._capture.release()
+
+    def _require_whole(self, found: int, last_s: float) -> None:
+        """Raise `UserError` where both frames and seconds are missing: a variable rate may give fewer frames."""
+        if not found:
+            raise UserError("holds no frame that can be read")
+        duration_s = self.count / self.rate_hz
+        lost = self.count - found > max(MAX_MISSING[0] * self.count, MAX_MISSING[1])
+        if lost and last_s + (MAX_MISSING[1] + 1) / self.rate_hz < (1 - MAX_MISSING[0]) * duration_s:
+            raise UserError(f"cut off or damaged: ends after {last_s:.1f} of {duration_s:.1f} s ({found:,} frames)")
+
+
+class Camera:
+    """A camera, by number. The time of a frame is its arrival."""
+
+    live = True
+    count = 0
+
+    def __init__(self, index: int) -> None:
+        self.name = f"camera {index}"
+        self._capture = cv2.VideoCapture(index) if 0 <= index < MAX_CAMERAS else None
+        if self._capture is None or not self._capture.isOpened():
+            refuse("no such camera", where="--camera", allowed="0, 1, … of a connected camera", received=index)
+        self.frame_bytes = require_size(self._capture, f"--camera {index}")
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not one buffered by the driver
+        self.rate_hz = plausible_rate_hz(self._capture)
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield frames; raises `UserError` when no more arrive."""
+        first_s = now_s = None
+        try:
+            for image in images(self._capture):
+                now_s = time.monotonic()
+                first_s = now_s if first_s is None else first_s
+                yield Frame(now_s - first_s, image)
+        finally:
+            self._capture.release()
+        after = "any frame" if now_s is None else f"more after {now_s - first_s:.1f} s"
+        raise UserError(f"{self.name}: did not deliver {after}: unplugged, or used by another program?")
+
+
+Source = Video | Camera
+
+
+def images(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    """Yield images (height, width, 3) in the size of the first one; a stream may change its size."""
+    size: tuple[int, int] | None = None
+    while True:
+        good, image = capture.read()
+        if not good or image is None:
+            return
+        size = size or image.shape[1::-1]
+        yield image if image.shape[1::-1] == size else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def require_size(capture: cv2.VideoCapture, where: str) -> int:
+    """Return the bytes of one frame before any is decoded. Raises `UserError` for frames that are too large."""
+    width, height = (capture.get(key) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if max(width, height) > MAX_SIDE_PX:
+        allowed, received = f"at most {MAX_SIDE_PX} px on a side", f"{width:.0f}x{height:.0f} px"
+        refuse("frames too large", where=where, allowed=allowed, received=received)
+    return int(3 * width * height)
+
+
+def plausible_rate_hz(capture: cv2.VideoCapture) -> float:
+    """Return the reported rate, rounded to 0.001 as in a written video; `DEFAULT_RATE_HZ` where it is implausible."""
+    rate_hz = capture.get(cv2.CAP_PROP_FPS)
+    return round(rate_hz, 3) if RATES_HZ[0] <= rate_hz <= RATES_HZ[1] else DEFAULT_RATE_HZ

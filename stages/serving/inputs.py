@@ -1,0 +1,198 @@
+"""Finds and decodes a user's files as the kind of signal that a run reads. All of them are untrusted."""
+
+import io
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from stages.core.errors import printable, refuse
+from stages.core.records import DamagedSample, Signal
+from stages.corpora.archive import members
+from stages.corpora.archive.clips import is_hidden
+from stages.corpora.decoding import audio, images, npz, recordings
+from stages.corpora.decoding.pickles import load_arrays
+
+SUFFIXES = {
+    "image": images.SUFFIXES,
+    "audio": audio.SUFFIXES,
+    "windows": (".npz", ".npy"),
+    "recording": recordings.SUFFIXES,
+}
+_ZIP = b"PK\x03\x04"
+READABLE = {
+    "image": "pictures (JPEG, PNG)",
+    "audio": "audio (WAV, FLAC, MP3, Ogg)",
+    "windows": "EEG features (npz, npy)",
+    "recording": "EEG recordings (EDF, BDF, CNT, FIF, SET)",
+}
+_CONVERT = "save it as PNG or JPEG"
+_VIDEO = "python -m stages.apps.live --video reads it"
+# First bytes of a file, its format, its kind, and what to do with a format that is not read. The first match wins.
+_SIGNATURES: tuple[tuple[bytes, str, str, str], ...] = (
+    (rb"\xff\xd8\xff", "a JPEG picture", "image", ""),
+    (rb"\x89PNG", "a PNG picture", "image", ""),
+    (rb"GIF8", "a GIF", "image", f"{_CONVERT}, or {_VIDEO}"),
+    (rb"RIFF.{4}WEBP", "a WebP picture", "image", _CONVERT),
+    (rb"BM.{4}\0{4}", "a BMP picture", "image", _CONVERT),
+    (rb"II\*\0|MM\0\*", "a TIFF picture", "image", _CONVERT),
+    (rb".{4}ftyp(hei|hev|mif|msf|avif)", "a HEIC or AVIF picture", "image", _CONVERT),
+    (rb".{4}ftypM4A", "M4A audio", "audio", "save it as WAV, FLAC, MP3 or Ogg"),
+    (rb".{4}ftyp", "an MP4 video", "video", _VIDEO),
+    (rb"\x1aE\xdf\xa3", "a Matroska or WebM video", "video", _VIDEO),
+    (rb"RIFF.{4}AVI ", "an AVI video", "video", _VIDEO),
+    (rb"RIFF.{4}WAVE", "WAV audio", "audio", ""),
+    (rb"fLaC", "FLAC audio", "audio", ""),
+    (rb"OggS", "Ogg audio", "audio", ""),
+    (rb"ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", "MP3 audio", "audio", ""),
+    (rb"\x93NUMPY", "a NumPy array", "windows", ""),
+    (rb"PK\x03\x04", "a zip or npz", "windows", ""),
+    (rb"0 {7}", "an EDF recording", "recording", ""),
+    (rb"\xffBIOSEMI", "a BDF recording", "recording", ""),
+    (rb"%PDF", "a PDF", "document", ""),
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample of a file.
+
+    `part`: which sample, '' where it is the only one. `load()` decodes it as `core.records.Record` does, and raises
+    `DamagedSample` for a damaged one, which leaves the other samples readable.
+    """
+
+    part: str
+    load: Callable[[], Signal]
+
+
+def find_files(given: list[Path], kind: str) -> list[Path]:
+    """Return the given files and, of given folders, all files with a suffix of this kind, sorted, each once.
+
+    Unreadable subfolders are in the list, too, so that they are reported. Raises `UserError` for a missing path and a
+    folder without such files.
+    """
+    found: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            found += _files_below(path, kind)
+        elif path.is_file():
+            found.append(path)
+        else:
+            what = "neither a file nor a folder" if path.exists() else "no such file or folder"
+            refuse(what, where=str(path), allowed=f"{kind}: files, or folders of them", received=path.name)
+    return list(dict.fromkeys(found))
+
+
+def read_samples(path: Path, kind: str, windows: tuple[int, float] | None = None) -> Iterator[Sample]:
+    """Yield the samples of one file. Raises `DamagedSample` or `UserError` for a file that holds none.
+
+    `windows` (max_windows, window_s): a recording is cut into stretches of at most max_windows * window_s seconds; a
+    remainder shorter than one window is left out.
+    """
+    if kind == "recording":
+        return _stretches(path, *windows)
+    decode = {"image": images.decode_image, "audio": audio.decode_audio}.get(kind)
+    return iter([Sample("", lambda: decode(_content(path)))]) if decode else _trials(path)
+
+
+def _files_below(folder: Path, kind: str) -> list[Path]:
+    unreadable: list[Path] = []
+    walk = os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename)))
+    paths = (Path(parent, name) for parent, _, files in walk for name in files)
+    # No pipe and no device; an inaccessible path stays, so that reading it reports the reason.
+    found = [path for path in paths if path.suffix.lower() in SUFFIXES[kind]]
+    found = [path for path in found if os.path.isfile(path) or not os.path.exists(path)]  # noqa: PTH110, PTH113 - pathlib raises where these return False
+    visible = [path for path in found + unreadable if not is_hidden(path.relative_to(folder).as_posix())]
+    found = sorted([folder] if folder in unreadable else visible)
+    if not found:
+        refuse(f"holds no {kind} files", where=str(folder), allowed=", ".join(SUFFIXES[kind]), received=folder.name)
+    return found
+
+
+def _content(path: Path) -> bytes:
+    if path.stat().st_size > members.MAX_SAMPLE_BYTES:
+        raise DamagedSample(f"{path.stat().st_size} bytes; allowed: at most {members.MAX_SAMPLE_BYTES}")
+    return path.read_bytes()
+
+
+def _trials(path: Path) -> Iterator[Sample]:
+    """Yield arrays (windows, features): the trials of a SEED-V subject, each array of another npz, or one npy."""
+    content = _content(path)
+    if not content.startswith(_ZIP):
+        yield Sample("", lambda: _array(content))
+        return
+    names = [name for name in members.names(path) if name.endswith(".npy")]
+    if not names:
+        raise DamagedSample("an npz without an array")
+    if "data.npy" in names and _holds_bytes(members.read(path, "data.npy")):
+        trials = load_arrays(npz.stored_bytes(content, "data", path, path.name), str(path))
+        yield from (Sample(f"trial {number}", partial(_checked, trials[number])) for number in sorted(trials))
+    else:
+        for name in names:
+            yield Sample(printable(name.removesuffix(".npy")), lambda name=name: _array(members.read(path, name)))
+
+
+def _holds_bytes(content: bytes) -> bool:
+    """Return whether an npy holds bytes, as SEED-V pickles its trials, rather than numbers."""
+    try:
+        _, dtype = npz.npy_header(io.BytesIO(content))
+    except ValueError:
+        raise DamagedSample("an array with a damaged header") from None
+    return dtype.kind in "SV" or dtype in (np.uint8, np.int8)
+
+
+def _array(content: bytes) -> Signal:
+    try:
+        return _checked(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
+    except DamagedSample:
+        raise
+    except Exception as error:  # NumPy and Python's parser raise errors of many classes for a hostile header
+        reason = " ".join(str(error).split())[:100]
+        raise DamagedSample(f"not a whole array of numbers ({type(error).__name__}: {reason})") from None
+
+
+def _checked(values: np.ndarray) -> Signal:
+    if values.ndim != 2 or values.dtype.kind not in "fiu":
+        raise DamagedSample(f"an array {values.shape} of type {values.dtype}; allowed: numbers (windows, features)")
+    return values.astype(np.float64), None
+
+
+def _stretches(path: Path, max_windows: int, window_s: float) -> Iterator[Sample]:
+    """Yield consecutive stretches; the last may be shorter. The feature refuses a recording that is too short."""
+    suffix = path.suffix.lower()
+    if suffix not in recordings.SUFFIXES:
+        raise DamagedSample(f"unknown suffix of a recording; allowed: {', '.join(recordings.SUFFIXES)}")
+    if path.stat().st_size > recordings.MAX_BYTES:
+        raise DamagedSample(f"{path.stat().st_size} bytes; allowed: at most {recordings.MAX_BYTES}")
+    with path.open("rb") as stream:
+        opened = recordings.open_recording(stream, suffix)
+    step_s = max_windows * window_s
+    count = max(1, math.ceil((opened.duration_s + 1e-6) // window_s / max_windows))
+    for start_s in (number * step_s for number in range(count)):
+        end_s = min(start_s + step_s, opened.duration_s)
+        part = f"{start_s:g}–{end_s:g} s" if count > 1 else ""
+        yield Sample(part, partial(opened.stretch, start_s, end_s - start_s))
+
+
+def wrong_kind(path: Path, kind: str) -> str:
+    """Return what the file is where a run of this `kind` does not read it; '' where it does, or where it is unknown.
+
+    It explains an error: no decision rests on the first bytes.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(16)
+    except OSError:
+        return ""
+    for pattern, name, found, advice in _SIGNATURES:
+        if re.match(pattern, start, re.DOTALL):
+            if found == kind and not advice:
+                return ""
+            hint = f"; {advice}" if found == kind or (found, kind) == ("video", "image") else ""
+            return f"{name}; allowed: {READABLE[kind]}, as this run reads them{hint}"
+    return ""

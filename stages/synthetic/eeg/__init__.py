@@ -1,0 +1,1 @@
+"""Synthetic EEG features: band power per emotion and subject, in trials of variable length."""

@@ -1,0 +1,1 @@
+"""Images of synthetic faces: identity, expression, pose, light."""

@@ -1,0 +1,1 @@
+"""Synthetic speech: a source-filter voice with contours of pitch, energy and tempo."""

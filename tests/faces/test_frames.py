@@ -1,0 +1,135 @@
+"""Frames of clips and cameras with their times; damaged, missing and interrupted sources raise one `UserError`."""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from clips import FakeCapture, number_of, write_clip, write_uneven
+
+from stages.core.errors import UserError
+from stages.faces import frames
+from stages.faces.frames import Camera, Clock, Frame, Source, Video
+
+
+def read_all(source: Source) -> tuple[list[Frame], str]:
+    """Return all frames, and the message of the error after them or ''."""
+    result: list[Frame] = []
+    try:
+        result.extend(source.frames())  # extend keeps the items before an error
+    except UserError as error:
+        return result, str(error)
+    return result, ""
+
+
+# ---- clips ----
+
+
+def test_clip_with_a_constant_rate(tmp_path: Path):
+    video = Video(write_clip(tmp_path / "a.mp4", 12, 12.5))
+    found, error = read_all(video)
+    assert (video.rate_hz, video.count, video.live, error) == (12.5, 12, False, "")
+    assert [number_of(frame.image) for frame in found] == list(range(12))
+    assert [frame.time_s for frame in found] == pytest.approx([number / 12.5 for number in range(12)], abs=1e-6)
+
+
+def test_clip_with_a_variable_rate_keeps_the_time_of_each_frame(tmp_path: Path):
+    durations = [0.1, 0.5, 0.05, 0.05, 1.2, 0.2]
+    found, error = read_all(Video(write_uneven(tmp_path / "a.gif", durations)))
+    assert error == ""
+    assert [number_of(frame.image) for frame in found] == list(range(6))
+    assert [frame.time_s for frame in found] == pytest.approx(np.cumsum([0, *durations[:-1]]), abs=1e-3)
+
+
+def test_clock_replaces_missing_and_decreasing_time_stamps():
+    clock = Clock(rate_hz=10)
+    stamps = [2.0, 2.1, 0.0, 2.15, 2.4, math.nan]
+    assert [clock.tick(stamp) for stamp in stamps] == pytest.approx([0, 0.1, 0.2, 0.2, 0.4, 0.5])
+    with pytest.raises(UserError, match=r"damaged: .*0\.5 s .*5000\.0 s"):
+        clock.tick(5002.0)
+
+
+def test_clock_continues_where_time_stamps_start_anew():
+    """So do two recordings that were joined."""
+    clock = Clock(rate_hz=10)
+    stamps = [0.0, 0.1, 5.0, 5.1, 0.2, 0.3, 0.4, 9.0]
+    assert [clock.tick(stamp) for stamp in stamps] == pytest.approx([0, 0.1, 5.0, 5.1, 5.2, 5.3, 5.4, 14.0])
+
+
+def truncate(path: Path, share: float) -> Path:
+    content = path.read_bytes()
+    path.write_bytes(content[: round(share * len(content))])
+    return path
+
+
+def test_truncated_clip_yields_its_frames_before_the_error(tmp_path: Path):
+    found, error = read_all(Video(truncate(write_clip(tmp_path / "a.avi", 200), 0.5)))
+    assert [number_of(frame.image) for frame in found] == [number % 28 for number in range(len(found))]
+    assert 60 <= len(found) <= 110
+    assert error.startswith("a.avi: cut off or damaged")
+    assert f"of 20.0 s ({len(found)} frames)" in error
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: truncate(path, 0.6),  # without the index at its end
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"\x00\x00\x00\x18ftypmp42" * 40),
+        lambda path: path.write_text("#EXTM3U\n#EXTINF:1\nhttp://127.0.0.1:9/a.ts\n"),  # a playlist
+    ],
+    ids=["no index", "empty", "no content", "playlist"],
+)
+def test_rejects_a_file_that_is_no_video(tmp_path: Path, damage: Callable, capfd: pytest.CaptureFixture):
+    path = write_clip(tmp_path / "a.mp4", 20)
+    damage(path)
+    with pytest.raises(UserError, match=r"--video: .*a\.mp4: not a video"):
+        Video(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_rejects_a_name_that_is_not_utf8(tmp_path: Path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.mp4"))
+    try:
+        write_clip(tmp_path / "a.mp4", 2).rename(path)
+    except OSError:
+        pytest.skip("this file system allows UTF-8 only")
+    with pytest.raises(UserError, match=r"--video: not UTF-8; .*received: .*bad"):
+        Video(path)
+
+
+# ---- cameras ----
+
+
+@pytest.mark.parametrize("index", [-1, 63, 200, 10**11])
+def test_rejects_a_missing_camera(index: int, capfd: pytest.CaptureFixture):
+    with pytest.raises(UserError, match=f"--camera: no such camera; .*received: {index}"):
+        Camera(index)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("count", "words"), [(3, "more after 0.0 s"), (0, "any frame")])
+def test_unplugged_camera_yields_its_frames_before_the_error(monkeypatch: pytest.MonkeyPatch, count: int, words: str):
+    capture = FakeCapture(count)
+    monkeypatch.setattr(cv2, "VideoCapture", capture)
+    camera = Camera(0)
+    found, error = read_all(camera)
+    assert (camera.rate_hz, camera.live, len(found)) == (frames.DEFAULT_RATE_HZ, True, count)
+    assert error.startswith(f"camera 0: did not deliver {words}")
+    assert capture.released
+
+
+def test_rejects_large_frames_before_decoding(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCapture(1, (100_000, 10)))
+    with pytest.raises(UserError, match=r"frames too large; .*8192 px.*received: '100000x10 px'"):
+        Camera(0)
+
+
+def test_frames_of_another_size_are_scaled_to_the_first():
+    capture = FakeCapture(0)
+    sizes = iter([(48, 64), (24, 32), (48, 64)])
+    capture.read = lambda: (True, np.zeros((*size, 3), np.uint8)) if (size := next(sizes, None)) else (False, None)
+    assert [image.shape for image in frames.images(capture)] == [(48, 64, 3)] * 3
