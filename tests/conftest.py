@@ -23,6 +23,16 @@ RUN = "faces_custom_cnn"
 SIZE = 140  # synthetic faces
 
 
+@pytest.fixture(autouse=True)
+def one_thread_and_seed(request):
+    """Give the tests of models the same random weights and inputs in every run, on one thread."""
+    if request.path.parent.name == "models":
+        import torch
+
+        torch.manual_seed(0)
+        torch.set_num_threads(1)
+
+
 def pytest_collection_modifyitems(items):
     """Run the longest files first, so that both processes end at about the same time."""
     longest = ("test_end_to_end", "test_frame", "test_resume")

@@ -53,7 +53,7 @@ def _reference_mistakes(content: Item) -> Iterator[str]:
     for name, field, other in REFERENCES:
         known = _keys(content, other)
         for key, item in section(content, name).items():
-            if isinstance(item.get(field), str) and known and item[field] not in known:
+            if isinstance(item.get(field), str) and isinstance(content.get(other), dict) and item[field] not in known:
                 yield unknown_name(f"{name}.{key}.{field}", item[field], known)
     corpora, splits = _keys(content, "corpora"), _keys(content, "splits")
     for key in corpora if isinstance(content.get("splits"), dict) else ():

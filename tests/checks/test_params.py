@@ -120,6 +120,10 @@ def test_all_mistakes_at_once(tmp_path):
     assert {line.split(":")[0] for line in mistakes(tmp_path, content)} == wrong.keys()
 
 
+def test_reports_the_recipe_of_a_run_where_there_are_none(tmp_path):
+    assert_mistake(tmp_path, changed(recipes={}), f"{RUN}.recipe", "unknown name")
+
+
 @pytest.mark.parametrize(
     "where",
     ["", "machine.", "runs.", "corpora.", "datasets.", "splits.", f"{RUN}.", f"{RUN}.model.", f"{RECIPE}.optimizer."],
