@@ -3,7 +3,6 @@
 import tempfile
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 
 from stages.checks.params import load
 from stages.core import lookup
@@ -27,17 +26,17 @@ def main() -> None:
     else:
         pack(fetch(corpus.source, corpus.checksum), args.archive)
     try:
-        check(args.archive, reader, corpus)
+        check(args.archive, corpus)
     except UserError as error:
         args.archive.unlink()
         # The message names the source, since the archive has been deleted.
         raise UserError(str(error).replace(str(args.archive), without_secrets(corpus.source))) from None
 
 
-def check(archive: Path, reader: ModuleType, corpus: Corpus) -> None:
+def check(archive: Path, corpus: Corpus) -> None:
     """Read all labels, so that a wrong layout is reported now, and print the numbers of samples."""
-    labels, parts = Counter(), Counter()
-    for record in reader.read(archive):
+    labels, parts, reader = Counter(), Counter(), lookup.load("corpora", corpus.reader)
+    for record in lookup.read(corpus.reader, archive, class_names=corpus.class_names, note=warn):
         labels[record.label] += 1
         parts[record.partition] += 1
     for name in corpus.classes:

@@ -10,7 +10,8 @@ from stages.core import lookup
 from stages.core.command import arguments, item
 from stages.core.errors import exit_with_one_line, warn
 from stages.core.records import Record
-from stages.datasets.decoding import Workers, append_all, compute_function, decode, require_few, require_space
+from stages.datasets.decoding import Workers, append_all, compute_function, decode, note_cut, require_few, require_space
+from stages.datasets.levels import Levels
 from stages.datasets.statistics import normalize_groups
 from stages.datasets.store import Description, create
 from stages.params.schema import Corpus, Dataset, source_kind
@@ -26,18 +27,26 @@ def main() -> None:
     compute = compute_function(feature, {key: value for key, value in settings.items() if key != "name"})
 
     def chosen() -> Iterator[Record]:
-        return (record for record in reader.read(args.archive) if record.label in corpus.classes)
+        records = lookup.read(corpus.reader, args.archive, class_names=corpus.class_names)
+        return (record for record in records if record.label in corpus.classes)
 
     total = sum(1 for _ in chosen())
     workers = Workers(params.machine.workers, feature.WORKERS, feature.samples_per_chunk(settings))
+    levels = Levels(getattr(feature, "MIXED_UNITS", None))
     decoded = decode(chosen(), compute, workers)
     with create(args.output) as writer, closing(decoded) as chunks:  # closing stops the workers after an error
         progress = tqdm(chunks, args.key, -(-total // workers.samples_per_chunk), unit=" chunks", disable=None)
+        progress = note_cut(levels.watch(progress), cut := [])
         count, rejected = append_all(writer, require_space(progress, total, args.output.parent), corpus.classes)
         require_few(rejected, count + len(rejected), params.prepare.max_rejected_fraction, str(args.archive))
+        levels.require_one_unit(str(args.archive))
         if dataset.normalize_groups != "none":
             normalize_groups(writer, list(feature.LAYOUT), dataset.normalize_groups, f"datasets.{args.key}")
+        steps = writer.sample_shape[0]
         writer.describe(describe(dataset, corpus, feature, reader.GROUP, rejected))
+    if cut:
+        kept = f"cut to the {steps} time steps of datasets.{args.key}.feature; the longest has {max(cut)}"
+        warn(f"{args.archive}: {len(cut)} of {count} samples {kept}")
     if rejected:
         warn(f"{args.archive}: {len(rejected)} damaged samples left out: {'; '.join(rejected[:3])}")
     print(f"{args.output}: {count:,} samples")

@@ -9,7 +9,11 @@ from stages.core import lookup
 from stages.core.command import arguments, item
 from stages.core.errors import UserError, exit_with_one_line, warn
 from stages.core.files import write_json
+from stages.core.records import Record
+from stages.corpora.archive import members
 from stages.datasets import splits
+from stages.datasets.groups import merge_similar
+from stages.datasets.near_duplicates import hash_records, near_duplicates_across
 from stages.datasets.protocols import Metadata
 from stages.params.schema import Corpus
 
@@ -17,58 +21,52 @@ from stages.params.schema import Corpus
 def main() -> None:
     args = arguments(__doc__, "archive", "output")
     params = load(args.params)
-    corpus, split = item(params.corpora, args.key, "corpora"), params.splits[args.key]
-    sample_id, hashes, metadata = collect(args.archive, corpus)
-    with splits.errors_naming(f"splits.{args.key}"):
+    corpus, split, where = item(params.corpora, args.key, "corpora"), params.splits[args.key], f"splits.{args.key}"
+    reader = lookup.load("corpora", corpus.reader)
+    shows_faces = reader.GROUP in (None, "person")  # not recordings of speakers or subjects
+    records, passed_over = select(args.archive, corpus, shows_faces)
+    metadata, split, similar = merge_similar(Metadata.of(records, reader.PARTS, reader.GROUP), split, where)
+    with splits.errors_naming(where):
         part, protocol = lookup.function("datasets.protocols", split.protocol)(metadata, split)
-    duplicates = splits.duplicates_across(part, hashes)
-    audit = splits.audit(part, sample_id, metadata.group, duplicates)
+    content, sample_id = zip(*[(record.content_hash(), record.sample_id) for record in records], strict=True)
+    near = near_duplicates_across(part, content, hash_records(records)) if shows_faces else []
+    found = splits.overlaps(part, metadata.label, content, near)
+    audit = splits.audit(part, metadata.label, sample_id, metadata.group, found)
+    audit |= {"similar_groups": similar, "passed_over": passed_over}
     if split.on_duplicate == "drop":
-        part = splits.drop_from_train(part, duplicates)
+        part = splits.drop_from_train(part, found.all())
     elif split.protocol == "group_disjoint":
-        splits.require_no_duplicates(part, sample_id, duplicates, f"splits.{args.key}")
+        splits.require_no_duplicates(part, sample_id, found.duplicates, where)
     if split.train_samples is not None:
-        part, limited = splits.limit_train(part, metadata.label, split, f"splits.{args.key}")
+        part, limited = splits.limit_train(part, metadata.label, split, where)
         protocol = f"{protocol}; {limited}"
-    if audit["groups_on_two_sides"]:
-        protocol = f"{metadata.group_kind}-dependent: {protocol}"
-    elif metadata.group_kind and "" in metadata.group:
-        protocol = f"{metadata.group_kind}s unknown, so perhaps {metadata.group_kind}-dependent: {protocol}"
-    splits.require_every_class(metadata.label, part, corpus.classes, f"splits.{args.key}")
+    protocol = splits.dependence(metadata.group_kind, metadata.group, audit) + protocol
+    splits.require_every_class(metadata.label, part, corpus.classes, where)
     counts = {name: int((part == name).sum()) for name in (*splits.PARTS, "dropped", "unused")}
     ids = np.array(sample_id, dtype=object)
-    content = {
+    output = {
         "corpus": args.key,
         "protocol": protocol,
-        "settings": split.model_dump(),
+        "settings": params.splits[args.key].model_dump(),
         "counts": counts,
         "parts": {name: ids[part == name].tolist() for name in splits.PARTS},
         "dropped": ids[part == "dropped"].tolist(),
         "audit": audit,
     }
-    write_json(args.output, content)
-    print(f"{args.output}: {protocol}: {', '.join(f'{name} {counts[name]:,}' for name in splits.PARTS)}")
-    if duplicates:
-        dropped = f"{counts['dropped']} samples removed from train (splits.{args.key}.on_duplicate)"
-        warn(f"{args.key}: {len(duplicates)} sets of exact duplicates have samples in several parts; {dropped}")
+    write_json(args.output, output)
+    print(f"{args.output}: {protocol}: {', '.join(f'{name} {counts[name]:,}' for name in counts if counts[name])}")
+    for line in splits.audit_lines(audit, split.on_duplicate, where):
+        warn(line)
 
 
-def collect(archive: Path, corpus: Corpus) -> tuple[list[str], list[str], Metadata]:
-    """Return ids and content hashes of the samples of the configured classes, and the metadata for the protocol."""
-    reader = lookup.load("corpora", corpus.reader)
-    chosen = [record for record in reader.read(archive) if record.label in corpus.classes]
+def select(archive: Path, corpus: Corpus, shows_faces: bool) -> tuple[list[Record], dict[str, int] | None]:
+    """Return the samples of the configured classes, and in image folders {suffix: number of files} passed over."""
+    records = list(lookup.read(corpus.reader, archive, class_names=corpus.class_names))
+    chosen = [record for record in records if record.label in corpus.classes]
     if not chosen:
         raise UserError(f"{archive}: no sample of the classes {', '.join(corpus.classes)}")
-    metadata = Metadata(
-        label=np.array([record.label for record in chosen]),
-        partition=np.array([record.partition for record in chosen], dtype=object),
-        roles=reader.PARTS,
-        group=np.array([record.group or "" for record in chosen]),
-        group_kind=reader.GROUP,
-        gender=np.array([record.extra.get("gender", "") for record in chosen]),
-        trial=np.array([-1 if record.trial is None else record.trial for record in chosen]),
-    )
-    return [record.sample_id for record in chosen], [record.content_hash() for record in chosen], metadata
+    used = {record.sample_id for record in records}
+    return chosen, members.passed_over(archive, used) if shows_faces else None
 
 
 if __name__ == "__main__":

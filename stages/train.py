@@ -13,6 +13,7 @@ from stages.core.command import arguments, item
 from stages.core.errors import exit_with_one_line
 from stages.core.files import digest, md5, write_csv
 from stages.core.seeding import derive
+from stages.datasets import novelty
 from stages.datasets.batches import LOADING
 from stages.datasets.splits import load_parts, protocol_of
 from stages.datasets.statistics import mean_and_sd
@@ -33,7 +34,7 @@ def main() -> None:
     run = run.model_copy(update={"precision": resolved_precision(run.precision, params.machine.accelerator)})
     with Store(args.dataset) as store:
         parts = load_parts(args.split, store.sample_id)
-        info = describe(args, params, run, store, parts["train"])
+        info = describe(args, params, run, store, parts)
         counts = np.bincount(store.label[parts["train"]], minlength=len(info["classes"]))
     patterns = (*CODE, f"models/{run.model['name']}.py")
     code = [path for pattern in patterns for path in sorted(Path(__file__).parent.glob(pattern))]
@@ -59,14 +60,16 @@ def main() -> None:
         shutil.rmtree(args.checkpoints, ignore_errors=True)  # a short training has none
 
 
-def describe(args, params: Params, run: Run, store: Store, train: np.ndarray) -> dict:
+def describe(args, params: Params, run: Run, store: Store, parts: dict[str, np.ndarray]) -> dict:
     """Return the content of model.json that is known before training."""
-    of, (mean, sd) = store.description, mean_and_sd(store, train)
+    train, of = parts["train"], store.description
+    mean, sd = mean_and_sd(store, train)
     dataset, normaliser = asdict(of) | {"shape": store.sample_shape}, {"mean": mean.tolist(), "sd": sd.tolist()}
     more = {"protocol": protocol_of(args.split, of), "seed": params.seed, "max_epochs": run.max_epochs}
     more |= {"n_train": len(train), "n_rejected": len(of.rejected), "threads": params.machine.threads}
     inputs = {path.as_posix(): md5(path) for path in (args.dataset, args.split)}
-    return model_folder.describe(args.key, run, dataset, normaliser, **more, inputs=inputs)
+    ood = novelty.fit(store, train, parts["validation"], mean, sd)
+    return model_folder.describe(args.key, run, dataset, normaliser, **more, inputs=inputs, ood=ood)
 
 
 if __name__ == "__main__":

@@ -69,16 +69,38 @@ def _record(values_uv: np.ndarray, second: int, rates: list[int], rate_hz: int, 
     return record
 
 
+def edf_plus(values_uv: np.ndarray, marks: list[tuple[float, float, str]]) -> bytes:
+    """Return EDF+ with (onset, duration in seconds, text) of every mark in the first second's annotations."""
+    data = bytearray(edf(np.vstack([values_uv, values_uv[:1]]), [*NAMES, "EDF Annotations"], kind="EDF+C"))
+    eeg_bytes, own_bytes = 2 * RATE_HZ * len(NAMES), 2 * RATE_HZ
+    for second in range(values_uv.shape[1] // RATE_HZ):
+        text = f"+{second}\x14\x14\0"
+        text += "".join(f"+{on:g}\x15{lasts:g}\x14{name}\x14\0" for on, lasts, name in marks if second == 0)
+        start = 256 * (2 + len(NAMES)) + second * (eeg_bytes + own_bytes) + eeg_bytes
+        data[start : start + own_bytes] = text.encode().ljust(own_bytes, b"\0")
+    return bytes(data)
+
+
 def bdf(values_uv: np.ndarray, names: list[str] = NAMES, **more: object) -> bytes:
     """Return BDF; options as of `edf`."""
     return edf(values_uv, names, bits=24, **more)
 
 
-def cnt(values_uv: np.ndarray, names: list[str] = NAMES, rate_hz: int = RATE_HZ) -> bytes:
-    """Return Neuroscan CNT of 32 bits, with interleaved channels. Source: paulbourke.net/dataformats/eeg."""
-    samples = values_uv.shape[1]
+def cnt(
+    values_uv: np.ndarray,
+    names: list[str] = NAMES,
+    rate_hz: int = RATE_HZ,
+    bits: int = 32,
+    stated: int | None = None,
+    stated_end: int | None = None,
+) -> bytes:
+    """Return Neuroscan CNT with interleaved channels. Source: paulbourke.net/dataformats/eeg.
+
+    `stated`, `stated_end`: number of samples and end of the samples that the header states, if they are wrong.
+    """
+    samples = values_uv.shape[1] if stated is None else stated
     setup = bytearray(900)
-    end = 900 + 75 * len(names) + 4 * values_uv.size
+    end = 900 + 75 * len(names) + bits // 8 * values_uv.size if stated_end is None else stated_end
     setup[225:247] = b"01/01/20  10:00:00    "
     for offset, form, value in ((370, "<H", len(names)), (376, "<H", rate_hz), (864, "<i", samples), (886, "<i", end)):
         struct.pack_into(form, setup, offset, value)
@@ -87,22 +109,27 @@ def cnt(values_uv: np.ndarray, names: list[str] = NAMES, rate_hz: int = RATE_HZ)
         electrode[: len(name)] = name.encode()
         struct.pack_into("<ff", electrode, 19, index, index)
         struct.pack_into("<f", electrode, 59, 1.0)
-        struct.pack_into("<f", electrode, 71, 0.2048)  # one step is 1 nV
+        struct.pack_into("<f", electrode, 71, 0.2048 * (1 if bits == 32 else 50))  # one step is 1 or 50 nV
         setup += electrode
-    return bytes(setup) + np.round(1000 * values_uv.T).astype("<i4").tobytes() + struct.pack("<Bll", 1, 0, 0)
+    steps = np.round((1000 if bits == 32 else 20) * values_uv.T)
+    return bytes(setup) + steps.astype(f"<i{bits // 8}").tobytes() + struct.pack("<Bll", 1, 0, 0)
 
 
 def fif(
-    values_uv: np.ndarray, names: list[str] = NAMES, rate_hz: int = RATE_HZ, kinds: str | list[str] = "eeg"
+    values_uv: np.ndarray,
+    names: list[str] = NAMES,
+    rate_hz: int = RATE_HZ,
+    kinds: str | list[str] = "eeg",
+    marks: list[tuple[float, float, str]] = (),
 ) -> bytes:
-    """Return FIF. `kinds`: MNE's channel types."""
+    """Return FIF. `kinds`: MNE's channel types. `marks`: onset and duration in seconds, and text, of annotations."""
     import mne
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
         path = Path(folder) / "x_raw.fif"
-        mne.io.RawArray(values_uv / 1e6, mne.create_info(names, rate_hz, kinds), verbose="ERROR").save(
-            path, fmt="double", verbose="ERROR"
-        )
+        raw = mne.io.RawArray(values_uv / 1e6, mne.create_info(names, rate_hz, kinds), verbose="ERROR")
+        raw.set_annotations(mne.Annotations(*(list(column) for column in zip(*marks, strict=True))) if marks else None)
+        raw.save(path, fmt="double", verbose="ERROR")
         return path.read_bytes()
 
 
@@ -122,6 +149,33 @@ def eeglab(
     stream = io.BytesIO()
     savemat(stream, {"EEG": fields | {"data": values_uv if data is None else data}}, do_compression=compressed)
     return stream.getvalue()
+
+
+def brainvision(
+    values_uv: np.ndarray, stem: str = "x", data: str | None = None, markers: list[tuple[float, float, str]] = ()
+) -> dict[str, bytes]:
+    """Return {suffix: content} of a header that names `data` (else `stem`.eeg), its float32 samples and its markers."""
+    rows = "".join(f"Ch{i}={name},,1,µV\n" for i, name in enumerate(NAMES, start=1))
+    header = f"""Brain Vision Data Exchange Header File Version 1.0
+[Common Infos]
+Codepage=UTF-8
+DataFile={data or f"{stem}.eeg"}
+MarkerFile={stem}.vmrk
+DataFormat=BINARY
+DataOrientation=MULTIPLEXED
+NumberOfChannels={len(NAMES)}
+SamplingInterval={1e6 / RATE_HZ:g}
+[Binary Infos]
+BinaryFormat=IEEE_FLOAT_32
+[Channel Infos]
+{rows}"""
+    lines = [f"Mk{i}=Stimulus,{text},{round(on * RATE_HZ) + 1},{round(lasts * RATE_HZ)},0\n" for i, (on, lasts, text) in
+             enumerate(markers, start=1)]  # fmt: skip
+    start = (
+        f"Brain Vision Data Exchange Marker File, Version 1.0\n[Common Infos]\nCodepage=UTF-8\nDataFile={stem}.eeg\n"
+    )
+    marker = f"{start}[Marker Infos]\n{''.join(lines)}"
+    return {".vhdr": header.encode(), ".eeg": values_uv.T.astype("<f4").tobytes(), ".vmrk": marker.encode()}
 
 
 FORMS = {".edf": edf, ".bdf": bdf, ".cnt": cnt, ".fif": fif, ".set": eeglab}

@@ -4,6 +4,7 @@
 `docs/faces_compact.png`, the confusion matrix of the run that ships, from its reference record.
 """
 
+import argparse
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -49,6 +50,7 @@ class Box:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for name, content in pictures().items():
         (DOCS / name).write_text(content, encoding="utf-8")
         print(DOCS / name)

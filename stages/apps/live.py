@@ -1,4 +1,4 @@
-"""Recognise emotions in video: `python -m stages.apps.live --camera 0 | --video clip.mp4`.
+"""Recognise emotions in video: `python -m stages.apps.live --camera 0 | --video clip.mp4 | --video rtsp://…`.
 
 Shows a window, which `q` closes, or with --headless writes a video, a CSV file and a timeline. Probabilities are
 smoothed over time for each face.
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = made.add_mutually_exclusive_group(required=True)
     source.add_argument("--camera", type=int, metavar="NUMBER", help="0 is the first camera")
-    source.add_argument("--video", type=Path, metavar="FILE")
+    source.add_argument("--video", metavar="FILE", help="or an address (rtsp://…, http://…), or /dev/video0")
     which = made.add_mutually_exclusive_group()
     which.add_argument("--run", help="folder, packed zip, or name in data/models of a run; default: the one that ships")
     which.add_argument("--model", type=Path, metavar="ONNX", help="a run exported by stages.apps.export, instead")

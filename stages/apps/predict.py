@@ -40,6 +40,7 @@ def main() -> None:
     finally:  # last, since the reader of the table may close the pipe
         if any(not one.query.error for one in found):
             print(output.table(found, run.classes))
+        output.warn_without_faces(found)
         run.warn()
     mistakes = [f"interrupted after {len(found)} predictions"] if interrupted else []
     if mistakes := [*mistakes, *filter(None, [output.error_lines(found)])]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from stages.core import lookup
 from stages.core.errors import did_you_mean, duplicate_names, shorten, unknown_name
+from stages.core.labels import CLASSES
 from stages.params.schema import source_kind
 
 Item = dict[str, Any]
@@ -86,6 +87,18 @@ def _corpus_mistakes(where: str, corpus: Item) -> Iterator[str]:
     for number, name in enumerate(corpus["classes"]):
         if name not in known:
             yield unknown_name(f"{where}.classes.{number}", name, known, f"not a class of reader {reader!r}")
+    yield from _class_name_mistakes(f"{where}.class_names", reader, corpus.get("class_names") or {}, known)
+
+
+def _class_name_mistakes(where: str, reader: str, meanings: dict[str, str], known: tuple[str, ...]) -> Iterator[str]:
+    if meanings and "class_names" not in lookup.reader_options(reader):
+        readers = ", ".join(name for name in lookup.names("corpora") if "class_names" in lookup.reader_options(name))
+        yield f"{where}: allowed: null, or one of the readers {readers}; received: reader {reader!r}"
+    folders = [str(name).strip().casefold() for name in meanings]
+    yield from duplicate_names(where, folders, "folder, in any letter case,")
+    for folder, meaning in meanings.items():
+        if meaning in CLASSES and meaning not in known:
+            yield unknown_name(f"{where}.{folder}", meaning, known, f"not a class of reader {reader!r}")
 
 
 def _synthetic_mistakes(where: str, corpus: Item) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Code that all packages share: errors, atomic file writes, seeds, class names, records, lookup by name.
+"""Code that all rooms share: errors, atomic file writes, seeds, class names, records, lookup by name.
 
-Input: none. Output: small functions. It imports no other package of this project, and a change re-runs every stage.
+In: none. Out: small functions. It imports no other room, and a change re-runs every stage.
 """

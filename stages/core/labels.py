@@ -18,6 +18,13 @@ _ALIASES = {
     "surprised": "surprise",
     "contemptuous": "contempt",
     "bored": "boredom",
+} | {  # IEMOCAP's codes; its 'exc' and 'fru' are no class here
+    "ang": "angry",
+    "dis": "disgust",
+    "fea": "fear",
+    "hap": "happy",
+    "neu": "neutral",
+    "sur": "surprise",
 }
 
 

@@ -6,14 +6,18 @@ signatures are read from the source without importing it: a model imports torch,
 
 import ast
 import importlib
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stages.core import labels
 from stages.core.errors import UserError, unknown_name
+
+if TYPE_CHECKING:  # it imports numpy, which checking `params.yaml` does not need
+    from stages.core.records import Record
 
 STAGES = Path(__file__).resolve().parents[1]
 
@@ -64,6 +68,18 @@ def load(room: str, name: str) -> ModuleType:
     if name not in names(room):
         raise UserError(unknown_name(room, name, names(room)))
     return importlib.import_module(f"stages.{room}.{name}")
+
+
+def reader_options(reader: str) -> tuple[str, ...]:
+    """Return the names of the arguments that a reader's `read` has besides the archive, without importing it."""
+    arguments = functions(f"corpora.{reader}")["read"].args
+    return tuple(argument.arg for argument in arguments.args[1:] + arguments.kwonlyargs)
+
+
+def read(reader: str, archive: Path, **options: Any) -> "Iterator[Record]":
+    """Return the records of an archive. Only the options that are set and that this reader has are passed to it."""
+    known = {name for name in reader_options(reader) if options.get(name) is not None}
+    return load("corpora", reader).read(archive, **{name: options[name] for name in known})
 
 
 def build(room: str, choice: dict[str, Any], *arguments: Any) -> Any:

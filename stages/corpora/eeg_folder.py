@@ -1,27 +1,36 @@
-"""A user's own EEG: recordings as the amplifier wrote them, and a table of the trials in them.
+"""A user's own EEG: recordings as the amplifier wrote them, and the trials in them.
 
-    <name>.edf|bdf|cnt|fif|set   in any folders
-    trials.csv                   columns file,subject,session,trial,label,onset_s,duration_s:
-                                 'S01/rest.edf,S01,1,1,neutral,12.5,20', onsets in seconds from the recording's start
+    <name>.edf|bdf|cnt|fif|set|vhdr|gdf   in any folders, with .fdt, .eeg, .vmrk and further parts of a FIF beside them
 
-An EEGLAB SET must contain its samples (no separate .fdt file).
+The trials are listed in the first of these that is there:
+
+    trials.csv     columns file,subject,session,trial,label,onset_s,duration_s:
+                   'S01/rest.edf,S01,1,1,neutral,12.5,20', onsets in seconds from the recording's start
+    *_events.tsv   of BIDS: onset, duration, and trial_type (or emotion, label …) with the name of a class
+    annotations    in the recordings, with the name of a class, and with a duration
+
+Events and annotations with other names are passed over, with a warning.
 """
 
 import math
+import re
 import struct
+import zlib
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path, PurePosixPath
 from threading import Lock
 
-from stages.core.errors import UserError, refuse, unknown_name
+from stages.core.errors import UserError, printable, refuse, unknown_name, warn
 from stages.core.labels import CLASSES, canonical
 from stages.core.records import DamagedSample, Record, Signal
-from stages.corpora.archive import members, tables
+from stages.corpora.archive import events, members, tables
 from stages.corpora.archive.clips import count_mismatch, is_hidden
+from stages.corpora.decoding.beside import Beside, companions, first_part
 from stages.corpora.decoding.edf import read_header
 from stages.corpora.decoding.recordings import MAX_BYTES, SUFFIXES, Recording, open_recording
 
@@ -31,7 +40,10 @@ GROUP = "subject"
 
 TABLE = "trials.csv"
 COLUMNS = ("file", "subject", "session", "trial", "label", "onset_s", "duration_s")
-LAYOUT = f"recordings ({', '.join(SUFFIXES)}) and a {TABLE} with {','.join(COLUMNS)}"
+LAYOUT = (
+    f"recordings ({', '.join(SUFFIXES)}) and a {TABLE} with {','.join(COLUMNS)}; or *{events.SUFFIX} of BIDS, or "
+    f"annotations, that name classes ({', '.join(CLASSES)})"
+)
 ROUNDING_S = 0.001  # tables hold rounded seconds: trials may overlap, or end after the recording, by this much
 # Threads decode different trials, so several recordings are kept open; each is then read once, unless there are many
 # more threads. An open recording takes space in the folder for temporary files and hardly any memory.
@@ -45,7 +57,7 @@ _TRIAL_KEY = struct.Struct("<IQdd")  # CRC-32 and size of the recording, onset a
 
 @dataclass(frozen=True)
 class Trial:
-    """A row of the table. `where` is its location in messages, `member` the recording."""
+    """A row of a table, or an annotation. `where` is its location in messages, `member` the recording."""
 
     where: str
     member: str
@@ -70,14 +82,15 @@ def read(archive: Path) -> Iterator[Record]:
 
     Raises `UserError` for rows that are invalid, duplicated, overlapping, or beyond the end of an EDF or BDF recording.
     """
-    trials = sorted(_trials(archive), key=lambda trial: (trial.member, trial.onset_s))
+    status = archive.stat()
+    trials = sorted(_trials(archive, status.st_mtime_ns, status.st_size), key=lambda t: (t.member, t.onset_s))
     first: dict[str, Trial] = {}
     for trial in trials:
         other = first.setdefault(trial.sample_id, trial)
         if other is not trial:
-            allowed = f"each trial once, but line {_line(other)} has it, too"
+            allowed = f"each trial once, but {_line(other)} has it, too"
             refuse("a trial with two rows", where=trial.where, allowed=allowed, received=trial.sample_id)
-    contents = {trial.member: members.fingerprint(archive, trial.member) for trial in trials}
+    contents = {member: _fingerprint(archive, member) for member in dict.fromkeys(trial.member for trial in trials)}
     for one, other in pairwise(sorted(trials, key=lambda trial: (contents[trial.member], trial.onset_s))):
         if contents[one.member] == contents[other.member]:
             _refuse_shared_samples(one, other)
@@ -112,17 +125,81 @@ def _record(archive: Path, trial: Trial, fingerprint: tuple[int, int]) -> Record
 
 @lru_cache(maxsize=OPEN_RECORDINGS)
 def _opened(archive: Path, member: str, _modified_ns: int) -> Recording:
+    return _open(archive, member)
+
+
+def _open(archive: Path, member: str, annotated: bool = False) -> Recording:
     with members.open_member(archive, member, MAX_BYTES) as stream:
-        return open_recording(stream, PurePosixPath(member).suffix.lower())
+        return open_recording(stream, PurePosixPath(member).name, _beside(archive, member), annotated)
 
 
-def _trials(archive: Path) -> Iterator[Trial]:
+def _beside(archive: Path, member: str) -> Beside:
+    """Return the files in the folder of the recording, which may hold its samples, markers or further parts."""
+    folder = PurePosixPath(member).parent
+    paths = [path for path in map(PurePosixPath, members.names(archive)) if path.parent == folder]
+    return {path.name: partial(members.open_member, archive, str(path), MAX_BYTES) for path in paths}
+
+
+def _fingerprint(archive: Path, member: str) -> tuple[int, int]:
+    """Return a CRC-32 and a size in bytes, equal for exact copies of the recording with all its files."""
+    path = PurePosixPath(member)
+    beside = [str(path.parent / name) for name in companions(path.name, _beside(archive, member))]
+    prints = [members.fingerprint(archive, name) for name in (member, *beside)]
+    if len(prints) == 1:
+        return prints[0]
+    return zlib.crc32(repr(prints).encode()), sum(size for _, size in prints) % 2**32
+
+
+@lru_cache(maxsize=2)
+def _trials(archive: Path, _modified_ns: int, _size_bytes: int) -> list[Trial]:
+    """Return all trials, cached, since annotations take long to read and warnings should come once."""
     names = [name for name in members.names(archive) if not is_hidden(name)]
     recordings = [name for name in names if name.lower().endswith(SUFFIXES)]
+    recordings = [name for name in recordings if not _is_later_part(name, recordings)]
     table = tables.find(archive, TABLE)
-    if not recordings or table is None:
-        what = f"not the layout of reader 'eeg_folder', without {'a recording' if table else TABLE}"
-        refuse(what, where=str(archive), allowed=LAYOUT, received=", ".join(names[:4]) or "an empty archive")
+    if not recordings:
+        _refuse_layout(archive, "without a recording", names)
+    if table is not None:
+        return list(_listed_trials(archive, table, recordings))
+    event_tables = [name for name in names if name.lower().endswith(events.SUFFIX)]
+    found = _event_trials(archive, recordings, event_tables) if event_tables else _annotations(archive, recordings)
+    others, trials, numbers = Counter(), [], defaultdict(lambda: count(1))
+    subjects = _subjects(recordings)
+    for where, member, text, onset, duration in found:
+        if canonical(text, CLASSES) is None or duration in ("", "0", "0.0"):
+            others[text if canonical(text, CLASSES) is None else f"{text} without duration"] += 1
+            continue
+        session = events.entities(member).get("ses", "1")
+        number = next(numbers[subjects[member], session])
+        row = {"subject": subjects[member], "session": session, "trial": str(number), "label": text}
+        trials.append(_trial(where, row | {"onset_s": onset, "duration_s": duration}, member))
+    passed_over = ", ".join(printable(f"{text[:30]!r} {n}") for text, n in others.most_common(6)) or "none"
+    if not trials:
+        _refuse_layout(
+            archive,
+            f"without {TABLE}, and no event or annotation with a duration names a class",
+            [f"names: {passed_over}"],
+        )
+    source = "*" + events.SUFFIX if event_tables else "annotations"
+    people = sorted({trial.subject for trial in trials})
+    more = f"; {others.total()} other events passed over: {passed_over}" if others else ""
+    warn(f"{archive}: {len(trials)} trials from {source}, of subjects {', '.join(people[:8])} ({len(people)}){more}")
+    return trials
+
+
+def _refuse_layout(archive: Path, what: str, received: list[str]) -> None:
+    text = ", ".join(received[:4]) or "an empty archive"
+    refuse(f"not the layout of reader 'eeg_folder', {what}", where=str(archive), allowed=LAYOUT, received=text)
+
+
+def _is_later_part(member: str, recordings: list[str]) -> bool:
+    """Return whether it is a further part of a split FIF, which is read with the first one."""
+    path = PurePosixPath(member)
+    names = {PurePosixPath(name).name for name in recordings if PurePosixPath(name).parent == path.parent}
+    return first_part(path.name, names) is not None
+
+
+def _listed_trials(archive: Path, table: str, recordings: list[str]) -> Iterator[Trial]:
     folder = PurePosixPath(table).parent
     paths = {name: name for name in recordings}  # rows may name the whole path, or the path from the table's folder
     for path in map(PurePosixPath, recordings):
@@ -130,6 +207,49 @@ def _trials(archive: Path) -> Iterator[Trial]:
             paths[str(path.relative_to(folder))] = str(path)
     for where, row in tables.rows(archive, table, COLUMNS, ",".join(COLUMNS)):
         yield _trial(where, row, tables.resolve(where, row["file"], paths, "recording"))
+
+
+# Location, recording, text, onset and duration in seconds, as written.
+Event = tuple[str, str, str, str, str]
+
+
+def _event_trials(archive: Path, recordings: list[str], event_tables: list[str]) -> Iterator[Event]:
+    without = []
+    for member in recordings:
+        if table := events.table_of(member, event_tables):
+            for where, text, onset, duration in events.rows(archive, table):
+                yield where, member, text, onset, duration
+        else:
+            without.append(member)
+    if without:
+        some = ", ".join(without[:3])
+        warn(f"{archive}: {len(without)} recordings without *{events.SUFFIX} passed over: {some}")
+
+
+def _annotations(archive: Path, recordings: list[str]) -> Iterator[Event]:
+    for member in recordings:
+        try:
+            found = _open(archive, member, annotated=True).annotations()
+        except DamagedSample as damage:
+            warn(f"{archive}: {member} passed over, as its annotations cannot be read: {damage}")
+            continue
+        for number, (onset_s, duration_s, text) in enumerate(sorted(found), start=1):
+            name = text.rpartition("/")[2]  # BrainVision: 'Stimulus/happy'
+            yield f"{archive}: {member} annotation {number}", member, name, f"{onset_s:.6g}", f"{duration_s:.6g}"
+
+
+def _subjects(recordings: list[str]) -> dict[str, str]:
+    """Return {recording: subject}: sub-<name> in its path, the first folder that differs, or its name up to '_'."""
+    parents = [PurePosixPath(name).parts[:-1] for name in recordings]
+    differing = next(
+        (level for level, folders in enumerate(zip(*parents, strict=False)) if len(set(folders)) > 1), None
+    )
+    subjects = {}
+    for name, folders in zip(recordings, parents, strict=True):
+        named = re.search(r"(?:^|[/_])sub-([a-z0-9]+)", name, re.IGNORECASE)
+        stem = PurePosixPath(name).stem.partition("_")[0]
+        subjects[name] = named[1] if named else stem if differing is None else folders[differing]
+    return subjects
 
 
 def _trial(where: str, row: dict[str, str], member: str) -> Trial:
@@ -158,15 +278,15 @@ def _refuse_shared_samples(one: Trial, other: Trial) -> None:
     """Refuse two subjects of a recording (or its copies), and samples that could be both trained and tested on."""
     recording = one.member if one.member == other.member else f"{one.member} and its copy {other.member}"
     if one.subject != other.subject:
-        allowed = f"{one.subject}, as in line {_line(one)}"
+        allowed = f"{one.subject}, as in {_line(one)}"
         refuse(f"two subjects of {recording}", where=other.where, allowed=allowed, received=other.subject)
     if other.onset_s < one.end_s - ROUNDING_S:
-        allowed = f"an onset of {one.end_s:g} s or later, where the trial of line {_line(one)} ends"
+        allowed = f"an onset of {one.end_s:g} s or later, where the trial of {_line(one)} ends"
         refuse(f"overlapping trials of {recording}", where=other.where, allowed=allowed, received=other.onset_s)
 
 
 def _line(trial: Trial) -> str:
-    return trial.where.rpartition(" ")[2]
+    return " ".join(trial.where.split(" ")[-2:])  # line 3, annotation 3
 
 
 def _stated_length_s(archive: Path, member: str, size_bytes: int) -> float:

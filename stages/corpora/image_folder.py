@@ -4,34 +4,44 @@ The layout is recognised by the content of the archive:
   basic/Image/aligned/train_00001_aligned.jpg   RAF-DB (Li, Deng & Du 2017, CVPR), with aligned.zip unpacked, and
   basic/EmoLabel/list_patition_label.txt        with a line 'train_00001.jpg 5' per image; the name contains the part
   train|val|test/<class>/*.jpg|png              a class is a word in any spelling ('Happy'), with an optional number
-                                                that is ignored ('4_sad'), or a number: 1 to 7 as in RAF-DB, 0 to 7
-                                                as in AffectNet
+                                                that is ignored ('4_sad'), or a number: as in data.yaml or labels.txt
+                                                beside, or else 1 to 7 as in RAF-DB, 0 to 7 as in AffectNet.
+                                                `corpora.<corpus>.class_names` maps any other name of class or part.
+The person is read from the file names of CK+ (S010_004_00000017.png), KDEF (AF01ANS.JPG) and JAFFE (KA.AN1.39.tiff).
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 
-from stages.core.errors import UserError, refuse, shorten, unknown_name
-from stages.core.labels import canonical
+from stages.core.errors import UserError, refuse, shorten
 from stages.core.records import Record
 from stages.core.seeding import generator
 from stages.corpora.archive import members, tables
 from stages.corpora.archive.clips import count_mismatch
-from stages.corpora.decoding.images import SUFFIXES, decode_image
+from stages.corpora.archive.image_files import (
+    Note,
+    class_images,
+    count_by_suffix,
+    folder_names,
+    image_names,
+    report_images,
+)
+from stages.corpora.decoding.images import ALLOWED, decode_image
 
 CODES = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral", "contempt")
 RAF_DB = dict(enumerate(CODES[:7], start=1))
 # Mollahosseini, Hasani & Mahoor 2019, IEEE Trans. Affective Computing 10(1), table 1
 AFFECTNET = dict(enumerate(("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")))
 PARTS = {"train": "train", "validation": "validation", "test": "test"}
-FOLDERS = PARTS | {"val": "validation", "valid": "validation"}
-GROUP = None  # the persons are not known
+FOLDERS = PARTS | {"training": "train", "testing": "test", "fer2013train": "train", "fer2013test": "test"}
+FOLDERS |= dict.fromkeys(("val", "valid", "dev", "development", "fer2013valid"), "validation")
+GROUP = "person"  # known only where the file names hold them
 LIST = "list_patition_label.txt"  # the corpus's own spelling
 # Synthetic faces per emotion: ranked as in RAF-DB, from frequent happiness to rare fear, but less unequal.
 SHARES = {"happy": 44, "neutral": 36, "sad": 34, "surprise": 30, "disgust": 26, "angry": 26, "contempt": 22, "fear": 20}
@@ -39,23 +49,35 @@ _TRAIN_FRACTION = 0.65
 
 missing = partial(count_mismatch, expected=None)  # a user's own corpus has any size; RAF-DB is compared with its list
 
-_CLASS = re.compile(r"(?P<number>\d*)[ _.-]*(?P<word>[a-z]*)", re.ASCII)
+# Persons in file names, each pattern at the start of the name.
+_PERSONS = (
+    r"(?P<person>S\d{3})_\d{3}_\d{8}",  # CK+ and CK+48, S010_004_00000017.png: subject, session, frame
+    # KDEF, AF01ANS.JPG: session A or B, then the person, emotion and angle
+    r"[AB](?P<person>[FM]\d\d)(?:AF|AN|DI|HA|NE|SA|SU)(?:FL|FR|HL|HR|S)",
+    r"(?P<person>[A-Z]{2})\.(?:AN|DI|FE|HA|NE|SA|SU)\d\.\d{1,3}",  # JAFFE, KA.AN1.39.tiff
+)
+_PERSON = [re.compile(rf"{pattern}(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII) for pattern in _PERSONS]
 _LINE = re.compile(r"(?P<stem>(train|test)_\w+)\.(jpg|png)\s+(?P<code>\d{1,4})", re.ASCII)
 
 
-def read(archive: Path) -> Iterator[Record]:
-    """Return an iterator over all images in a fixed order, undecoded. Raises `UserError` for unclear classes."""
+def read(archive: Path, class_names: Mapping[str, str] | None = None, note: Note | None = None) -> Iterator[Record]:
+    """Return an iterator over all images in a fixed order, undecoded. Raises `UserError` for unclear classes.
+
+    `class_names` maps folder names to classes, parts or 'ignore'; `note` receives what a user should know.
+    """
     names = members.names(archive)
-    images = [name for name in names if name.lower().endswith(SUFFIXES)]
+    images = image_names(archive)
     label_list = tables.find(archive, LIST)
     if label_list:
-        return _read_listed(archive, label_list, images)
+        return _read_listed(archive, label_list, images, note)
     if images:
-        return _read_folders(archive, images)
+        return _read_folders(archive, images, class_names, note)
     other = ", but of reader 'fer2013'" if any(name.lower().endswith(".csv") for name in names) else ""
+    files = [name for name in names if not name.endswith("/")]
+    received = shorten(", ".join(names[:4])) if names else "an empty archive"
     raise UserError(
-        f"{archive}: not the layout of reader 'image_folder'{other}; allowed: <part>/<class>/*.jpg|png or RAF-DB's "
-        f"Image/aligned/*.jpg, unpacked, with {LIST}; received: {shorten(', '.join(names[:4])) or 'an empty archive'}"
+        f"{archive}: not the layout of reader 'image_folder'{other}; allowed: <part>/<class>/*.jpg|png ({ALLOWED}) or "
+        f"RAF-DB's Image/aligned/*.jpg, unpacked, with {LIST}; received: {received}: {count_by_suffix(files)}"
     )
 
 
@@ -83,7 +105,7 @@ def _counts(size: int) -> dict[str, int]:
     return counts
 
 
-def _read_listed(archive: Path, label_list: str, images: list[str]) -> Iterator[Record]:
+def _read_listed(archive: Path, label_list: str, images: list[str], note: Note | None) -> Iterator[Record]:
     """Read RAF-DB's official layout. Raises `UserError` unless list and aligned images have the same names."""
     aligned = [name for name in images if PurePosixPath(name).parent.name.lower() == "aligned"]
     paths = {_stem(name): name for name in aligned}
@@ -100,6 +122,8 @@ def _read_listed(archive: Path, label_list: str, images: list[str]) -> Iterator[
             allowed = "one line for every image in the folder 'aligned', and no other"
             received = f"{len(stems):,}, the first is {min(stems)}"
             refuse(what, where=f"{archive}: {label_list}", allowed=allowed, received=received)
+    if note:
+        report_images(archive, {paths[stem]: label for stem, label in labels.items()}, note)
     return (_record(archive, paths[stem], labels[stem], stem.partition("_")[0]) for stem in sorted(labels))
 
 
@@ -122,45 +146,40 @@ def _labels(archive: Path, label_list: str) -> dict[str, str]:
     return labels
 
 
-def _read_folders(archive: Path, images: list[str]) -> Iterator[Record]:
-    members.refuse_empty_folders(archive)
-    folders = {str(PurePosixPath(name).parent): name for name in reversed(images)}  # each with its first image
-    codes = _codes(archive, {PurePosixPath(folder).name for folder in folders})
-    labels = {folder: _label(f"{archive}: {name}", folder, codes) for folder, name in sorted(folders.items())}
+def _read_folders(
+    archive: Path, images: list[str], class_names: Mapping[str, str] | None, note: Note | None
+) -> Iterator[Record]:
+    order = partial(_order, archive)
+    names = folder_names(archive, images, CODES, FOLDERS, class_names, order, note)
+    labels = class_images(archive, images, names, note)
+    folders = {str(PurePosixPath(name).parent): label for name, label in labels.items()}
+    partitions = {folder: names.partition(folder) for folder in folders}
     first: dict[tuple[str | None, str], str] = {}
-    for folder, label in labels.items():
-        other = first.setdefault((_partition(folder), label), folder)
-        if other != folder:  # either a copied tree or another meaning
+    for folder, label in sorted(folders.items()):
+        other = first.setdefault((partitions[folder], label), folder)
+        # Either a copied tree or another meaning, unless the user has mapped both to one class.
+        if other != folder and not (names.is_own(folder) or names.is_own(other)):
             what, received = f"two folders of class {label!r}", f"{other} and {folder}"
             refuse(what, where=str(archive), allowed="one folder per class in each part", received=received)
-    located = ((name, str(PurePosixPath(name).parent)) for name in images)
-    return (_record(archive, name, labels[folder], _partition(folder)) for name, folder in located)
+    return (_record(archive, name, label, partitions[name.rpartition("/")[0]]) for name, label in labels.items())
 
 
-def _codes(archive: Path, classes: set[str]) -> dict[int, str]:
+def _order(archive: Path, numbers: set[int]) -> tuple[Mapping[int, str], str]:
     """Return the emotions of numbered folders. Raises `UserError` for 0 to 6, which FER-2013 numbers differently."""
-    numbers = {int(name) for name in classes if re.fullmatch(r"\d{1,4}", name, re.ASCII)}
     if 0 in numbers and 7 not in numbers:
         what = "numbered class folders, which FER-2013 and AffectNet number differently"
-        allowed = "1 to 7 (RAF-DB), 0 to 7 (AffectNet), or names of emotions"
+        allowed = "1 to 7 (RAF-DB), 0 to 7 (AffectNet), names of emotions, a data.yaml or labels.txt beside, or "
+        allowed += "corpora.<corpus>.class_names"
         refuse(what, where=str(archive), allowed=allowed, received=", ".join(map(str, sorted(numbers))))
-    return AFFECTNET if 0 in numbers else RAF_DB
-
-
-def _label(where: str, folder: str, codes: dict[int, str]) -> str:
-    name = PurePosixPath(folder).name
-    match = _CLASS.fullmatch(name.strip().lower())
-    label = match and (canonical(match["word"]) if match["word"] else codes.get(int(match["number"] or -1)))
-    if label not in CODES:
-        raise UserError(unknown_name(where, name, (*CODES, *map(str, codes)), "unknown class folder"))
-    return label
-
-
-def _partition(folder: str) -> str | None:
-    """Return the part that is named by the innermost such folder around the class folder, or None."""
-    parents = reversed(folder.lower().split("/")[:-1])
-    return next((FOLDERS[part] for part in parents if part in FOLDERS), None)
+    return (AFFECTNET, "AffectNet's order") if 0 in numbers else (RAF_DB, "RAF-DB's order")
 
 
 def _record(archive: Path, name: str, label: str, partition: str | None) -> Record:
-    return Record(name, label, partial(members.read, archive, name), decode_image, partition=partition)
+    content, group = partial(members.read, archive, name), _person(name.rpartition("/")[2])
+    return Record(name, label, content, decode_image, group=group, partition=partition)
+
+
+def _person(file: str) -> str | None:
+    """Return the person that the file name of CK+, KDEF or JAFFE holds, None for other names."""
+    matches = (pattern.match(file) for pattern in _PERSON)
+    return next((match["person"].upper() for match in matches if match), None)

@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -35,6 +35,7 @@ IDLE_WORKER_S = 5
 # Chunks per worker in one call of joblib, which hands out all work of a call even if the results are written slowly.
 CHUNKS_PER_ROUND = 32
 
+# The array of a sample, and its number of time steps: more than the array has if the sample was cut.
 Features = tuple[np.ndarray, int]
 # Computes the features, or the reason for damage, of several samples, each given by its `Record.load`.
 ComputeMany = Callable[[Iterable[Callable]], Iterable[Features | DamagedSample]]
@@ -51,12 +52,16 @@ class Workers:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Features of some samples: `x` (n, …), their records, and 'id: reason' of each damaged sample."""
+    """Features of some samples: `x` (n, …), their records, and 'id: reason' of each damaged sample.
+
+    `cut`: the full length in time steps of each sample that is longer than `x` and was cut.
+    """
 
     x: np.ndarray | None
     length: list[int]
     records: list[Record]
     rejected: list[str]
+    cut: list[int] = field(default_factory=list)
 
 
 # The result of a worker: x (n, …), length (n), and {index in the chunk: reason} of the damaged records. The records
@@ -163,6 +168,13 @@ def append_all(writer: Writer, chunks: Iterable[Chunk], classes: list[str]) -> t
     return count, rejected
 
 
+def note_cut(chunks: Iterable[Chunk], cut: list[int]) -> Iterator[Chunk]:
+    """Yield the chunks, and append the full lengths of the samples that were cut to `cut`."""
+    for chunk in chunks:
+        cut += chunk.cut
+        yield chunk
+
+
 def require_space(chunks: Iterable[Chunk], total: int, folder: Path) -> Iterator[Chunk]:
     """Yield the chunks. Raise `UserError` if the disk cannot hold `total` samples of the size of the first."""
     for number, chunk in enumerate(chunks):
@@ -198,4 +210,6 @@ def _decode_chunk_in_thread(records: list[Record], compute: ComputeMany) -> Deco
 
 def _assemble(records: list[Record], x: np.ndarray | None, length: list[int], reasons: dict[int, str]) -> Chunk:
     kept = [record for index, record in enumerate(records) if index not in reasons]
-    return Chunk(x, length, kept, [f"{records[index].sample_id}: {reason}" for index, reason in reasons.items()])
+    rejected = [f"{records[index].sample_id}: {reason}" for index, reason in reasons.items()]
+    steps = x.shape[1] if x is not None else 0
+    return Chunk(x, [min(n, steps) for n in length], kept, rejected, [n for n in length if n > steps])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.core.errors import UserError, refuse, unknown_name
+from stages.core.records import Record
 from stages.core.seeding import derive, generator
 from stages.params.schema import Split
 
@@ -21,9 +22,9 @@ TRIALS_PER_BLOCK, BLOCKS = 5, ("0–4", "5–9", "10–14")
 class Metadata:
     """Columns over the samples of a corpus.
 
-    `roles`: {name of an official part in the corpus: train | validation | test}. `group`: the speaker or subject, ''
-    where unknown; `group_kind`: which of the two it is. `gender`: '' where unknown. `trial`: index within a session, -1
-    where there are no trials.
+    `roles`: {name of an official part in the corpus: train | validation | test}. `group`: the speaker, subject or
+    person on a face, '' where unknown; `group_kind`: which of them it is. `gender`: '' where unknown. `trial`: index
+    within a session, -1 where there are no trials.
     """
 
     label: np.ndarray
@@ -33,6 +34,19 @@ class Metadata:
     group_kind: str | None
     gender: np.ndarray
     trial: np.ndarray
+
+    @classmethod
+    def of(cls, records: list[Record], roles: dict[str, str], group_kind: str | None) -> "Metadata":
+        """Return the columns of these records."""
+        return cls(
+            label=np.array([record.label for record in records]),
+            partition=np.array([record.partition for record in records], dtype=object),
+            roles=roles,
+            group=np.array([record.group or "" for record in records]),
+            group_kind=group_kind,
+            gender=np.array([record.extra.get("gender", "") for record in records]),
+            trial=np.array([-1 if record.trial is None else record.trial for record in records]),
+        )
 
     def role(self) -> np.ndarray:
         """Return the role (N,) of each sample's official part, '' where it has none."""

@@ -1,8 +1,9 @@
 """The split file `data/splits/<corpus>.json`: parts, how they were made, and the leakage audit."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,45 @@ from stages.params.schema import Split
 PARTS = ("train", "validation", "test")
 
 
-def duplicates_across(part: np.ndarray, content: list[str]) -> list[list[int]]:
-    """Return the sets of samples (indices) with the same content hash that lie in more than one part."""
+@dataclass(frozen=True)
+class Overlaps:
+    """Sets of samples (indices): exact duplicates and near-duplicates across parts, same bytes under two labels."""
+
+    duplicates: list[list[int]]
+    near: list[list[int]]
+    conflicts: list[list[int]]
+
+    def all(self) -> list[list[int]]:
+        return self.duplicates + self.near + self.conflicts
+
+
+def same_content(content: list[str]) -> list[list[int]]:
+    """Return the samples (indices) of each content hash."""
     same = defaultdict(list)
     for index, digest in enumerate(content):
         same[digest].append(index)
-    return [indices for indices in same.values() if len({part[index] for index in indices}) > 1]
+    return list(same.values())
 
 
-def drop_from_train(part: np.ndarray, duplicates: list[list[int]]) -> np.ndarray:
-    """Return `part` with 'dropped' for training samples that are exact duplicates of validation or test samples."""
+def duplicates_across(part: np.ndarray, content: list[str]) -> list[list[int]]:
+    """Return the sets of samples (indices) with the same content hash that lie in more than one part."""
+    return [indices for indices in same_content(content) if len({part[index] for index in indices}) > 1]
+
+
+def label_conflicts(label: np.ndarray, content: list[str]) -> list[list[int]]:
+    """Return the sets of samples (indices) with the same content hash and different labels."""
+    return [indices for indices in same_content(content) if len({label[index] for index in indices}) > 1]
+
+
+def overlaps(part: np.ndarray, label: np.ndarray, content: list[str], near: list[list[int]]) -> Overlaps:
+    """Return what samples have in common, by their content hashes; `near` are the near-duplicates across parts."""
+    return Overlaps(duplicates_across(part, content), near, label_conflicts(label, content))
+
+
+def drop_from_train(part: np.ndarray, sets: list[list[int]]) -> np.ndarray:
+    """Return `part` with 'dropped' for the training samples of these sets; validation and test stay complete."""
     part = part.copy()
-    part[[index for indices in duplicates for index in indices if part[index] == "train"]] = "dropped"
+    part[[index for indices in sets for index in indices if part[index] == "train"]] = "dropped"
     return part
 
 
@@ -85,18 +113,51 @@ def require_no_duplicates(part: np.ndarray, sample_id: list[str], duplicates: li
         raise UserError(f"{where}: {what}, the first {sample_id[one]} and {sample_id[other]}; allowed: {allowed}")
 
 
-def audit(part: np.ndarray, sample_id: list[str], group: list[str | None], duplicates: list[list[int]]) -> dict:
-    """Return what the parts have in common: exact duplicates with their ids, and groups (speakers, subjects)."""
-    pairs = Counter(" and ".join(p for p in PARTS if p in {part[i] for i in indices}) for indices in duplicates)
+def audit(part: np.ndarray, label: np.ndarray, sample_id: list[str], group: np.ndarray, found: Overlaps) -> dict:
+    """Return what the parts have in common, counted and with ids, and groups (speakers, subjects) in several parts."""
     parts_of = defaultdict(set)
     for name, own_part in zip(group, part, strict=True):
         if name and own_part in PARTS:
             parts_of[name].add(own_part)
+    ids = {key: [[sample_id[index] for index in indices] for indices in sets] for key, sets in vars(found).items()}
     return {
-        "duplicates_across_parts": dict(sorted(pairs.items())),
-        "duplicate_ids": [[sample_id[index] for index in indices] for indices in duplicates],
+        "duplicates_across_parts": _count(found.duplicates, part, PARTS),
+        "duplicate_ids": ids["duplicates"],
+        "near_duplicates_across_parts": _count(found.near, part, PARTS),
+        "near_duplicate_ids": ids["near"],
+        "label_conflicts": _count(found.conflicts, label, sorted(set(label.tolist()))),
+        "label_conflict_ids": ids["conflicts"],
         "groups_on_two_sides": sorted(name for name, parts in parts_of.items() if len(parts) > 1),
     }
+
+
+def _count(sets: list[list[int]], value: np.ndarray, order: Sequence[str]) -> dict[str, int]:
+    """Return {'train and test': number of sets whose samples have these values (parts, labels)}."""
+    values = ({value[index] for index in indices} for indices in sets)
+    return dict(sorted(Counter(" and ".join(name for name in order if name in own) for own in values).items()))
+
+
+def audit_lines(audited: dict, on_duplicate: str, where: str) -> Iterator[str]:
+    """Yield a line for each kind of overlap in the audit, with the first samples, and what was done about it."""
+    kept = f"none is dropped ({where}.on_duplicate: drop takes them out of train)"
+    done = "their training samples are dropped" if on_duplicate == "drop" else kept
+    for key, what in (
+        ("duplicate_ids", "sets of exact duplicates have samples in several parts"),
+        ("near_duplicate_ids", "sets of nearly equal images have samples in several parts"),
+        ("label_conflict_ids", "sets of samples with the same bytes have different labels"),
+    ):
+        if sets := audited[key]:
+            yield f"{where}: {len(sets)} {what}, the first {' and '.join(sets[0][:2])}; {done}"
+
+
+def dependence(group_kind: str | None, group: np.ndarray, audited: dict) -> str:
+    """Return 'speaker-dependent: ' and the like, with which the protocol's label begins; '' for disjoint groups."""
+    if audited["groups_on_two_sides"]:
+        return f"{group_kind or 'group'}-dependent: "
+    # That the persons on faces are unknown is the rule, not a flaw of one corpus.
+    if not group_kind or "" not in group or (group_kind == "person" and not (group != "").any()):
+        return ""
+    return f"{group_kind}s unknown, so perhaps {group_kind}-dependent: "
 
 
 def protocol_of(path: Path, description: Description) -> str:

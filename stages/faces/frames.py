@@ -1,14 +1,17 @@
-"""Frames of a video file or a camera with their own times, on which everything later relies.
+"""Frames of a video file, a stream or a camera with their own times, on which everything later relies.
 
-OpenCV reads both. Only local files are opened, whatever a playlist inside a file names.
+OpenCV reads them. Of a local file nothing else is opened, whatever a playlist names; a stream opens addresses only.
 """
 
 import math
 import os
+import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -17,7 +20,62 @@ from stages.core.errors import UserError, refuse
 from stages.core.outputs import require_utf8
 from stages.corpora.decoding.images import MAX_SIDE_PX
 
-os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "protocol_whitelist;file"
+# FFmpeg's names of the formats that hold their own frames: a playlist (hls, concat, dash, sdp) would open other files.
+_FORMATS = (
+    *(
+        "mov",
+        "mp4",
+        "matroska",
+        "webm",
+        "avi",
+        "asf",
+        "flv",
+        "gif",
+        "apng",
+        "ogg",
+        "mpeg",
+        "mpegts",
+        "mpegvideo",
+        "m4v",
+    ),
+    *(
+        "h261",
+        "h263",
+        "h264",
+        "hevc",
+        "vvc",
+        "av1",
+        "obu",
+        "ivf",
+        "vc1",
+        "mjpeg",
+        "dv",
+        "rm",
+        "nut",
+        "nsv",
+        "nuv",
+        "mxf",
+    ),
+    *(
+        "gxf",
+        "wtv",
+        "swf",
+        "yuv4mpegpipe",
+        "mjpeg_2000",
+        "flic",
+        "ea",
+        "smk",
+        "bink",
+        "roq",
+        "amv",
+        "film_cpk",
+        "cavsvideo",
+    ),
+    *("jpeg_pipe", "png_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "webp_anim"),
+)
+_FILE_OPTIONS = f"protocol_whitelist;file|format_whitelist;{','.join(_FORMATS)}"
+_STREAM_OPTIONS = "protocol_whitelist;rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,rtmp,rtmps,data"
+os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _FILE_OPTIONS  # read by OpenCV whenever it opens a video
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg prints a line for each damaged packet
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # OpenCV prints three for a missing camera
 
@@ -25,6 +83,8 @@ RATES_HZ = 0.1, 240.0  # plausible frame rates; a file or camera may report any 
 DEFAULT_RATE_HZ = 30.0  # where no plausible rate is reported
 MAX_GAP_S = 600.0  # between two frames: a recorded screen may stand still; a longer gap is a damaged time stamp
 MAX_BACKWARD_S = 1.0  # by which a time stamp may fall behind the last one; more is a new start of the stamps
+SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "rtp")  # of a stream's address
+TIMEOUT_MS = 10_000  # of a stream: to open it, and for its next frame
 MAX_CAMERAS = 100  # OpenCV takes number 200 for the first camera of its second backend
 MAX_MISSING = 0.02, 2  # share of a clip's frames, and frames, that may be missing: their number is often an estimate
 
@@ -77,12 +137,16 @@ class Video:
         if not path.is_file():
             refuse("no such file", where="--video", allowed="a video file", received=str(path))
         require_utf8(path, "--video")
-        self._capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
-        if not self._capture.isOpened():
+        capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+        if not capture.isOpened():
             raise UserError(f"--video: {path}: not a video that can be read, or cut off before its index")
-        self.frame_bytes = require_size(self._capture, f"--video: {path}")
-        self.rate_hz = plausible_rate_hz(self._capture)
-        self.count = max(0, round(min(self._capture.get(cv2.CAP_PROP_FRAME_COUNT), 1e9)))
+        self._describe(capture, f"--video: {path}")
+
+    def _describe(self, capture: cv2.VideoCapture, where: str) -> None:
+        self._capture = capture
+        self.frame_bytes = require_size(capture, where)
+        self.rate_hz = plausible_rate_hz(capture)
+        self.count = max(0, round(min(capture.get(cv2.CAP_PROP_FRAME_COUNT), 1e9)))
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames, all of one size; raises `UserError` at the end of a clip that is cut off."""
@@ -113,30 +177,84 @@ class Camera:
     live = True
     count = 0
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, where: str = "--camera") -> None:
         self.name = f"camera {index}"
         self._capture = cv2.VideoCapture(index) if 0 <= index < MAX_CAMERAS else None
         if self._capture is None or not self._capture.isOpened():
-            refuse("no such camera", where="--camera", allowed="0, 1, … of a connected camera", received=index)
+            refuse("no such camera", where=where, allowed="0, 1, … of a connected camera", received=index)
         self.frame_bytes = require_size(self._capture, f"--camera {index}")
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not one buffered by the driver
         self.rate_hz = plausible_rate_hz(self._capture)
 
     def frames(self) -> Iterator[Frame]:
         """Yield frames; raises `UserError` when no more arrive."""
-        first_s = now_s = None
-        try:
-            for image in images(self._capture):
-                now_s = time.monotonic()
-                first_s = now_s if first_s is None else first_s
-                yield Frame(now_s - first_s, image)
-        finally:
-            self._capture.release()
-        after = "any frame" if now_s is None else f"more after {now_s - first_s:.1f} s"
-        raise UserError(f"{self.name}: did not deliver {after}: unplugged, or used by another program?")
+        yield from arriving(self._capture, self.name, "unplugged, or used by another program?")
+
+
+class Stream(Video):
+    """A video at an address: `live` where its number of frames is unknown (a camera in the network), else a file."""
+
+    def __init__(self, address: str) -> None:
+        self.name = without_password(address)
+        scheme = urlsplit(address).scheme.lower()
+        if scheme not in SCHEMES:
+            allowed = f"a file, /dev/video0, or an address {', '.join(f'{name}://' for name in SCHEMES)}"
+            refuse("unknown kind of address", where="--video", allowed=allowed, received=self.name)
+        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
+        with stream_options():
+            capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, timeouts)
+        if not capture.isOpened():
+            raise UserError(f"--video: {self.name}: no video can be read there: not reachable, refused, or no video")
+        self._describe(capture, f"--video: {self.name}")
+        self.live = not self.count
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield frames; raises `UserError` when no more arrive, of a file only before its end."""
+        if self.live:
+            return arriving(self._capture, self.name, "ended, or the connection broke off")
+        return super().frames()
 
 
 Source = Video | Camera
+
+
+def open_video(given: str) -> Source:
+    """Return the source that `--video` names: a file, the address of a stream, or a camera as /dev/video0."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", given):
+        return Stream(given)
+    path = Path(given)
+    device = re.fullmatch(r"/dev/video(\d+)", str(path.resolve() if path.is_char_device() else path))
+    return Camera(int(device[1]), f"--video: {given}") if device else Video(path)
+
+
+def without_password(address: str) -> str:
+    """Return an address without user, password and query, for messages and pictures."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+@contextmanager
+def stream_options() -> Iterator[None]:
+    """Let OpenCV open addresses meanwhile, but no local file that a stream names."""
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _STREAM_OPTIONS
+    try:
+        yield
+    finally:
+        os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _FILE_OPTIONS
+
+
+def arriving(capture: cv2.VideoCapture, name: str, why: str) -> Iterator[Frame]:
+    """Yield frames with the times of their arrival. Raises `UserError` with the reason when no more arrive."""
+    first_s = now_s = None
+    try:
+        for image in images(capture):
+            now_s = time.monotonic()
+            first_s = now_s if first_s is None else first_s
+            yield Frame(now_s - first_s, image)
+    finally:
+        capture.release()
+    after = "any frame" if now_s is None else f"more after {now_s - first_s:.1f} s"
+    raise UserError(f"{name}: did not deliver {after}: {why}")
 
 
 def images(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:

@@ -1,4 +1,6 @@
 """Deterministic signal processing, one file per feature.
 
 In: the signal of a record. Out: an array and its number of true time steps. There is no randomness and no learnt value.
+
+A change re-runs `prepare` and what follows.
 """

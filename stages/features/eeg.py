@@ -17,17 +17,18 @@ SIZES = {"time": "max_windows"}  # axis → the setting that gives its length
 DTYPE = "float32"
 SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0
+MIXED_UNITS = "warn"  # if subjects differ by decades: values may be nats or another unit
 WORKERS = "threads"  # padding takes some 50 µs a trial: too little to be worth starting a process
 
 
 def compute(
     signal: np.ndarray, rate_hz: float | None, *, padding: Literal["zero", "average"], max_windows: PositiveInt
 ) -> tuple[np.ndarray, int]:
-    """Return the trial as (max_windows, features) float32 in the units of `signal`, and its number of true windows.
+    """Return the trial as (max_windows, features) float32 in the units of `signal`, and its number of windows.
 
-    `signal` is (windows, features) float64; windows beyond `max_windows` are cut off. `padding` fills the rest with 0
-    or with the mean of each feature over the windows that are kept. Raises `DamagedSample` for a trial without windows,
-    and for values that are not finite as float32.
+    `signal` is (windows, features) float64; windows beyond `max_windows` are cut off, but counted. `padding` fills the
+    rest with 0, or with the mean of each feature over the windows that are kept. Raises `DamagedSample` for a trial
+    without windows, and for values that are not finite as float32.
     """
     if not len(signal):
         raise DamagedSample("the trial has no windows")
@@ -39,7 +40,7 @@ def compute(
     x[: len(kept)] = kept
     if padding == "average":
         x[len(kept) :] = kept.mean(axis=0, dtype=np.float64)  # (features,)
-    return x, len(kept)
+    return x, len(signal)
 
 
 def samples_per_chunk(settings: dict) -> int:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from scipy import linalg, signal
 
+from stages.core import electrodes
 from stages.core.records import DamagedSample
 from stages.params.options import Names, PositiveFloat, PositiveInt
 
@@ -19,6 +20,7 @@ SIZES = {"time": "max_windows", "electrode": "channels"}  # axis → the setting
 DTYPE = "float32"
 SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0
+MIXED_UNITS = "refuse"  # if subjects differ by decades, which `datasets.levels` looks for; values are nats
 WORKERS = "threads"  # they share open recordings, and filtering (some 20 ms a trial) releases Python's lock
 
 # In Hz, as in SEED-V.
@@ -26,6 +28,11 @@ BANDS_HZ = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 14), "beta": (14, 31)
 # A Butterworth filter of order 4, run twice, halves the amplitude (-6 dB) at the edges of a band. Noise that fills the
 # band exactly keeps 87% of its power: its entropy is 0.07 nats lower, in every band.
 ORDER = 4
+# The median amplitude (SD over a window, within `low_hz` to `high_hz`) of scalp EEG is 2 to 200 µV. Beyond these limits
+# a channel is not connected, or its unit is not the stated one: volts and millivolts are off by a factor of 1000.
+MIN_SD_UV, MAX_SD_UV = 0.1, 3_000.0
+MAX_RATIO = 100.0  # between a channel and the median of the trial's channels
+MAX_UV = 1e6  # 1 V; electrodes drift by up to a third of it
 EDGE_S = 2.0  # length by which a trial is extended at both ends for filtering: two periods of the slowest rhythm
 NOTCH_QUALITY = 30.0  # centre frequency over width
 AVERAGED = 5  # windows in the moving average: two on either side of the current one
@@ -49,23 +56,25 @@ def compute(
     padding: Literal["zero", "average"],
     max_windows: PositiveInt,
 ) -> tuple[np.ndarray, int]:
-    """Return the trial as (max_windows, channels × 5 bands) float32 in nats, and its number of true windows.
+    """Return the trial as (max_windows, channels × 5 bands) float32 in nats, and its number of windows.
 
     `trial` is (samples,) with one field per channel, in µV. The five bands of the first of `channels` come first. The
     order of processing: notch filter, resampling, removal of the linear trend, band-pass `low_hz` to `high_hz`, bands,
-    windows, smoothing. Samples after the last whole window are not used; windows beyond `max_windows` are cut off.
-    Raises `DamagedSample` for missing or flat channels, for sample rates too low for the bands, and for trials shorter
-    than one window.
+    windows, smoothing. Samples after the last whole window are not used; windows beyond `max_windows` are cut off, but
+    counted. Raises `DamagedSample` for missing or flat channels, for amplitudes that are not those of EEG, for sample
+    rates too low for the bands, and for trials shorter than one window.
     """
     values = select_channels(trial, channels)  # (channels, samples)
+    _refuse_impossible(values, channels)
     _refuse_flat(split_windows(values, rate_hz, window_s), channels)
     if notch_hz is not None:
         values = notch_filter(values, rate_hz, notch_hz)
     if resample_hz is not None:
         values, rate_hz = resample(values, rate_hz, resample_hz)
     values = bandpass(signal.detrend(values), rate_hz, (low_hz, high_hz))
+    refuse_amplitudes(split_windows(values, rate_hz, window_s), channels)
     entropy = smooth(differential_entropy(values, rate_hz, window_s), smoothing)  # (windows, channels, bands)
-    return _pad(entropy.reshape(len(entropy), -1)[:max_windows], padding, max_windows)
+    return _pad(entropy.reshape(len(entropy), -1)[:max_windows], padding, max_windows), len(entropy)
 
 
 def samples_per_chunk(settings: dict) -> int:
@@ -79,13 +88,23 @@ def output_rate_hz(settings: dict) -> float:
 
 
 def select_channels(trial: np.ndarray, channels: list[str]) -> np.ndarray:
-    """Return the named fields of `trial` as (channels, samples), in the order of `channels`."""
-    if trial.dtype.names is None:
+    """Return the named fields of `trial` as (channels, samples), in the order of `channels`.
+
+    A channel may have another name of the same electrode (`core.electrodes`), if only one has.
+    """
+    names = trial.dtype.names
+    if names is None:
         raise DamagedSample("not a recording with named channels, which feature 'eeg_de' needs")
-    missing = [name for name in channels if name not in trial.dtype.names]
-    if missing:
-        raise DamagedSample(f"no channel {', '.join(missing)}; its channels: {', '.join(trial.dtype.names)}")
-    return np.stack([trial[name] for name in channels])
+    found = {name: electrodes.matches(name, names) for name in channels}
+    if missing := [name for name in channels if not found[name]]:
+        others = (trial.dtype.metadata or {}).get("left_out", "")
+        raise DamagedSample(f"no channel {', '.join(missing)}; its channels: {', '.join(names)}{others}")
+    for name, several in found.items():
+        if len(several) > 1:
+            raise DamagedSample(f"channel {name} could be each of {', '.join(several)}; allowed: an exact name")
+    if len({several[0] for several in found.values()}) < len(channels):
+        raise DamagedSample(f"two of the channels {', '.join(channels)} are one channel of the recording")
+    return np.stack([trial[found[name][0]] for name in channels])
 
 
 def bandpass(values: np.ndarray, rate_hz: float, band_hz: tuple[float, float]) -> np.ndarray:
@@ -162,6 +181,30 @@ def _pad_length(values: np.ndarray, rate_hz: float) -> int:
     return min(round(EDGE_S * rate_hz), values.shape[-1] - 1)
 
 
+def refuse_amplitudes(windows: np.ndarray, channels: list[str]) -> None:
+    """Raise `DamagedSample` if a channel of (channels, windows, samples) in µV is decades from EEG."""
+    sd_uv = np.median(windows.std(axis=-1), axis=-1)  # (channels,); a median, so that single artefacts pass
+    typical_uv = np.median(sd_uv)
+    low, high = MIN_SD_UV, MAX_SD_UV
+    if low <= typical_uv <= high:
+        low, high = max(low, typical_uv / MAX_RATIO), min(high, typical_uv * MAX_RATIO)
+    for name, own_uv in zip(channels, sd_uv, strict=True):
+        if not low <= own_uv <= high:
+            others = f"the median of its channels is {typical_uv:.2g}"
+            received = f"received: {own_uv:.2g} µV; {others}; is its unit right, and is it connected?"
+            raise DamagedSample(
+                f"channel {name}: no amplitude of EEG; allowed: {low:.2g} to {high:,.0f} µV SD; {received}"
+            )
+
+
+def _refuse_impossible(values: np.ndarray, channels: list[str]) -> None:
+    """Refuse (channels, samples) with a sample beyond 1 V, or that is not finite."""
+    for name, peak in zip(channels, np.abs(values).max(axis=1), strict=True):  # NaN if any sample is
+        if not peak <= MAX_UV:
+            hint = "" if np.isnan(peak) else "; is its unit stated in the file?"
+            raise DamagedSample(f"channel {name!r}: a sample of {peak:.0e} µV; allowed: up to {MAX_UV:.0e}{hint}")
+
+
 def _refuse_flat(windows: np.ndarray, channels: list[str]) -> None:
     """Refuse (channels, windows, samples) with a constant window, whose entropy would be minus infinity."""
     flat = np.argwhere(np.ptp(windows, axis=-1) == 0)
@@ -170,10 +213,10 @@ def _refuse_flat(windows: np.ndarray, channels: list[str]) -> None:
         raise DamagedSample(f"channel {names}: flat for a whole window, the first at window {flat[0][1] + 1}")
 
 
-def _pad(entropy: np.ndarray, padding: str, max_windows: int) -> tuple[np.ndarray, int]:
-    """(windows, features) → (max_windows, features) float32, and the number of windows."""
+def _pad(entropy: np.ndarray, padding: str, max_windows: int) -> np.ndarray:
+    """(windows, features) → (max_windows, features) float32."""
     x = np.zeros((max_windows, entropy.shape[1]), DTYPE)
     x[: len(entropy)] = entropy
     if padding == "average":
         x[len(entropy) :] = entropy.mean(axis=0)
-    return x, len(entropy)
+    return x

@@ -57,6 +57,7 @@ class Overlay:
         cv2.polylines(image, [corners], True, bgr(WHITE), line_px + 2, cv2.LINE_AA)
         cv2.polylines(image, [corners], True, bgr(colour), line_px, cv2.LINE_AA)
         label = f"{face.number}  {self._names[face.shown]} {face.smoothed[face.shown]:.2f}"
+        label += "  unlike the training data" if face.unlike else ""
         text_px = round(1.2 * row_px)
         above = box.top - rendered(label, text_px, True).shape[0] - 2 * (text_px // 4)
         corner = box.left, above if above >= 0 else box.top + line_px

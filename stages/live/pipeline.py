@@ -35,6 +35,8 @@ class Pipeline:
     draw: Callable[[LabeledFrame], None] | None
     sinks: list[Any]
     n_frames: int = 0
+    n_with_faces: int = 0  # frames
+    n_unlike: int = 0  # frames with a face that is unlike the training data
     _stages: list[Prefetch] = field(default_factory=list)
     _started_s: float = 0.0
 
@@ -48,6 +50,8 @@ class Pipeline:
             labeled = self._stage("draw", _passed_to([self.draw], labeled))
         for one in self._stage("write", _passed_to([sink.add for sink in self.sinks], labeled)):
             self.n_frames += 1
+            self.n_with_faces += bool(one.faces)
+            self.n_unlike += any(face.unlike for face in one.faces)
             yield one
 
     def close(self) -> None:

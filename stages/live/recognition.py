@@ -27,13 +27,17 @@ PreparedFrame = tuple[Frame, list[Located], list[Prepared]]
 
 @dataclass(frozen=True)
 class LabeledFace:
-    """`raw` and `smoothed` (n_classes,) probabilities; `shown` the class on display; `number` from 1 on."""
+    """`raw` and `smoothed` (n_classes,) probabilities; `shown` the class on display; `number` from 1 on.
+
+    `unlike`: whether the face is beyond the training data's threshold.
+    """
 
     number: int
     box: Box
     raw: np.ndarray
     smoothed: np.ndarray
     shown: int
+    unlike: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,11 +149,12 @@ def classify(
         if not np.isfinite(probabilities).all():
             raise UserError(f"{run.info['run']}: the network overflows on these faces: unusable weights")
         rows = iter(probabilities)
-        for frame, located, _ in batch:
+        for frame, located, prepared in batch:
             smoother.forget(frame.time_s)
             faces = []
-            for face in located:
+            for face, feature in zip(located, prepared, strict=True):
                 raw = next(rows)
                 smoothed, shown = smoother(frame.time_s, face.number, raw)
-                faces.append(LabeledFace(face.number + 1, face.box, raw, smoothed, shown))
+                unlike = run.is_unlike_training(feature)
+                faces.append(LabeledFace(face.number + 1, face.box, raw, smoothed, shown, unlike))
             yield LabeledFrame(frame, faces)

@@ -4,14 +4,15 @@ import argparse
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from tqdm import tqdm
 
-from stages.core.errors import UserError, refuse
+from stages.core.errors import UserError, refuse, warn
 from stages.core.outputs import require_outputs, require_png
 from stages.faces.detection import FinderSettings, make_finder, upright_finder
 from stages.faces.follower import Follower, FollowSettings, Locate, whole_frame
-from stages.faces.frames import Camera, Source, Video
+from stages.faces.frames import Camera, Source, open_video
 from stages.live.overlay import Overlay
 from stages.live.pipeline import Pipeline
 from stages.live.recognition import FaceSmoother
@@ -21,6 +22,7 @@ from stages.live.window import Window
 from stages.serving.run_files import paths
 from stages.serving.served_run import ServedRun
 
+HOW_TO_FIND_MORE = "a lower --min-neighbors or --min-face-px finds more, --no-detect takes the whole frame"
 SYNTHETIC_NOTE = "trained on synthetic faces: it says nothing about people"
 
 
@@ -31,7 +33,7 @@ def watch(args: argparse.Namespace, run: ServedRun) -> None:
     check_outputs(args)
     smoother = FaceSmoother(args.smoothing, args.smooth_s, args.hold_s)
     locate = make_locate(args)
-    source: Source = Video(args.video) if args.video else Camera(args.camera)
+    source: Source = open_video(args.video) if args.video else Camera(args.camera)
     window = None if args.headless else Window(f"{run.info['run']}: {source.name}", paced=not source.live)
     timeline = Timeline(run.classes)
     sinks = [timeline] if args.plot else []
@@ -40,6 +42,7 @@ def watch(args: argparse.Namespace, run: ServedRun) -> None:
     draw = Overlay(run.classes, SYNTHETIC_NOTE if run.info["synthetic"] else "") if args.output or window else None
     pipeline = Pipeline(source, run, locate, smoother, draw, sinks)
     ending = ExitStack()  # runs all callbacks, the last one first, even if one of them fails
+    ending.callback(warn_of_frames, pipeline)
     ending.callback(lambda: print(pipeline.summary()))
     if args.plot:
         ending.callback(draw_timeline, args.plot, timeline, source.name, run.info)
@@ -58,8 +61,18 @@ def check_outputs(args: argparse.Namespace) -> None:
     outputs = {f"--{name}": getattr(args, name) for name in ("output", "csv", "plot")}
     if args.headless and not any(outputs.values()):
         raise UserError("--headless: there is no output; add --output, --csv or --plot")
-    require_outputs(outputs, [args.video, args.detector_model, *paths(args.run, args.model)])
+    require_outputs(outputs, [args.video and Path(args.video), args.detector_model, *paths(args.run, args.model)])
     require_png({"--plot": args.plot})
+
+
+def warn_of_frames(pipeline: Pipeline) -> None:
+    """Warn where no frame had a face, and of faces that are unlike the training data."""
+    name = pipeline.source.name
+    if pipeline.n_frames and not pipeline.n_with_faces:
+        warn(f"{name}: no face in {pipeline.n_frames:,} frames ({HOW_TO_FIND_MORE})")
+    if pipeline.n_unlike:
+        share = f"{pipeline.n_unlike:,} of {pipeline.n_with_faces:,}"
+        warn(f"{name}: in {share} frames with faces, a face is unlike the training data: no answer to rely on")
 
 
 def make_locate(args: argparse.Namespace) -> Locate:

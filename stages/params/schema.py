@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from stages.core.labels import CLASSES
 from stages.params.options import Fraction, Names, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -16,6 +16,17 @@ Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Choice = dict[str, Any]
 
 TAR_SUFFIXES = ("tar", "tgz", "gz", "tbz2", "bz2", "txz", "xz")
+
+
+def _texts(names: Any) -> Any:
+    """Return the mapping with keys that are text: `0` and `"0"` are the same folder."""
+    if not isinstance(names, dict):
+        return names
+    return {str(key) if type(key) is int else key: meaning for key, meaning in names.items()}
+
+
+# {name of a folder: what it means}
+ClassNames = Annotated[dict[str, Literal[(*CLASSES, "train", "validation", "test", "ignore")]], BeforeValidator(_texts)]
 
 
 class Section(BaseModel):
@@ -53,6 +64,7 @@ class Corpus(Section):
     source: str
     checksum: str | None = None
     classes: Annotated[list[Literal[CLASSES]], Field(min_length=2)]
+    class_names: ClassNames | None = None
     synthetic: Synthetic
 
 
@@ -68,6 +80,7 @@ class Split(Section):
     fold: NonNegativeInt
     validation_fraction: Annotated[float, Field(gt=0, le=0.5)]
     on_duplicate: Literal["report", "drop"] = "report"
+    merge_similar_groups: bool = True  # 'Anna' and 'anna', '01' and '1' are one speaker
     # group_disjoint needs one of them: the number of folds, or the test groups (speakers, subjects) of each fold.
     folds: Annotated[int, Field(ge=2)] | None = None
     test_groups: Annotated[list[Names], Field(min_length=1)] | None = None

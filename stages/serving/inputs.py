@@ -4,18 +4,20 @@ import io
 import math
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 
-from stages.core.errors import printable, refuse
+from stages.core.errors import printable, refuse, warn
 from stages.core.records import DamagedSample, Signal
 from stages.corpora.archive import members
 from stages.corpora.archive.clips import is_hidden
 from stages.corpora.decoding import audio, images, npz, recordings
+from stages.corpora.decoding.beside import belongs_to_another
 from stages.corpora.decoding.pickles import load_arrays
 
 SUFFIXES = {
@@ -25,11 +27,13 @@ SUFFIXES = {
     "recording": recordings.SUFFIXES,
 }
 _ZIP = b"PK\x03\x04"
+MAX_IMAGE_BYTES = 512 << 20  # 108 megapixels as PNG take 300 MB
+MAX_LISTED = 8  # suffixes in one message
 READABLE = {
-    "image": "pictures (JPEG, PNG)",
+    "image": f"pictures ({images.ALLOWED})",
     "audio": "audio (WAV, FLAC, MP3, Ogg)",
     "windows": "EEG features (npz, npy)",
-    "recording": "EEG recordings (EDF, BDF, CNT, FIF, SET)",
+    "recording": "EEG recordings (EDF, BDF, CNT, FIF, SET, BrainVision, GDF)",
 }
 _CONVERT = "save it as PNG or JPEG"
 _VIDEO = "python -m stages.apps.live --video reads it"
@@ -38,11 +42,12 @@ _SIGNATURES: tuple[tuple[bytes, str, str, str], ...] = (
     (rb"\xff\xd8\xff", "a JPEG picture", "image", ""),
     (rb"\x89PNG", "a PNG picture", "image", ""),
     (rb"GIF8", "a GIF", "image", f"{_CONVERT}, or {_VIDEO}"),
-    (rb"RIFF.{4}WEBP", "a WebP picture", "image", _CONVERT),
-    (rb"BM.{4}\0{4}", "a BMP picture", "image", _CONVERT),
-    (rb"II\*\0|MM\0\*", "a TIFF picture", "image", _CONVERT),
-    (rb".{4}ftyp(hei|hev|mif|msf|avif)", "a HEIC or AVIF picture", "image", _CONVERT),
-    (rb".{4}ftypM4A", "M4A audio", "audio", "save it as WAV, FLAC, MP3 or Ogg"),
+    (rb"RIFF.{4}WEBP", "a WebP picture", "image", ""),
+    (rb"BM.{4}\0{4}", "a BMP picture", "image", ""),
+    (rb"II[*+]\0|MM\0[*+]", "a TIFF picture", "image", ""),
+    (rb".{4}ftyp(hei|hev|mif|msf)", "a HEIC picture", "image", ""),
+    (rb".{4}ftypavi", "an AVIF picture", "image", _CONVERT),
+    (rb".{4}ftypM4A", "M4A audio", "audio", "ffmpeg -i clip.m4a clip.wav converts it"),
     (rb".{4}ftyp", "an MP4 video", "video", _VIDEO),
     (rb"\x1aE\xdf\xa3", "a Matroska or WebM video", "video", _VIDEO),
     (rb"RIFF.{4}AVI ", "an AVI video", "video", _VIDEO),
@@ -54,6 +59,8 @@ _SIGNATURES: tuple[tuple[bytes, str, str, str], ...] = (
     (rb"PK\x03\x04", "a zip or npz", "windows", ""),
     (rb"0 {7}", "an EDF recording", "recording", ""),
     (rb"\xffBIOSEMI", "a BDF recording", "recording", ""),
+    (rb"GDF ", "a GDF recording", "recording", ""),
+    (rb"Brain ?Vision", "a BrainVision header", "recording", ""),
     (rb"%PDF", "a PDF", "document", ""),
 )
 
@@ -74,7 +81,7 @@ def find_files(given: list[Path], kind: str) -> list[Path]:
     """Return the given files and, of given folders, all files with a suffix of this kind, sorted, each once.
 
     Unreadable subfolders are in the list, too, so that they are reported. Raises `UserError` for a missing path and a
-    folder without such files.
+    folder without such files. Warns of the other files in a folder, counted by suffix.
     """
     found: list[Path] = []
     for path in given:
@@ -96,27 +103,71 @@ def read_samples(path: Path, kind: str, windows: tuple[int, float] | None = None
     """
     if kind == "recording":
         return _stretches(path, *windows)
-    decode = {"image": images.decode_image, "audio": audio.decode_audio}.get(kind)
-    return iter([Sample("", lambda: decode(_content(path)))]) if decode else _trials(path)
+    if kind == "windows":
+        return _trials(path)
+    decode = {"image": partial(images.decode_image, shrink=True), "audio": audio.decode_audio}[kind]
+    if _is_zip(path):
+        return _members(path, kind, decode)
+    max_bytes = MAX_IMAGE_BYTES if kind == "image" else members.MAX_SAMPLE_BYTES
+    return iter([Sample("", lambda: decode(_content(path, max_bytes)))])
 
 
 def _files_below(folder: Path, kind: str) -> list[Path]:
     unreadable: list[Path] = []
     walk = os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename)))
     paths = (Path(parent, name) for parent, _, files in walk for name in files)
+    visible = [path for path in paths if not is_hidden(path.relative_to(folder).as_posix())]
+    visible = _without_companions(visible) if kind == "recording" else visible
     # No pipe and no device; an inaccessible path stays, so that reading it reports the reason.
-    found = [path for path in paths if path.suffix.lower() in SUFFIXES[kind]]
+    found = [path for path in visible if path.suffix.lower() in SUFFIXES[kind]]
     found = [path for path in found if os.path.isfile(path) or not os.path.exists(path)]  # noqa: PTH110, PTH113 - pathlib raises where these return False
-    visible = [path for path in found + unreadable if not is_hidden(path.relative_to(folder).as_posix())]
-    found = sorted([folder] if folder in unreadable else visible)
-    if not found:
-        refuse(f"holds no {kind} files", where=str(folder), allowed=", ".join(SUFFIXES[kind]), received=folder.name)
-    return found
+    if folder in unreadable:
+        return [folder]
+    closed = [path for path in unreadable if not is_hidden(path.relative_to(folder).as_posix())]
+    _report_others(str(folder), kind, visible, bool(found or closed))
+    return sorted(found + closed)
 
 
-def _content(path: Path) -> bytes:
-    if path.stat().st_size > members.MAX_SAMPLE_BYTES:
-        raise DamagedSample(f"{path.stat().st_size} bytes; allowed: at most {members.MAX_SAMPLE_BYTES}")
+def _without_companions(paths: list[Path]) -> list[Path]:
+    """Return the paths without files that are read with another: samples, markers, further parts of a recording."""
+    names: dict[Path, list[str]] = defaultdict(list)
+    for path in paths:
+        names[path.parent].append(path.name)
+    return [path for path in paths if not belongs_to_another(path.name, names[path.parent])]
+
+
+def _report_others(where: str, kind: str, names: Iterable[PurePath], has_any: bool) -> None:
+    """Warn of files that are passed over for their suffix. Raises `UserError` where no other file is left."""
+    suffixes = Counter(path.suffix.lower() or "without suffix" for path in names)
+    others = [(count, suffix) for suffix, count in suffixes.most_common() if suffix not in SUFFIXES[kind]]
+    text = ", ".join(f"{count:,} {printable(suffix)}" for count, suffix in others[:MAX_LISTED])
+    text += f" and {len(others) - MAX_LISTED} more suffixes" if len(others) > MAX_LISTED else ""
+    allowed = ", ".join(SUFFIXES[kind])
+    if not has_any:
+        refuse(f"holds no {kind} files", where=where, allowed=allowed, received=text or "no file")
+    if others:
+        total = sum(count for count, _ in others)
+        files = f"{total:,} files" if total > 1 else "1 file"
+        warn(f"{printable(where)}: {files} passed over for the suffix ({text}); read: {allowed}")
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(_ZIP)) == _ZIP
+
+
+def _members(archive: Path, kind: str, decode: Callable[[bytes], Signal]) -> Iterator[Sample]:
+    """Yield the files of this kind in a zip, read in place."""
+    names = [PurePosixPath(name) for name in members.names(archive) if not (name.endswith("/") or is_hidden(name))]
+    found = [name for name in names if name.suffix.lower() in SUFFIXES[kind]]
+    _report_others(str(archive), kind, names, bool(found))
+    for name in found:
+        yield Sample(printable(str(name)), lambda name=name: decode(members.read(archive, str(name))))
+
+
+def _content(path: Path, max_bytes: int = members.MAX_SAMPLE_BYTES) -> bytes:
+    if path.stat().st_size > max_bytes:
+        raise DamagedSample(f"{path.stat().st_size} bytes; allowed: at most {max_bytes}")
     return path.read_bytes()
 
 
@@ -169,14 +220,21 @@ def _stretches(path: Path, max_windows: int, window_s: float) -> Iterator[Sample
         raise DamagedSample(f"unknown suffix of a recording; allowed: {', '.join(recordings.SUFFIXES)}")
     if path.stat().st_size > recordings.MAX_BYTES:
         raise DamagedSample(f"{path.stat().st_size} bytes; allowed: at most {recordings.MAX_BYTES}")
+    beside = {other.name: partial(other.open, "rb") for other in path.parent.iterdir() if other.is_file()}
     with path.open("rb") as stream:
-        opened = recordings.open_recording(stream, suffix)
+        opened = recordings.open_recording(stream, path.name, beside)
     step_s = max_windows * window_s
     count = max(1, math.ceil((opened.duration_s + 1e-6) // window_s / max_windows))
     for start_s in (number * step_s for number in range(count)):
         end_s = min(start_s + step_s, opened.duration_s)
         part = f"{start_s:g}–{end_s:g} s" if count > 1 else ""
         yield Sample(part, partial(opened.stretch, start_s, end_s - start_s))
+
+
+def _is_sound_only(content: bytes) -> bool:
+    """Return whether the tracks of an MP4 are sound without pictures (ISO 14496-12, 8.4.3: hdlr boxes)."""
+    handlers = re.findall(rb"hdlr.{8}(\w{4})", content, re.DOTALL)
+    return b"soun" in handlers and b"vide" not in handlers
 
 
 def wrong_kind(path: Path, kind: str) -> str:
@@ -187,11 +245,14 @@ def wrong_kind(path: Path, kind: str) -> str:
     try:
         with path.open("rb") as stream:
             start = stream.read(16)
+            if start[4:8] == b"ftyp" and _is_sound_only(start + stream.read(members.MAX_SAMPLE_BYTES)):
+                start = start[:8] + b"M4A "  # phones name other brands
     except OSError:
         return ""
     for pattern, name, found, advice in _SIGNATURES:
         if re.match(pattern, start, re.DOTALL):
-            if found == kind and not advice:
+            is_read = found == kind and not advice
+            if is_read or (start.startswith(_ZIP) and kind != "recording"):  # a zip of such files is read, too
                 return ""
             hint = f"; {advice}" if found == kind or (found, kind) == ("video", "image") else ""
             return f"{name}; allowed: {READABLE[kind]}, as this run reads them{hint}"

@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from stages.core.errors import UserError, printable
+from stages.core.errors import UserError, printable, warn
 from stages.core.files import write_csv, write_json
 from stages.core.records import DamagedSample, Signal
+from stages.serving import image_quality
 from stages.serving.boxes import Box, Finder, crop
 from stages.serving.inputs import Sample, read_samples, wrong_kind
 from stages.serving.served_run import Prepared, ServedRun
 
-NO_FACE = "no face found (a lower --min-neighbors or --min-face-px finds more, --no-detect takes the whole picture)"
+HOW_TO_FIND_MORE = "a lower --min-neighbors or --min-face-px finds more, --no-detect takes the whole picture"
+NO_FACE = f"no face found ({HOW_TO_FIND_MORE})"
+UNLIKE = "unlike the training data"
 MAX_NAME_LETTERS, MAX_ERROR_LETTERS = 44, 300  # of a file in the table, and of an error
 
 
@@ -77,25 +80,38 @@ def _sample_queries(run: ServedRun, file: Path, sample: Sample, find: Finder) ->
         signal = sample.load()
         if run.kind != "image":
             prepared = run.prepare(*signal)
-            yield Query(file, sample.part, None, prepared, _length_note(run, prepared, signal))
+            note = _joined(_length_note(run, prepared, signal), _novelty_note(run, prepared))
+            yield Query(file, sample.part, None, prepared, note)
             return
         boxes = find(signal[0])
         if not boxes:
-            yield Query(file, note=NO_FACE)
+            exposure = image_quality.exposure(signal[0])
+            yield Query(file, sample.part, note=NO_FACE + (f"; the picture is {exposure}" if exposure else ""))
         for number, box in enumerate(boxes, start=1):
-            note = _face_note(box, run.info["feature"]["size_px"])
-            yield Query(file, f"face {number}" if len(boxes) > 1 else "", box, run.prepare(crop(signal[0], box)), note)
+            face = crop(signal[0], box)
+            prepared = run.prepare(face)
+            note = _joined(_face_note(box, face, run.info["feature"]["size_px"]), _novelty_note(run, prepared))
+            part = ": ".join(filter(None, [sample.part, f"face {number}" if len(boxes) > 1 else ""]))
+            yield Query(file, part, box, prepared, note)
     except (DamagedSample, UserError) as error:
         if not sample.part:
             raise
         yield Query(file, sample.part, error=_without_name(file, error))
 
 
-def _face_note(box: Box, size_px: int) -> str:
+def _face_note(box: Box, face: np.ndarray, size_px: int) -> str:
     edge = "cut off at the edge of the picture" if box.cut_off else ""
     tiny = f"tiny: {box.width} px, enlarged to {size_px}" if 2 * max(box.width, box.height) <= size_px else ""
     tilted = f"tilted: rotated upright by {abs(box.tilt_deg):g}°" if box.tilt_deg else ""
-    return "; ".join(filter(None, [edge, tiny, tilted]))
+    return _joined(edge, tiny, tilted, image_quality.exposure(face), image_quality.blur(face))
+
+
+def _novelty_note(run: ServedRun, prepared: Prepared) -> str:
+    return UNLIKE if run.is_unlike_training(prepared) else ""
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def _length_note(run: ServedRun, prepared: Prepared, signal: Signal) -> str:
@@ -169,6 +185,13 @@ def _table_row(prediction: Prediction, classes: list[str]) -> tuple[str, ...]:
     first, *rest = np.argsort(-p, kind="stable")[:3]
     then = ", ".join(f"{classes[index]} {p[index]:.2f}" for index in rest)
     return name, part, classes[first], f"{p[first]:.2f}", then, query.note
+
+
+def warn_without_faces(predictions: list[Prediction]) -> None:
+    """Warn where none of several pictures has a face, which looks like a mistake of the program."""
+    pictures = [prediction.query for prediction in predictions if not prediction.query.error]
+    if len(pictures) > 1 and all(query.note.startswith(NO_FACE) for query in pictures):
+        warn(f"no face in {len(pictures):,} pictures ({HOW_TO_FIND_MORE})")
 
 
 def write_files(

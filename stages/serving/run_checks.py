@@ -16,11 +16,13 @@ from stages.checks.schema import schema_mistakes
 from stages.core import lookup
 from stages.core.errors import UserError, duplicate_names, refuse, unknown_name
 from stages.core.labels import CLASSES
+from stages.datasets import novelty
 from stages.params.options import Names, PositiveFloat, PositiveInt, options_of
 from stages.params.schema import Choice, Key, Section
 from stages.training import model_folder
 
 MAX_OPTION, MAX_LAYERS = 10_000, 500  # of a number among the model's options; the project's own stay far below
+MAX_STATISTICS = 64  # of the distance to the training data
 MAX_PARAMETERS, MAX_TENSORS = 250_000_000, 5_000
 # Of weights; int64 is for the step counters of batch normalisation.
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64)
@@ -45,6 +47,15 @@ class Normaliser(Section):
     sd: list
 
 
+class Ood(Section):
+    method: Literal[novelty.METHOD]
+    threshold: PositiveFloat
+    mean: Annotated[list[float], Field(max_length=MAX_STATISTICS)]
+    precision: Annotated[
+        list[Annotated[list[float], Field(max_length=MAX_STATISTICS)]], Field(max_length=MAX_STATISTICS)
+    ]
+
+
 class ModelJson(BaseModel):
     """The keys of model.json that serving reads; it ignores the others, which describe the training."""
 
@@ -60,6 +71,7 @@ class ModelJson(BaseModel):
     name: BoundedText
     synthetic: bool
     protocol: BoundedText
+    ood: Ood | None = None  # not in runs of earlier versions
 
 
 def checked_info(content: bytes, where: str) -> dict[str, Any]:
@@ -147,6 +159,10 @@ def _content_mistakes(info: dict[str, Any]) -> Iterator[str]:
     if any(axes[axis] != length for axis, length in lengths.items()):
         allowed, received = (" x ".join(f"{axis} {at[axis]}" for axis in lengths) for at in (lengths, axes))
         yield f"input.shape: allowed: {allowed}, the shape of feature {info['feature']['name']!r}; received: {received}"
+    if (ood := info.get("ood")) and len(axes) == len(shape) == len(layout):
+        count = novelty.n_statistics(shape, layout)
+        if {len(ood["mean"]), len(ood["precision"]), *map(len, ood["precision"])} != {count}:
+            yield f"ood: allowed: {count} statistics of {' x '.join(layout)}; received: another number"
     yield from duplicate_names("classes", info["classes"], "class")
     yield from _normaliser_mistakes("normaliser.mean", info["normaliser"]["mean"], shape, -MAX_ABS)
     yield from _normaliser_mistakes("normaliser.sd", info["normaliser"]["sd"], shape, 1 / MAX_ABS)

@@ -19,6 +19,7 @@ import torch
 from stages.core import lookup
 from stages.core.errors import UserError, warn
 from stages.core.records import DamagedSample
+from stages.datasets import novelty
 from stages.serving.run_files import load_run
 from stages.training.model_folder import TrainedModel
 from stages.training.recogniser import Recogniser
@@ -73,7 +74,7 @@ class ServedRun:
         x, length = feature.compute(signal, rate_hz, **settings)
         if x.shape != expected:
             self._refuse(x.shape)
-        return x, length
+        return x, min(length, len(x))
 
     def probabilities(self, prepared: Sequence[Prepared]) -> np.ndarray:
         """Return (n, n_classes) float32 for n prepared samples, computed in batches."""
@@ -93,6 +94,18 @@ class ServedRun:
         scaling, normal = self.info["input"], self.info["normaliser"]
         signal = prepared[0] * np.float32(scaling["scale_factor"]) + np.float32(scaling["add_offset"])
         return (signal - np.array(normal["mean"], np.float32)) / np.array(normal["sd"], np.float32)
+
+    def is_unlike_training(self, prepared: Prepared) -> bool:
+        """Return whether the sample is beyond the training data's threshold; False for a run that stores none."""
+        ood = self.info.get("ood")
+        if not ood:
+            return False
+        x = self.standardised(prepared)
+        # A NaN distance, of values that overflow, is beyond any threshold.
+        return (
+            not novelty.distance(novelty.statistics(x, prepared[1], self.info["input"]["layout"]), ood)
+            <= ood["threshold"]
+        )
 
     def warn(self) -> None:
         """Warn where the predictions do not mean what a user may expect."""

@@ -40,7 +40,7 @@ def describe(key: str, run: Run, dataset: dict[str, Any], normaliser: dict[str, 
     """Return the content of model.json that is known before training.
 
     `dataset`: attributes of the prepared file, with `shape`. `more`: protocol, seed, max_epochs, n_train, n_rejected
-    (damaged samples that were left out), threads, inputs {path: md5}.
+    (damaged samples that were left out), threads, inputs {path: md5}, ood (see `datasets.novelty`).
     """
     return {
         "run": key,

@@ -35,10 +35,11 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     """Call it to run the command and return its output. By default the whole frame is a face."""
 
     def run(*arguments: object, options: tuple = ("--headless", "--no-detect"), model: tuple | None = None) -> str:
-        model = model or ("--run", small_run("faces").folder)
+        model = ("--run", small_run("faces").folder) if model is None else model
         monkeypatch.setattr(sys, "argv", ["live", *map(str, (*arguments, *options, *model))])
         live.main()
-        return capsys.readouterr().out
+        run.out, run.err = capsys.readouterr()
+        return run.out
 
     before = signal.getsignal(signal.SIGTERM)
     yield run
@@ -85,6 +86,24 @@ def test_writes_video_rows_and_timeline(call, tmp_path: Path):
     smoothed = np.array([[float(row[f"smoothed_{name}"]) for name in run.classes] for row in written])
     assert smoothed[20] == pytest.approx(raw[8:21].mean(axis=0), abs=2e-6)  # half a second: this frame and 12 before
     assert Image.open(tmp_path / "out.png").size[0] > 900
+
+
+@pytest.mark.parametrize(("count", "suffix"), [(50, "mp4"), (3, "avi")])
+def test_warns_of_a_clip_without_a_face(call, tmp_path: Path, count: int, suffix: str):
+    clip, csv_option = write_clip(tmp_path / f"wall.{suffix}", count), ("--csv", tmp_path / "out.csv")
+    call("--video", clip, *csv_option, options=("--headless",))
+    [line] = [line for line in call.err.splitlines() if "no face" in line]
+    assert line.startswith(f"warning: wall.{suffix}: no face in {count} frames (a lower --min-neighbors")
+    call("--video", clip, *csv_option)  # --no-detect: the whole frame is a face
+    assert "no face" not in call.err
+
+
+def test_warns_of_faces_unlike_the_training_data(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clip = write_clip(tmp_path / "wall.mp4", 5)
+    call("--video", clip, "--csv", tmp_path / "out.csv")  # a run without the key
+    assert "unlike" not in call.err
+    call("--video", clip, *output_options(tmp_path), model=())  # the run that ships
+    assert "wall.mp4: in 5 of 5 frames with faces, a face is unlike the training data" in call.err
 
 
 def test_evaluates_one_crop_instead_of_test_time_augmentation(call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -27,6 +27,9 @@ from small_runs import small_run
 
 from stages.apps import predict
 from stages.core.errors import UserError
+from stages.corpora.decoding.images import ALLOWED
+from stages.datasets import novelty
+from stages.datasets.store import Store
 from stages.explain.prediction_picture import distinct_names
 from stages.export import graph as onnx_graph
 from stages.features import eeg
@@ -48,7 +51,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
         monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments), *which])
         capsys.readouterr()  # discards the output of making the run
         predict.main()
-        return capsys.readouterr().out
+        run.out, run.err = capsys.readouterr()
+        return run.out
 
     return run
 
@@ -142,6 +146,100 @@ def test_reads_tiny_and_large_photos(call, tmp_path: Path):
     Image.new("RGB", (8000, 6000), "gray").save(tmp_path / "large.jpg")
     assert "tiny: 1 px" in call("faces", tmp_path / "1x1.png", "--no-detect")
     assert "no face found" in call("faces", tmp_path / "1x1.png", tmp_path / "large.jpg")
+
+
+def test_warns_where_no_picture_has_a_face(call, tmp_path: Path, capsys: pytest.CaptureFixture):
+    for level in (20, 90, 160):
+        Image.new("L", (200, 200), level).save(tmp_path / f"{level}.png")
+    (tmp_path / "notes.png").write_text("no picture")
+    with pytest.raises(UserError, match="notes"):
+        call("faces", tmp_path)
+    output = capsys.readouterr()
+    assert "warning: no face in 3 pictures (a lower --min-neighbors" in output.err
+    assert "the picture is very dark" in output.out
+    call("faces", tmp_path / "20.png", tmp_path / "90.png", "--no-detect")
+    assert "no face" not in call.err
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["a.heics", "b.heics", "c.txt", "noext"], "4 files passed over for the suffix (2 .heics, 1 .txt, 1 without"),
+        (["Photo.AVIFS"], "1 file passed over for the suffix (1 .avifs)"),
+        ([f"{number}.s{number}" for number in range(12)], "and 4 more suffixes"),
+        ([".hidden", "__MACOSX/a.txt"], ""),
+    ],
+)
+def test_counts_files_that_are_passed_over(call, tmp_path: Path, names: list[str], words: str):
+    folder = tmp_path / "in"
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+    line = error_of(call, "faces", folder)
+    assert "holds no image files" in line
+    face().save(folder / "x.png")
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        for path in folder.rglob("*"):
+            archive.write(path, path.relative_to(folder))
+    for given in (folder, tmp_path / "in.zip"):
+        call("faces", given, "--no-detect")
+        assert words in call.err
+        assert words or "passed over" not in call.err
+
+
+def test_reads_every_suffix_of_images_in_a_folder(call, tmp_path: Path):
+    names = "a.jfif", "b.JPE", "c.webp", "d.bmp", "e.tif", "f.png"
+    for name, form in zip(names, ("JPEG", "JPEG", "WEBP", "BMP", "TIFF", "PNG"), strict=True):
+        face().save(tmp_path / name, form)
+    call("faces", tmp_path, "--no-detect", "--json", tmp_path / "a.json")
+    assert [Path(one["file"]).name for one in predictions_in(tmp_path / "a.json")] == list(names)
+
+
+def test_reads_a_zip_of_photos(call, tmp_path: Path):
+    """It gives the same as the files; a damaged member does not stop the others."""
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for number in range(3):
+            face(number).save(tmp_path / f"{number}.png")
+            archive.write(tmp_path / f"{number}.png", f"trip/{number}.png")
+        archive.writestr("trip/3.jpg", truncated())
+    line = error_of(call, "faces", tmp_path / "photos.zip", "--no-detect", "--json", tmp_path / "zip.json")
+    assert "photos.zip: trip/3.jpg: not a whole" in line
+    call("faces", *(tmp_path / f"{number}.png" for number in range(3)), "--no-detect", "--json", tmp_path / "a.json")
+    found, expected = predictions_in(tmp_path / "zip.json"), predictions_in(tmp_path / "a.json")
+    assert [one["part"] for one in found] == [f"trip/{number}.{'jpg' if number == 3 else 'png'}" for number in range(4)]
+    assert [one["probabilities"] for one in found[:3]] == [one["probabilities"] for one in expected]
+
+
+@pytest.mark.parametrize("corpus", ["faces", "speech"])
+def test_refuses_a_zip_without_files_of_the_kind(call, tmp_path: Path, corpus: str):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("notes.txt", "x")
+    assert "files; allowed: ." in (line := error_of(call, corpus, tmp_path / "a.zip"))
+    assert "received: '1 .txt'" in line
+
+
+@pytest.mark.parametrize(
+    ("form", "mode", "size"),
+    [
+        ("JPEG", "RGB", (12_000, 9_000)),
+        ("JPEG", "L", (16_400, 1_000)),
+        ("PNG", "L", (9_000, 12_000)),
+        ("PNG", "1", (30_000, 40)),
+    ],
+)
+def test_shrinks_huge_photos(call, tmp_path: Path, form: str, mode: str, size: tuple[int, int]):
+    Image.new(mode, size, "white").save(tmp_path / f"a.{form}", form)
+    call("faces", tmp_path / f"a.{form}", "--no-detect", "--json", tmp_path / "a.json")
+    [prediction] = predictions_in(tmp_path / "a.json")
+    box = prediction["box"]
+    assert 2_000 < max(box["width"], box["height"]) <= 8_192
+    assert box["width"] / box["height"] == pytest.approx(size[0] / size[1], rel=0.02)
+    assert "very bright" in prediction["note"]
+
+
+def test_refuses_more_pixels_than_any_camera_has(call, tmp_path: Path):
+    Image.new("1", (60_000, 4_000)).save(tmp_path / "a.png")
+    assert "60000x4000 pixels; allowed: 200,000,000 in all" in error_of(call, "faces", tmp_path / "a.png")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other file systems have UTF-8 names only")
@@ -304,6 +402,62 @@ def recording_run(folder: Path) -> Path:
     return folder
 
 
+# ---- distance to the training data ----
+
+
+def run_with_distance(folder: Path, corpus: str) -> Path:
+    """Copy the small run of a corpus with the statistics of its samples, as `train` stores them."""
+    source = small_run(corpus)
+    info = json.loads((source.folder / "model.json").read_text())
+    mean, sd = (np.array(info["normaliser"][key]) for key in ("mean", "sd"))
+    with Store(source.dataset) as store:
+        info["ood"] = novelty.fit(store, np.arange(0, len(store), 2), np.arange(1, len(store), 2), mean, sd)
+    shutil.copytree(source.folder, folder)
+    (folder / "model.json").write_text(json.dumps(info))
+    return folder
+
+
+@pytest.mark.parametrize("which", ["folder", "onnx", "without the key"])
+def test_notes_pictures_unlike_the_training_data(call, tmp_path: Path, which: str):
+    run = run_with_distance(tmp_path / "run", "faces")
+    if which == "onnx":
+        onnx.save(onnx_graph.export(serve(str(run)).model), tmp_path / "a.onnx")
+    options = {"folder": ("--run", run), "onnx": ("--model", tmp_path / "a.onnx")}.get(which, ())
+    with Store(small_run("faces").dataset) as store:
+        for number, x in enumerate(store.read_packed(np.arange(20))):
+            Image.fromarray(x[0]).save(tmp_path / f"face_{number}.png")
+    stripes = np.tile(np.arange(48, dtype=np.uint8) // 4 % 2 * 255, (48, 1))
+    strange = {"noise": face(), "wall": Image.new("L", (48, 48), 120), "stripes": Image.fromarray(stripes)}
+    strange["ramp"] = Image.linear_gradient("L")
+    for name, image in strange.items():
+        image.save(tmp_path / f"{name}.png")
+    call("faces", *sorted(tmp_path.glob("*.png")), "--no-detect", "--json", tmp_path / "a.json", *options)
+    noted = {Path(one["file"]).stem for one in predictions_in(tmp_path / "a.json") if predictions.UNLIKE in one["note"]}
+    assert noted == (set() if which == "without the key" else set(strange))
+
+
+def test_notes_sounds_that_are_no_speech(call, tmp_path: Path):
+    run, rng, times = (
+        run_with_distance(tmp_path / "run", "speech"),
+        np.random.default_rng(0),
+        np.arange(48_000) / 16_000,
+    )
+    chord = sum(
+        np.sin(2 * np.pi * pitch * factor * times) / factor for pitch in (262, 330, 392) for factor in (1, 2, 3)
+    )
+    drums = np.tile(np.exp(-np.arange(8_000) / 800) * rng.normal(size=8_000), 6)
+    sounds = {"noise": rng.normal(size=48_000), "chord": chord, "drums": drums, "sine": np.sin(2_765 * times)}
+    for name, sound in sounds.items():
+        soundfile.write(tmp_path / f"{name}.wav", sound / np.abs(sound).max(), 16_000)
+    table = call("speech", *sorted(tmp_path.glob("*.wav")), "--run", run)
+    assert table.count(predictions.UNLIKE) == len(sounds)
+    with zipfile.ZipFile(small_run("speech").archive) as archive:
+        for name in [name for name in archive.namelist() if name.endswith(".wav")][:20]:
+            (tmp_path / "own" / Path(name).name).parent.mkdir(exist_ok=True)
+            (tmp_path / "own" / Path(name).name).write_bytes(archive.read(name))
+    assert call("speech", tmp_path / "own", "--run", run).count(predictions.UNLIKE) <= 1
+
+
 # ---- exported and packed runs ----
 
 
@@ -364,7 +518,7 @@ def truncated() -> bytes:
 @pytest.mark.parametrize(
     ("corpus", "name", "content", "words"),
     [
-        ("faces", "a.jpg", truncated(), "not a whole JPEG or PNG image"),
+        ("faces", "a.jpg", truncated(), "not a whole JPEG, PNG, "),
         ("faces", "a.png", b"", "0 bytes"),
         ("faces", "a.gif", b"GIF89a", "a GIF"),
         ("speech", "a.wav", b"no audio", "not WAV, FLAC, MP3 or Ogg"),
@@ -421,7 +575,7 @@ def test_an_overflow_gives_an_error_instead_of_nan(call, tmp_path: Path):
     assert "probabilities" not in predictions_in(tmp_path / "a.json")[0]
 
 
-PICTURES = "allowed: pictures (JPEG, PNG), as this run reads them"
+PICTURES = f"allowed: pictures ({ALLOWED}), as this run reads them"
 
 
 @pytest.mark.parametrize(
@@ -429,10 +583,10 @@ PICTURES = "allowed: pictures (JPEG, PNG), as this run reads them"
     [
         ("faces", "voice.wav", f"voice.wav: WAV audio; {PICTURES}"),
         ("faces", "clip.mp4", f"clip.mp4: an MP4 video; {PICTURES}; python -m stages.apps.live --video"),
-        ("faces", "a.webp", f"a WebP picture; {PICTURES}; save it as PNG or JPEG"),
-        ("faces", "a.tiff", "a TIFF picture"),
+        ("faces", "a.gif", f"a GIF; {PICTURES}; save it as PNG or JPEG"),
+        ("faces", "a.avif", f"an AVIF picture; {PICTURES}; save it as PNG or JPEG"),
         ("faces", "a.mp3", "MP3 audio"),
-        ("faces", "BMI.png", "not a whole JPEG or PNG image"),
+        ("faces", "BMI.png", "not a whole JPEG, PNG, "),
         ("speech", "a.png", "a.png: a PNG picture; allowed: audio (WAV, FLAC, MP3, Ogg)"),
         ("eeg", "voice.wav", "voice.wav: WAV audio; allowed: EEG features (npz, npy)"),
     ],

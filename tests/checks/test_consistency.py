@@ -36,6 +36,9 @@ MISTAKES = [
     ({**RAVDESS, f"{CORPUS}.classes": ["angry", "boredom"]}, f"{CORPUS}.classes.1", "reader 'ravdess'", "'boredom'"),
     ({**REAL, f"{CORPUS}.reader": "speech_folder", f"{CORPUS}.classes": ["rest", "happy"]},
      f"{CORPUS}.classes.0", "reader 'speech_folder'", "'rest'"),
+    ({**RAVDESS, f"{CORPUS}.class_names": {"x": "sad"}}, f"{CORPUS}.class_names", "one of the readers", "'ravdess'"),
+    ({f"{CORPUS}.class_names": {"Sad": "sad", "sad ": "sad"}}, f"{CORPUS}.class_names", "'sad' is listed 2 times"),
+    ({f"{CORPUS}.class_names": {0: "calm"}}, f"{CORPUS}.class_names.0", "reader 'fer2013'", "received: 'calm'"),
     ({f"{RECIPE}.loss.class_weights": {"angry": 1.0, "fear": 1.0}},
      f"{RECIPE}.loss.class_weights", "one weight for each of angry, happy, sad", "received: angry, fear"),
     # splits
@@ -85,6 +88,19 @@ MISTAKES = [
      f"{MODEL}.transformer_width", "a multiple of transformer_heads (5)", "64"),
     ({FEATURE: EEG, MODEL: {"name": "eeg_transformer", "width": 30}}, f"{MODEL}.width", "multiple of heads (4)", "30"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("class_names", "meaning"),
+    [
+        (None, None),
+        ({0: "angry", "Lernen": "train"}, {"0": "angry", "Lernen": "train"}),
+        ({"suprise": "happy", "unclear": "ignore"}, {"suprise": "happy", "unclear": "ignore"}),
+    ],
+)
+def test_class_names_map_folders_to_classes_and_parts(tmp_path, class_names, meaning):
+    content = changed(**{f"{CORPUS}.class_names": class_names})
+    assert params.load(write(tmp_path, content)).corpora["faces"].class_names == meaning
 
 
 @pytest.mark.parametrize(("changes", "place", "parts"), [(c, p, parts) for c, p, *parts in MISTAKES])
@@ -192,7 +208,7 @@ def test_axis_lengths_equal_prepared_sample(name: str):
 def test_frames_equal_those_of_the_spectrogram(duration_s: float, hop_ms: float, rate_hz: int):
     feature = MEL | {"duration_s": duration_s, "hop_ms": hop_ms, "sample_rate_hz": rate_hz, "f_max_hz": 4000.0}
     settings = {key: value for key, value in feature.items() if key != "name"} | {"trim_db": None}
-    noise = np.random.default_rng(0).normal(size=(1, 900)).astype(np.float32)
+    noise = np.random.default_rng(0).normal(size=(1, 4_000)).astype(np.float32)
     assert frames(feature) == len(mel.compute(noise, rate_hz, **settings)[0])
 
 

@@ -157,6 +157,15 @@ def test_refuses_cells_beyond_the_last_column(tmp_path: Path, rows: str):
     one_line(lambda: list(tables.rows(archive, "t.csv", ("a", "b"), "a,b")), "not a table", "allowed: a,b")
 
 
+@pytest.mark.parametrize("blank", ["", ",", ",,,,,", " , ", "\t", ",,,\r", '"",""'])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n,,,,\n"])
+def test_blank_rows_are_no_rows(tmp_path: Path, blank: str, end: str):
+    archive = make_zip(tmp_path / "a.zip", {"t.csv": f"a,b\n{blank}\n1,2\n{blank}\n,3{end}".encode()})
+    found = list(tables.rows(archive, "t.csv", ("a", "b"), "a,b"))
+    assert [tuple(row.values()) for _, row in found] == [("1", "2"), ("", "3")]
+    assert [where.rpartition(" ")[2] for where, _ in found] == ["3", "5"]
+
+
 def test_keeps_words_that_pandas_reads_as_missing(tmp_path: Path):
     archive = make_zip(tmp_path / "a.zip", {"t.csv": b"a,b\n1,NA\n2,nan\n3,None\n"})
     assert [row["b"] for _, row in tables.rows(archive, "t.csv", ("a", "b"), "a,b")] == ["NA", "nan", "None"]

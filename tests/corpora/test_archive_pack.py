@@ -312,3 +312,24 @@ def test_a_full_disk_is_not_reported_as_damage(tmp_path: Path, output: Path, mon
     with pytest.raises(OSError, match="No space left"):
         pack(source, output)
     assert not list(output.parent.iterdir())
+
+
+@pytest.mark.parametrize("name", ["angry/Zoë.wav", "angry/Zoe\u0308.wav", "悲しい/1.wav", "ß/é à.wav"])
+def test_names_in_utf8_without_the_flag_of_it(tmp_path: Path, output: Path, name: str):
+    """As the archives that a Mac makes."""
+    path = tmp_path / "mac.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x" * len(name.encode()), b"clip")
+    content = path.read_bytes().replace(b"x" * len(name.encode()), name.encode())
+    path.write_bytes(content)
+    pack(path, output)
+    assert contents(output) == {name: b"clip"}
+
+
+def test_names_in_code_page_437_stay(tmp_path: Path, output: Path):
+    path = tmp_path / "dos.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("xx.wav", b"clip")
+    path.write_bytes(path.read_bytes().replace(b"xx.wav", "éü.wav".encode("cp437")))
+    pack(path, output)
+    assert contents(output) == {"éü.wav": b"clip"}

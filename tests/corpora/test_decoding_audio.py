@@ -11,6 +11,7 @@ import soundfile
 from speech_files import CLIP, encoded, tone
 
 from stages.core.records import DamagedSample
+from stages.corpora.decoding import mp3
 from stages.corpora.decoding.audio import decode_audio
 
 # {format and subtype: largest error of a sample after a round trip}
@@ -121,7 +122,14 @@ DAMAGED = {
     "empty": (b"", r"not WAV, FLAC, MP3 or Ogg audio \(0 bytes\)"),
     "text": (b"hello\nworld", r"not WAV, FLAC, MP3 or Ogg audio \(11 bytes starting 68656c6c6f0a776f\)"),
     "one byte": (b"\xff", "not WAV, FLAC, MP3 or Ogg audio"),
-    "AIFF": (encoded(tone(), form="AIFF"), "not WAV, FLAC, MP3 or Ogg audio"),
+    "AIFF": (encoded(tone(), form="AIFF"), "AIFF audio; allowed: WAV, FLAC, MP3 or Ogg"),
+    "M4A of a phone": (
+        b"\0\0\0\x1cftypmp42" + bytes(99),
+        "M4A or MP4 audio; allowed: WAV, FLAC, MP3 or Ogg, which ffmpeg",
+    ),
+    "AMR": (b"#!AMR\n" + bytes(99), "AMR audio"),
+    "AAC": (b"\xff\xf1\x50\x80" + bytes(99), "AAC audio"),
+    "WMA": (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA audio"),
     "Git LFS pointer": (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"),
     "WAV's first bytes": (WAV[:20], "not a whole WAV file"),
     "half a WAV": (WAV[: len(WAV) // 2], "cut short: .* 192000 bytes of samples, but 95978"),
@@ -159,9 +167,80 @@ def test_reports_damaged_samples(data: bytes, reason: str):
     assert len(str(damaged.value)) < 120
 
 
-@pytest.mark.parametrize("peak", [1.01e-4, 1.0, 3.0, 32_768.0])
+@pytest.mark.parametrize("peak", [1.01e-4, 1.0, 3.0, 15.9])
 def test_accepts_faint_and_loud_clips(peak: float):
     assert decode_audio(loudness(peak))[0].max() == np.float32(peak)
+
+
+@pytest.mark.parametrize("level", [0.01, 0.5, 1.0, 1.1])
+@pytest.mark.parametrize("full_scale", [1 << 15, 1 << 23, 1 << 31])
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_integers_in_float_files_are_scaled(subtype: str, full_scale: int, level: float):
+    expected = decode_audio(encoded(level * tone(), subtype="FLOAT"))[0]
+    samples, _ = decode_audio(encoded(level * full_scale * tone(), subtype=subtype))
+    scale = np.abs(samples).max() / np.abs(expected).max()
+    np.testing.assert_allclose(samples, expected * scale, atol=1e-6)
+    assert scale == pytest.approx(1, rel=1e-5) or level == 0.01  # so faint 24 bits may be taken for 16
+
+
+def test_a_click_far_above_full_scale_scales_nothing():
+    expected, samples = decode_audio(CLIP)[0], decode_audio(with_sample(900.0))[0]
+    np.testing.assert_allclose(np.delete(samples, 17), np.delete(expected, 17), atol=1e-4)
+
+
+def speech_mp3(rate_hz: int, channels: int, mode: str = "VARIABLE", seconds: float = 4.3) -> bytes:
+    """Return an MP3 of loud and quiet seconds, whose bit rates differ."""
+    time_s = np.arange(round(rate_hz * seconds)) / rate_hz
+    noise = 0.2 * np.random.default_rng(0).normal(size=len(time_s))
+    signal = np.where(time_s % 1 < 0.5, 0.01 * np.sin(2 * np.pi * 200 * time_s), noise)
+    stream = io.BytesIO()
+    soundfile.write(
+        stream, np.stack([signal] * channels, 1), rate_hz, format="MP3", bitrate_mode=mode, compression_level=0.5
+    )
+    return stream.getvalue()
+
+
+def without_xing(data: bytes) -> bytes:
+    return data[mp3._frame_bytes(data, 0) :]
+
+
+MP3_FORMS = [(44_100, 1), (48_000, 2), (32_000, 1), (24_000, 1), (22_050, 2), (16_000, 1), (11_025, 2), (8_000, 1)]
+ID3 = b"ID3\x04\x00\x00\x00\x00\x01\x02" + bytes(130)
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), MP3_FORMS)
+@pytest.mark.parametrize("mode", ["VARIABLE", "CONSTANT"])
+def test_mp3_without_a_xing_header_is_whole(rate_hz: int, channels: int, mode: str):
+    stated = speech_mp3(rate_hz, channels, mode)
+    plain = without_xing(stated)
+    expected, _ = decode_audio(stated)
+    for data in (plain, ID3 + plain, plain + b"TAG" + bytes(125), plain + b"APETAGEX" + bytes(90), plain + bytes(300)):
+        samples, rate = decode_audio(data)
+        assert (rate, samples.shape[0]) == (rate_hz, channels)
+        assert 0 <= samples.shape[1] - expected.shape[1] < 4 * 1152  # the header also states the encoder's delay
+        delay = samples.shape[1] - expected.shape[1]
+        errors = [np.abs(samples[:, n : n + expected.shape[1]] - expected).max() for n in range(delay + 1)]
+        assert min(errors) < 1e-3
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), MP3_FORMS)
+def test_mp3_with_a_vbri_header_has_no_more_sound(rate_hz: int, channels: int):
+    plain = without_xing(speech_mp3(rate_hz, channels))
+    vbri = (plain[:4] + bytes(32) + b"VBRI").ljust(mp3._frame_bytes(plain, 0), b"\0")
+    np.testing.assert_array_equal(decode_audio(vbri + plain)[0], decode_audio(plain)[0])
+
+
+@pytest.mark.parametrize("lost", [1, 3, 50, 20_003])
+@pytest.mark.parametrize("mode", ["VARIABLE", "CONSTANT"])
+def test_mp3_without_a_xing_header_and_end_is_cut_short(mode: str, lost: int):
+    with pytest.raises(DamagedSample, match=r"cut short: its last frame, number [0-9]+, is incomplete"):
+        decode_audio(without_xing(speech_mp3(44_100, 1, mode))[:-lost])
+
+
+def test_long_mp3_without_a_xing_header():
+    data = without_xing(speech_mp3(8_000, 1))
+    with pytest.raises(DamagedSample, match="s long; allowed: at most 600"):
+        decode_audio(data * (16 << 20 >> 14))
 
 
 def long_clip(seconds: float, rate_hz: int, form: str, channels: int = 1) -> bytes:

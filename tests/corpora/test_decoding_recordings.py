@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recording_forms import FORMS, NAMES, RATE_HZ, STEP_UV, bdf, edf, eeglab, waves_uv
+from recording_forms import FORMS, NAMES, RATE_HZ, STEP_UV, bdf, brainvision, cnt, edf, eeglab, waves_uv
 
 from stages.core.records import DamagedSample
 from stages.corpora.decoding import recordings
+from stages.corpora.decoding.beside import belongs_to_another, first_part
 from stages.corpora.decoding.recordings import open_recording, refuse_mat_bomb
 
 
 def opened(data: bytes, suffix: str = ".edf") -> recordings.Recording:
-    return open_recording(io.BytesIO(data), suffix)
+    return open_recording(io.BytesIO(data), f"x{suffix}")
 
 
 def damage(data: bytes, suffix: str, *words: str) -> str:
@@ -72,6 +73,180 @@ def test_other_channels_may_have_other_rates():
     np.testing.assert_allclose(signal["Cz"], values_uv[2, :100], atol=0.02)
 
 
+@pytest.mark.parametrize(
+    ("names", "rates_hz", "units", "kept"),
+    [
+        (["Fp1", "Light", "Cz"], [100, 1, 100], ["uV", "uV", "uV"], ("Fp1", "Cz")),
+        (["Fp1", "Light", "Sound"], [100, 1, 1], ["uV", "", ""], ("Fp1",)),
+        (["Fp1", "Cz", "X1"], [100, 200, 100], None, ("Fp1", "X1")),
+        (["E1", "E2", "Body"], [200, 200, 100], None, ("E1", "E2")),
+        (["Light", "Cz", "O2"], [5, 100, 100], ["lux", "mV", "uV"], ("Cz", "O2")),
+        (["X1", "X2", "X3"], [1, 1, 50], None, ("X3",)),
+    ],
+)
+def test_channels_of_another_rate_are_left_out_and_named(names: list, rates_hz: list, units: list, kept: tuple):
+    found = opened(edf(waves_uv(), names, units=units, rates_hz=rates_hz))
+    signal, rate_hz = found.stretch(0, 1)
+    assert (signal.dtype.names, rate_hz) == (kept, rates_hz[names.index(kept[0])])
+    left_out = [
+        name for name, unit in zip(names, units or ["uV"] * 3, strict=True) if unit != "lux" and name not in kept
+    ]
+    assert all(f"{name} (" in signal.dtype.metadata["left_out"] for name in left_out)
+
+
+@pytest.mark.parametrize("form", [edf, bdf])
+@pytest.mark.parametrize("seed", range(3))
+def test_unreadable_annotations_do_not_stop_the_eeg(form, seed: int):
+    """The channel of annotations holds noise."""
+    label = "EDF Annotations" if form is edf else "BDF Annotations"
+    data = form(waves_uv(seed=seed), ["Fp1", label, "Cz"], kind="EDF+C" if form is edf else "24BIT")
+    signal, _ = opened(data, ".edf" if form is edf else ".bdf").stretch(0, 1)
+    assert signal.dtype.names == ("Fp1", "Cz")
+    np.testing.assert_allclose(signal["Cz"], waves_uv(seed=seed)[2, :100], atol=0.02)
+
+
+def smooth_uv(channels: int, rate_hz: int = 500) -> np.ndarray:
+    """Return (channels, 10 s) of sines between 5 and 20 Hz around different means."""
+    time_s = np.arange(10 * rate_hz) / rate_hz
+    return np.array([7 * i + (20 + i) * np.sin(2 * np.pi * (5 + 15 * i / channels) * time_s) for i in range(channels)])
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+@pytest.mark.parametrize("channels", [1, 3, 6])
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"stated": 0},
+        {"stated": 7},
+        {"stated": -5},
+        {"stated": 10**9},
+        {"stated": 9, "stated_end": 2**31 - 1},
+        {"stated": 4_999, "stated_end": -77},
+        {"stated": 5_000, "stated_end": 0},
+    ],
+)
+def test_cnt_with_a_wrong_number_of_samples(bits: int, channels: int, header: dict):
+    values_uv, names = smooth_uv(channels), [f"C{i}" for i in range(channels)]
+    found = opened(cnt(values_uv, names, 500, bits, **header), ".cnt")
+    signal, rate_hz = found.stretch(2, 3)
+    assert (rate_hz, signal.dtype.names) == (500, tuple(names))
+    assert found.duration_s == pytest.approx(10, abs=0.02)  # the table of events may be read as samples
+    np.testing.assert_allclose(signal[names[-1]], values_uv[-1, 1_000:2_500], atol=0.06)
+
+
+def test_cnt_of_unknown_width_is_refused():
+    """Noise is smooth in no format, and both have an amplitude of EEG."""
+    line = damage(cnt(waves_uv(), stated=5), ".cnt", "its bits per sample are unknown; allowed: ", "received: 16 bits")
+    assert "recording.cnt" not in line
+
+
+@pytest.mark.parametrize(
+    ("suffix", "share"), [(".fif", 0.02), (".set", 0.5), (".cnt", 0.01), (".vhdr", 1), (".gdf", 1)]
+)
+def test_messages_hold_no_temporary_path(suffix: str, share: float):
+    data = FORMS[suffix](waves_uv()) if suffix in FORMS else b"DataFile=x.eeg" * 30
+    line = damage(data[: round(share * len(data))], suffix)
+    assert "/" not in line
+    assert "recording." not in line
+
+
+def with_files(files: dict[str, bytes], name: str) -> recordings.Recording:
+    beside = {other: lambda content=content: io.BytesIO(content) for other, content in files.items()}
+    return open_recording(io.BytesIO(files[name]), name, beside)
+
+
+def split_fif(values_uv: np.ndarray, folder: Path, naming: str) -> dict[str, bytes]:
+    import mne
+
+    info = mne.create_info(NAMES, RATE_HZ, "eeg")
+    raw = mne.io.RawArray(values_uv / 1e6, info, verbose="ERROR")
+    name = "x_raw.fif" if naming == "neuromag" else "x_eeg.fif"
+    raw.save(folder / name, fmt="double", split_size="2MB", split_naming=naming, verbose="ERROR")
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("naming", ["neuromag", "bids"])
+@pytest.mark.filterwarnings("ignore")
+def test_split_fif_is_read_as_one_recording(tmp_path: Path, naming: str):
+    values_uv = waves_uv(2_000)
+    files = split_fif(values_uv, tmp_path, naming)
+    first = min(files, key=len) if naming == "neuromag" else min(files)
+    assert len(files) > 1
+    found = with_files(files, first)
+    assert found.duration_s == 2_000
+    np.testing.assert_allclose(found.stretch(1_500, 400)[0]["Cz"], values_uv[1, 150_000:190_000])
+
+
+@pytest.mark.parametrize("stated", ["x.fdt", "old name.fdt", "/home/me/eeg/x.fdt", "C:\\eeg\\x.fdt"])
+def test_set_with_fdt_beside(stated: str):
+    values_uv = waves_uv()
+    fdt = values_uv.T.astype("<f4").tobytes()
+    found = with_files({"x.set": eeglab(values_uv, data=stated), "x.fdt": fdt, "y.fdt": fdt[::-1]}, "x.set")
+    np.testing.assert_allclose(found.stretch(3, 2)[0]["O2"], values_uv[2, 300:500], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [
+        ("x.eeg", {".eeg": "x.eeg", ".vmrk": "x.vmrk"}),
+        ("before renaming.eeg", {".eeg": "x.eeg", ".vmrk": "x.vmrk"}),
+        ("other.eeg", {".eeg": "other.eeg"}),
+        ("/etc/x.eeg", {".eeg": "X.EEG", ".vmrk": "x.vmrk"}),
+        ("$b.eeg", {".eeg": "x.eeg"}),
+    ],
+)
+def test_brainvision(data: str, names: dict[str, str]):
+    values_uv = waves_uv()
+    made = brainvision(values_uv, data=data)
+    files = {"x.vhdr": made[".vhdr"]} | {name: made[suffix] for suffix, name in names.items()}
+    signal, rate_hz = with_files(files, "x.vhdr").stretch(2, 3)
+    assert (rate_hz, signal.dtype.names) == (RATE_HZ, tuple(NAMES))
+    np.testing.assert_allclose(signal["Cz"], values_uv[1, 200:500], rtol=1e-5, atol=1e-4)
+
+
+def test_brainvision_without_its_samples():
+    files = {"x.vhdr": brainvision(waves_uv())[".vhdr"], "y.eeg": b""}
+    with pytest.raises(DamagedSample, match=r"samples are not beside it; allowed: .x\.eeg. in its folder"):
+        with_files(files, "x.vhdr")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("x_raw-1.fif", "x_raw.fif"),
+        ("s_split-02_eeg.fif", "s_split-01_eeg.fif"),
+        ("s_split-01_eeg.fif", None),
+        ("y_raw-1.fif", None),
+        ("x_raw.fif", None),
+        ("x-1.edf", None),
+    ],
+)
+def test_first_part_of_a_split_fif(name: str, expected: str | None):
+    assert first_part(name, ["x_raw.fif", "s_split-01_eeg.fif", name]) == expected
+
+
+def gdf(values_uv: np.ndarray) -> bytes:
+    """Return GDF 1.25 in records of one second. Source: Schloegl, arXiv:cs/0608052v2."""
+    seconds, n = values_uv.shape[1] // RATE_HZ, len(NAMES)
+    head = bytearray(256)
+    head[:8] = b"GDF 1.25"
+    head[168:184] = b"2020010110000000"
+    struct.pack_into("<q", head, 184, 256 * (n + 1))
+    struct.pack_into("<qIII", head, 236, seconds, 1, 1, n)
+    fields = [b"".join(name.encode().ljust(16) for name in NAMES), bytes(80 * n), b"uV      " * n]
+    fields += [struct.pack("<d", -800) * n, struct.pack("<d", 800) * n, struct.pack("<q", -32768) * n]
+    fields += [struct.pack("<q", 32767) * n, bytes(80 * n), struct.pack("<I", RATE_HZ) * n, struct.pack("<I", 3) * n]
+    digital = np.round((values_uv + 800) / 1600 * 65535 - 32768).astype("<i2")
+    records = digital.reshape(n, seconds, RATE_HZ).transpose(1, 0, 2).tobytes()
+    return bytes(head) + b"".join(fields) + bytes(32 * n) + records
+
+
+def test_gdf():
+    signal, rate_hz = opened(gdf(waves_uv()), ".gdf").stretch(2, 3)
+    assert (rate_hz, signal.dtype.names) == (RATE_HZ, tuple(NAMES))
+    np.testing.assert_allclose(signal["Cz"], waves_uv()[1, 200:500], atol=0.03)
+
+
 def test_millivolts_are_scaled():
     signal, _ = opened(edf(waves_uv(), units=["mV", "uV", "µV"])).stretch(0, 1)
     np.testing.assert_allclose(signal["Fp1"], 1000 * waves_uv()[0, :100], atol=20)
@@ -95,13 +270,11 @@ def test_edf_with_an_incomplete_header(size: int):
     [
         (edf(waves_uv(channels=2), ["ECG", "Resp"]), ["no EEG channel; its channels: ECG (uV), Resp (uV)"]),
         (edf(waves_uv(), units=["UV", "%", "degC"]), ["no EEG channel", "Fp1 (UV), Cz (%), O2 (degC)"]),
-        (edf(waves_uv(), rates_hz=[100, 200, 100]), ["EEG channels of 2 rates, 100 to 200 Hz; allowed: one"]),
         (edf(waves_uv(), kind="EDF+D"), ["interrupted recording (EDF+D)"]),
         (edf(waves_uv(), n_records=-1), ["-1 records", "not closed"]),
         (edf(waves_uv()).replace(b"0       ", b"PK\3\4    ", 1), ["not an EDF or BDF recording", "504b0304"]),
         (edf(waves_uv(), n_records="many"), ["b'many    ' in its header"]),
         (edf(waves_uv(rate_hz=5), rate_hz=5), ["5 Hz; allowed: 10 to 50000"]),
-        (edf(waves_uv(), units=["", "", ""]), ["channel 'Fp1'", "µV; allowed: up to 1e+06"]),
     ],
 )
 def test_invalid_edf(data: bytes, words: list[str]):
@@ -140,12 +313,6 @@ def test_changed_bytes_are_damaged_or_harmless(suffix: str):
             opened(bytes(broken), suffix).stretch(0, 0.5)
         except DamagedSample as error:
             assert "\n" not in str(error)  # noqa: PT017 - not every byte matters
-
-
-def test_nan():
-    values_uv = waves_uv()
-    values_uv[1, 50] = np.nan
-    damage(eeglab(values_uv), ".set", "channel 'Cz'", "nan µV")
 
 
 @pytest.mark.parametrize(("onset_s", "duration_s"), [(12, 1), (-1, 2), (500, 1), (3, 0.001)])
@@ -187,3 +354,38 @@ def test_mat_bomb_is_not_unpacked():
 )
 def test_unsupported_mat_files(data: bytes, words: str):
     damage(data, ".set", words)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("x.vhdr", False),
+        ("x.eeg", True),
+        ("x.VMRK", True),
+        ("y.fdt", True),
+        ("z.fdt", False),
+        ("y.eeg", False),
+        ("a_raw.fif", False),
+        ("a_raw-1.fif", True),
+        ("b-1.fif", False),
+        ("x.edf", False),
+    ],
+)
+def test_files_that_belong_to_another(name: str, expected: bool):
+    names = ["x.vhdr", "x.eeg", "x.VMRK", "y.set", "y.fdt", "z.fdt", "y.eeg", "a_raw.fif", "a_raw-1.fif", "b-1.fif"]
+    assert belongs_to_another(name, [*names, "x.edf"]) == expected
+
+
+@pytest.mark.parametrize("dated", [False, True])
+@pytest.mark.parametrize("start_s", [0.0, 3.0])
+@pytest.mark.filterwarnings("ignore")
+def test_onsets_of_annotations_count_from_the_first_sample(tmp_path: Path, dated: bool, start_s: float):
+    import mne
+
+    raw = mne.io.RawArray(waves_uv(20) / 1e6, mne.create_info(NAMES, RATE_HZ, "eeg"), verbose="ERROR")
+    raw.set_meas_date(86_400 if dated else None)
+    raw.set_annotations(mne.Annotations([5.0], [2.0], ["happy"], orig_time=raw.info["meas_date"]))
+    raw.crop(start_s).save(tmp_path / "x_raw.fif", fmt="double", verbose="ERROR")
+    found = open_recording(io.BytesIO((tmp_path / "x_raw.fif").read_bytes()), "x.fif", annotated=True)
+    ((onset_s, duration_s, text),) = found.annotations()
+    assert (onset_s, duration_s, text) == (pytest.approx(5 - start_s), pytest.approx(2), "happy")

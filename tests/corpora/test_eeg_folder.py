@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from archive_files import make_zip, one_line
-from recording_forms import FORMS, NAMES, cnt, edf, eeglab, fif, waves_uv
+from recording_forms import FORMS, NAMES, brainvision, cnt, edf, edf_plus, eeglab, fif, waves_uv
 
 from stages.core.records import DamagedSample, Record
 from stages.corpora import eeg_folder
@@ -113,8 +113,8 @@ def opened_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     lengths: list[int] = []
     original = eeg_folder.open_recording
 
-    def opened(stream, suffix):
-        recording = original(stream, suffix)
+    def opened(*arguments):
+        recording = original(*arguments)
         lengths.append(len(recording.raw.times))
         return recording
 
@@ -196,7 +196,13 @@ def test_decoding_refuses_a_trial_beyond_its_recording(tmp_path: Path, form):
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        (FILES, ["without trials.csv", "recordings (.edf, .bdf, .cnt, .fif, .set) and a trials.csv with file,subject"]),
+        (
+            FILES,
+            [
+                "without trials.csv",
+                "recordings (.edf, .bdf, .cnt, .fif, .set, .vhdr, .gdf) and a trials.csv with file,subject",
+            ],
+        ),
         ({"trials.csv": HEADER.encode()}, ["without a recording"]),
         (FILES | {"trials.csv": b"file,label\n"}, ["missing columns", "onset_s,duration_s; received: 'file,label'"]),
     ],
@@ -221,3 +227,132 @@ def test_damaged_recordings_are_reported_when_decoded(tmp_path: Path, content: b
         with pytest.raises(DamagedSample, match=words):
             record.load()
     assert found[3].load()[0].shape == (500,)
+
+
+EVENTS = "onset\tduration\ttrial_type\n2\t5\thappy\n7.5\t4\tbutton\n12\t6.5\tSadness\n20\t0\thappy\n"
+BIDS = {
+    "sub-01/eeg/sub-01_task-film_eeg.edf": edf(waves_uv(30, seed=1)),
+    "sub-01/eeg/sub-01_task-film_events.tsv": EVENTS.encode(),
+    "sub-02/ses-b/eeg/sub-02_ses-b_task-film_run-1_eeg.edf": edf(waves_uv(30, seed=2)),
+    "sub-02/ses-b/eeg/sub-02_ses-b_task-film_run-1_events.tsv": EVENTS.encode(),
+    "sub-02/ses-b/eeg/sub-02_ses-b_task-film_run-2_eeg.edf": edf(waves_uv(30, seed=3)),
+    "sub-02/ses-b/eeg/sub-02_ses-b_task-film_run-2_events.tsv": EVENTS.encode(),
+    "participants.tsv": b"participant_id\nsub-01\n",
+}
+BIDS_IDS = ["01_s1_t1", "01_s1_t2", "02_sb_t1", "02_sb_t2", "02_sb_t3", "02_sb_t4"]
+
+
+def read_all(tmp_path: Path, files: dict[str, bytes]) -> list[Record]:
+    return list(eeg_folder.read(make_zip(tmp_path / "raw.zip", files)))
+
+
+def test_trials_of_bids(tmp_path: Path, capsys: pytest.CaptureFixture):
+    found = read_all(tmp_path, BIDS)
+    assert [record.sample_id for record in found] == BIDS_IDS
+    assert [record.label for record in found] == ["happy", "sad"] * 3
+    assert [record.group for record in found] == ["01", "01", "02", "02", "02", "02"]
+    np.testing.assert_allclose(found[3].load()[0]["Cz"], waves_uv(30, seed=2)[1, 1_200:1_850], atol=0.03)
+    line = capsys.readouterr().err
+    assert line.count("warning") == 1
+    assert "6 trials from *_events.tsv, of subjects 01, 02 (2); 6 other events passed over" in line
+    assert "'button' 3" in line
+    assert "'happy without duration' 3" in line
+    assert {record.content_hash() for record in found}.__len__() == 6
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "onset\tduration\ttrial_type\temotion\n2\t5\tfilm\tjoy\n12\t6.5\tfilm\tsad\n7\tn/a\tfilm\tn/a\n",
+        "\ufeffDuration\tOnset\tvalue\r\n5\t2\thappy\r\n6.5\t12\tsad\r\n\r\n\t\t\r\n",
+        "onset\tduration\tsample\tvalue\tlabel\n2\t5\t1\t3\thappy\n12\t6.5\t2\t4\tsad\n",
+        EVENTS,
+    ],
+)
+def test_columns_of_events_and_tables_of_a_folder_above(tmp_path: Path, table: str):
+    files = {name: data for name, data in BIDS.items() if not name.endswith("_events.tsv")}
+    found = read_all(tmp_path, files | {"task-film_events.tsv": table.encode()})
+    assert [record.sample_id for record in found] == BIDS_IDS
+    assert [len(record.load()[0]) for record in found] == [500, 650] * 3
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (
+            "onset,duration,trial_type\n2,5,happy\n",
+            ["missing columns", "separated by tabs", "onset, duration and one of"],
+        ),
+        ("onset\tduration\n2\t5\n", ["missing columns", "trial_type"]),
+        ("onset\tduration\ttrial_type\n2\t5\tbutton\n", ["no event or annotation", "names a class", "'button' 1"]),
+        ("onset\tduration\ttrial_type\nsoon\t5\tsad\n", ["line 2", "onset_s is not a time", "'soon'"]),
+        ("onset\tduration\ttrial_type\n2\t5\tsad\n4\t5\tsad\n", ["line 3", "overlapping trials"]),
+        ("onset\tduration\ttrial_type\n28\t5\tsad\n", ["line 2", "beyond its recording"]),
+        ("onset\tduration\ttrial_type\n2\t5\ts\u00e4d\n", ["not a table of events"]),
+    ],
+)
+def test_refuses_invalid_events(tmp_path: Path, table: str, words: list[str]):
+    files = {"sub-01_eeg.edf": FILES["a/1.edf"], "sub-01_events.tsv": table.encode("latin-1")}
+    path = make_zip(tmp_path / "raw.zip", files)
+    one_line(lambda: eeg_folder.read(path), str(path), *words)
+
+
+def test_recordings_without_events_are_named(tmp_path: Path, capsys: pytest.CaptureFixture):
+    assert len(read_all(tmp_path, BIDS | {"sub-03/eeg/sub-03_task-rest_eeg.edf": FILES["a/1.edf"]})) == 6
+    assert (
+        "1 recordings without *_events.tsv passed over: sub-03/eeg/sub-03_task-rest_eeg.edf" in capsys.readouterr().err
+    )
+
+
+MARKS = [(2.0, 5.0, "happy"), (7.5, 1.0, "blink"), (12.0, 6.5, "Sadness")]
+
+
+def annotated(form: str, seed: int) -> dict[str, bytes]:
+    """Return {suffix: content} of a recording of 30 s with `MARKS`."""
+    values_uv = waves_uv(30, seed=seed)
+    if form == "brainvision":
+        return brainvision(values_uv, markers=MARKS)
+    if form == "edf":
+        return {".edf": edf_plus(values_uv, MARKS)}
+    return {".fif": fif(values_uv, marks=MARKS)}
+
+
+@pytest.mark.parametrize("form", ["edf", "fif", "brainvision"])
+@pytest.mark.parametrize(
+    ("stems", "subjects"),
+    [
+        (["S01/x", "S02/x"], ["S01", "S02"]),
+        (["data/p1/a/x", "data/p2/a/x"], ["p1", "p2"]),
+        (["ann_rest", "ben_rest"], ["ann", "ben"]),
+        (["sub-7_task-x_eeg", "sub-8_task-x_eeg"], ["7", "8"]),
+    ],
+)
+def test_trials_from_annotations(tmp_path: Path, form: str, stems: list[str], subjects: list[str], capsys):
+    files = {}
+    for seed, stem in enumerate(stems):
+        for suffix, content in annotated(form, seed).items():
+            files[stem + suffix] = content.replace(b"x.eeg", f"{Path(stem).name}.eeg".encode())
+            if suffix == ".vhdr":
+                files[stem + suffix] = files[stem + suffix].replace(b"x.vmrk", f"{Path(stem).name}.vmrk".encode())
+    found = read_all(tmp_path, files)
+    assert [(r.group, r.label) for r in found] == [(s, label) for s in subjects for label in ("happy", "sad")]
+    np.testing.assert_allclose(found[3].load()[0]["Cz"], waves_uv(30, seed=1)[1, 1_200:1_850], atol=0.03)
+    assert "4 trials from annotations, of subjects" in (line := capsys.readouterr().err)
+    assert "'blink' 2" in line
+
+
+def test_recordings_without_readable_annotations_are_named(tmp_path: Path, capsys: pytest.CaptureFixture):
+    files = {"S01/x.edf": annotated("edf", 0)[".edf"], "S02/x.edf": b"0       " + bytes(50)}
+    assert len(read_all(tmp_path, files)) == 2
+    assert "S02/x.edf passed over, as its annotations cannot be read: not an EDF" in capsys.readouterr().err
+
+
+def test_set_with_fdt_in_an_archive(tmp_path: Path):
+    """The two recordings have equal headers and other samples."""
+    values_uv = [waves_uv(seed=seed) for seed in (1, 2)]
+    files = {f"{n}/x.set": eeglab(values_uv[0], data="x.fdt") for n in "ab"}
+    files |= {f"{n}/x.fdt": v.T.astype("<f4").tobytes() for n, v in zip("ab", values_uv, strict=True)}
+    found = records(tmp_path, "a/x.set,a,1,1,sad,2,5\nb/x.set,b,1,1,sad,2,5\n", files)
+    for record, values in zip(found, values_uv, strict=True):
+        np.testing.assert_allclose(record.load()[0]["Cz"], values[1, 200:700], rtol=1e-5, atol=1e-4)
+    assert found[0].content_hash() != found[1].content_hash()

@@ -80,6 +80,59 @@ def test_ignores_the_other_tables_of_the_kaggle_challenge(tmp_path: Path):
     assert summaries(corpus(tmp_path, files)) == [("happy", "Training")]
 
 
+ROWS = [f"{code},{as_text(gray(code))},{usage}" for code, usage in enumerate(["Training", "PublicTest", "PrivateTest"])]
+FER = table("emotion,pixels,Usage", *ROWS)
+SPACED = table("emotion, Usage, pixels", *(",".join((a, c, b)) for a, b, c in (row.split(",") for row in ROWS)))
+FER_PLUS = table("Usage,Image name,neutral,happiness,surprise,sadness", "Training,fer0000000.png,4,0,0,1")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"fer2013.csv": FER, "copy/fer2013.csv": FER},
+        {"fer2013.csv": FER, "icml_face_data.csv": SPACED},  # the same rows, with the columns in another order
+        {"fer2013.csv": FER, "fer2013 (1).csv": FER + b"\n,,\n"},
+        {
+            "fer2013/icml_face_data.csv": FER,
+            "fer2013/train.csv": table("emotion,pixels", "5,1 2"),
+        },  # Kaggle's challenge
+        {"fer2013.csv": FER, ".ipynb_checkpoints/fer2013-checkpoint.csv": FER[:20_000], "cover.png": encoded(gray())},
+    ],
+)
+def test_reads_tables_that_agree(tmp_path: Path, files: dict[str, bytes]):
+    expected = [("angry", "Training"), ("disgust", "PublicTest"), ("fear", "PrivateTest")]
+    assert summaries(corpus(tmp_path, files)) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"fer2013.csv": FER, "fer2013_clean.csv": FER.replace(b"\n1,", b"\n5,")}, ["from sample 2 on"]),
+        ({"a/fer2013.csv": FER, "b/fer2013.csv": FER.replace(b"Public", b"Private")}, ["from sample 2 on", "a/fer"]),
+        ({"fer2013.csv": FER, "my_fer2013.csv": table("emotion,pixels,Usage", *ROWS[:2])}, ["from sample 3 on"]),
+        ({"fer2013.csv": FER, "FER2013_b.csv": FER.replace(b" 7 ", b" 8 ")}, ["from sample 1 on", "FER2013_b.csv"]),
+        ({"fer2013.csv": FER, "fer2013_clean.csv": table("emotion,pixels", "5,1 2")}, ["a second table of labels"]),
+        ({"fer2013.csv": FER, "x/my_FER2013.csv": table("id,Emotion", "0,5")}, ["a second table of labels"]),
+        ({"fer2013.csv": FER, "fer2013new.csv": FER_PLUS}, ["labels of FER-2013 and of FER+", "fer2013new.csv"]),
+        ({"train/sad/1.png": encoded(gray()), "x/fer2013new.csv": FER_PLUS}, ["FER+", "class folders", "x/fer2013new"]),
+    ],
+)
+def test_refuses_tables_that_contradict_each_other(tmp_path: Path, files: dict[str, bytes], words: list[str]):
+    archive = corpus(tmp_path, files)
+    line = one_line(lambda: list(read(archive)), str(archive), *words)
+    assert all(name in line for name in files if name.endswith(".csv"))
+
+
+@pytest.mark.parametrize("blank", ["", ",,", " , ,", ",,,,,,,", '"","",""', "\t", "\r"])
+@pytest.mark.parametrize("where", [0, 1, 3])
+def test_blank_rows_are_no_samples(tmp_path: Path, blank: str, where: int):
+    found = list(
+        read(corpus(tmp_path, {"fer2013.csv": table("emotion,pixels,Usage", *ROWS[:where], blank, *ROWS[where:])}))
+    )
+    assert [record.label for record in found] == ["angry", "disgust", "fear"]
+    assert all(np.array_equal(record.load()[0], gray(code)) for code, record in enumerate(found))
+
+
 def test_reads_folders_with_official_prefixes(tmp_path: Path):
     names = ["test/angry/PrivateTest_1.jpg", "test/angry/PublicTest_2.jpg", "train/happy/Training_3.jpg"]
     found = list(read(corpus(tmp_path, images(*reversed(names)))))
@@ -185,13 +238,13 @@ def animation(form: str) -> bytes:
     [
         (b"", "0 bytes"),
         (b"hello", "5 bytes starting 68656c6c6f"),
-        (encoded(gray(), "JPEG")[:400], "not a whole JPEG or PNG"),
-        (encoded(gray())[:900], "not a whole JPEG or PNG"),
+        (encoded(gray(), "JPEG")[:400], "not a whole JPEG, PNG"),
+        (encoded(gray())[:900], "not a whole JPEG, PNG"),
         (animation("GIF"), "a GIF"),
         (animation("PNG"), "an animation of 3 frames"),
-        (encoded(gray(), "BMP"), "not a whole JPEG or PNG"),
+        (encoded(gray(), "BMP")[:900], "not a whole JPEG, PNG"),
         (huge_png(9_000), "9000x9000 pixels; allowed: 8192 a side"),
-        (huge_png(48), "not a whole JPEG or PNG"),
+        (huge_png(48), "not a whole JPEG, PNG"),
     ],
 )
 def test_reports_damaged_images(data: bytes, reason: str):

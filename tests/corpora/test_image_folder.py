@@ -118,6 +118,29 @@ def test_part_is_the_innermost_folder_that_names_one(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("file", "person"),
+    [
+        ("S010_004_00000017.png", "S010"),  # CK+
+        ("s132_006_00000023_flipped.png", "S132"),
+        ("AF01ANS.JPG", "F01"),  # KDEF: the same person in both sessions
+        ("BF01HAHL.jpg", "F01"),
+        ("bm35sufr.jpg", "M35"),
+        ("KA.AN1.39.tiff", "KA"),  # JAFFE
+        ("YM.HA2.53.jpg", "YM"),
+        ("train_00001_aligned.jpg", None),  # RAF-DB
+        ("Training_3908.jpg", None),  # FER-2013
+        ("S1_004_00000017.png", None),
+        ("AF01ANSI.JPG", None),
+        ("AX01ANS.JPG", None),
+        ("KA.AN1.x.tiff", None),
+        ("S010_004_000000171.png", None),
+    ],
+)
+def test_reads_the_person_from_file_names(tmp_path: Path, file: str, person: str | None):
+    assert [record.group for record in read(corpus(tmp_path, f"happy/{file}"))] == [person]
+
+
+@pytest.mark.parametrize(
     ("names", "words"),
     [
         (["train/4/1.jpg", "train/happy/1.jpg"], ["two folders of class 'happy'", "train/4 and train/happy"]),

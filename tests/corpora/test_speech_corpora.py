@@ -170,12 +170,32 @@ def test_other_spellings_of_a_name(tmp_path: Path, reader: str, path: str, sampl
     [
         ("crema_d", "AudioWAV/1001_DFA_ANG_XX.wav", "AudioMP3/1001_DFA_ANG_XX.mp3"),  # WAV is preferred
         ("crema_d", "CREMA-D/1001_DFA_ANG_XX.mp3", "__MACOSX/CREMA-D/1001_DFA_ANG_XX.wav"),
-        ("savee", "ALL/DC_a01.wav", "AudioData/DC/a01.wav"),
+        ("ravdess", ravdess_name()[:-4] + ".flac", "copy/" + ravdess_name()[:-4] + ".ogg"),
     ],
 )
-def test_copies_are_read_once(tmp_path: Path, reader: str, first: str, copy: str):
+def test_the_least_compressed_format_is_read(tmp_path: Path, reader: str, first: str, copy: str):
     archive = make_zip(tmp_path / "raw.zip", {copy: b"copy", first: b"first"})
     assert [record.read_bytes() for record in lookup.load("corpora", reader).read(archive)] == [b"first"]
+
+
+@pytest.mark.parametrize(
+    ("reader", "first", "other"),
+    [
+        ("ravdess", ravdess_name(), "audio_speech_actors_01-24/" + ravdess_name()),
+        ("ravdess", ravdess_name(), ravdess_name().replace("Actor", "ACTOR")),
+        ("emodb", "wav/03a01Fa.wav", "wav2/03A01FA.WAV"),
+        ("crema_d", "AudioWAV/1001_DFA_ANG_XX.wav", "old/1001_dfa_ang_x.wav"),
+        ("crema_d", "a/1001_DFA_ANG_XX.mp3", "b/1001_DFA_ANG_XX.mp3"),
+        ("savee", "ALL/DC_a01.wav", "AudioData/DC/a01.wav"),
+        ("tess", "OAF_Pleasant_surprise/OAF_date_ps.wav", "OAF_date_pleasant_surprised.wav"),
+    ],
+)
+def test_one_clip_in_two_places_must_have_the_same_bytes(tmp_path: Path, reader: str, first: str, other: str):
+    module = lookup.load("corpora", reader)
+    copies = make_zip(tmp_path / "copies.zip", {first: CLIP, other: CLIP})
+    assert len(summaries(module, copies)) == 1
+    archive = make_zip(tmp_path / "raw.zip", {first: CLIP, other: CLIP + b"more"})
+    one_line(lambda: module.read(archive), f"{archive}: one clip twice", "allowed: ", "exact copies", first, other)
 
 
 @pytest.mark.parametrize(

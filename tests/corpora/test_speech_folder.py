@@ -1,6 +1,7 @@
 """Emotion folders in any spelling and nesting, copies, and tables of speakers."""
 
 import random
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_rows_name_ids_or_whole_paths_in_any_table(tmp_path: Path, name: str, pr
         (GOOD + "angry/1.wav,bert,male\n", ["line 5", "different rows for one clip", "angry/1.wav"]),
         (GOOD.replace("sad/1.wav,anna,female\n", ""), ["a clip without a row", "one row per clip", "'sad/1.wav'"]),
         (GOOD.replace("bert", " "), ["line 3", "no speaker"]),
-        (GOOD.replace(",male", ",mail"), ["line 3", "unknown gender", "female, male, or empty", "'mail'"]),
+        (GOOD.replace(",male", ",mail"), ["line 3", "unknown gender", "female, f, male, m, or empty", "'mail'"]),
         (GOOD.encode("utf-16"), ["not a table in UTF-8"]),
         (GOOD + f'"{"x" * 140_000}', ["not a table", "inside string"]),
     ],
@@ -172,3 +173,144 @@ def test_refuses_one_clip_outside_the_emotions(tmp_path: Path, name: str, word: 
 def test_refuses_other_layouts(tmp_path: Path, names: list[str], words: list[str]):
     archive = corpus(tmp_path, names)
     one_line(lambda: speech_folder.read(archive), f"{archive}: not the layout of reader 'speech_folder'", *words)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["neu/1.wav", "hap/1.wav", "ang/1.wav", "sad/1.wav"],  # as copies of IEMOCAP are sorted
+        ["Session1/neu/1.wav", "Session1/hap/1.wav", "Session2/neu/1.wav"],
+        ["anger/01.wav", "joy/01.wav", "boredom/01.wav"],
+    ],
+)
+def test_equal_names_in_different_emotions_are_different_clips(tmp_path: Path, names: list[str]):
+    archive = make_zip(tmp_path / "raw.zip", {name: encoded(tone(0.05 + n / 100)) for n, name in enumerate(names)})
+    assert [found[0] for found in summaries(speech_folder, archive)] == sorted(names)
+
+
+@pytest.mark.parametrize("names", [["exc/1.wav", "fru/1.wav", "sad/1.wav"], ["sad/1.wav", "x/1.wav", "y/1.wav"]])
+def test_unknown_emotions_are_the_reason_given(tmp_path: Path, names: list[str]):
+    archive = make_zip(tmp_path / "raw.zip", {name: name.encode() for name in names})
+    one_line(lambda: speech_folder.read(archive), f"{archive}: ", "unknown emotion folder", "class_names maps")
+
+
+def test_class_names_map_folders(tmp_path: Path):
+    archive = corpus(tmp_path, ["exc/1.wav", "Wut/2.wav", "fru/1.wav", "sad/1.wav"])
+    found = speech_folder.read(archive, {"EXC": "happy", "wut": "angry", "fru": "ignore"})
+    assert {record.sample_id: record.label for record in found} == {
+        "exc/1.wav": "happy",
+        "Wut/2.wav": "angry",
+        "sad/1.wav": "sad",
+    }
+
+
+FORMS = {form: unicodedata.normalize(form, "angry/Zoë né.wav") for form in ("NFC", "NFD")}
+
+
+@pytest.mark.parametrize("listed", FORMS)
+@pytest.mark.parametrize("stored", FORMS)
+@pytest.mark.parametrize("columns", ["file,speaker", "file,speaker,emotion"])
+def test_composed_and_decomposed_names_are_the_same(tmp_path: Path, stored: str, listed: str, columns: str):
+    table = f"{columns}\n{FORMS[listed]},anna,angry\nsad/1.wav,bert,sad\n"
+    table = table if "emotion" in columns else table.replace(",angry\n", "\n").replace(",sad\n", "\n")
+    files = {FORMS[stored]: CLIP, "sad/1.wav": CLIP}
+    found = [
+        (sample_id, group) for sample_id, _, group, _ in summaries(speech_folder, with_table(tmp_path, table, files))
+    ]
+    assert found == [(FORMS["NFC"], "anna"), ("sad/1.wav", "bert")]
+
+
+def test_one_name_in_two_forms(tmp_path: Path):
+    copies = make_zip(tmp_path / "copies.zip", dict.fromkeys(FORMS.values(), CLIP))
+    assert [found[0] for found in summaries(speech_folder, copies)] == [FORMS["NFC"]]
+    other = make_zip(tmp_path / "raw.zip", dict(zip(FORMS.values(), (CLIP, OTHER), strict=True)))
+    one_line(lambda: speech_folder.read(other), "two different clips with one name")
+
+
+# ---- one list of all clips ----
+
+LISTED = {
+    f"Session{s}/wav/{name}.wav": encoded(tone(0.05 + n / 100))
+    for n, (s, name) in enumerate([(1, "a"), (1, "b"), (2, "a")])
+}
+LIST = """file,emotion,speaker,gender,part
+Session1/wav/a.wav,neu,Ses01F,F,train
+Session1/wav/b.wav,Happiness,Ses01M,male,dev
+Session2/wav/a.wav,ang,Ses02F,,Test
+"""
+LIST_RECORDS = [
+    ("Session1/wav/a.wav", "neutral", "Ses01F", "train", {"gender": "female"}),
+    ("Session1/wav/b.wav", "happy", "Ses01M", "validation", {"gender": "male"}),
+    ("Session2/wav/a.wav", "angry", "Ses02F", "test", {}),
+]
+
+
+def listed(archive: Path, notes: list[str] | None = None, **class_names: str) -> list[tuple]:
+    records = speech_folder.read(archive, class_names, None if notes is None else notes.append)
+    return [(r.sample_id, r.label, r.group, r.partition, r.extra) for r in records]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        LIST,
+        "\ufeff" + LIST.replace("\n", "\r\n"),
+        LIST.replace("/", "\\"),
+        LIST + ",,,,\n\n,,,,\n",
+        LIST + LIST.splitlines()[1] + "\n",
+        LIST.replace("file,emotion,speaker,gender,part", "File, Emotion ,SPEAKER,gender,Part"),
+    ],
+)
+@pytest.mark.parametrize("name", ["speakers.csv", "clips.csv", "Clips.CSV"])
+def test_reads_a_list_whatever_the_folders_are(tmp_path: Path, table: str, name: str):
+    notes = []
+    assert listed(with_table(tmp_path, table, LISTED, name), notes) == LIST_RECORDS
+    assert not notes
+
+
+@pytest.mark.parametrize("outer", ["data/", "a/b c/"])
+@pytest.mark.parametrize("prefix", ["", "outer"])
+def test_rows_of_a_list_are_relative_to_it_or_whole_paths(tmp_path: Path, outer: str, prefix: str):
+    table = LIST.replace("Session", f"{outer}Session") if prefix else LIST
+    files = {f"{outer}{name}": content for name, content in LISTED.items()}
+    assert listed(with_table(tmp_path, table, files, f"{outer}clips.csv")) == LIST_RECORDS
+
+
+def test_clips_that_a_list_leaves_out_are_counted(tmp_path: Path):
+    notes = []
+    table = "file,emotion,speaker\nSession1/wav/a.wav,sad,x\nSession2/wav/a.wav,sad,y\n"
+    found = listed(with_table(tmp_path, table, LISTED), notes)
+    assert [row[:4] for row in found] == [
+        ("Session1/wav/a.wav", "sad", "x", None),
+        ("Session2/wav/a.wav", "sad", "y", None),
+    ]
+    [note] = notes
+    assert "1 of 3 clips are left out" in note
+    assert "Session1/wav/b.wav" in note
+
+
+def test_class_names_map_the_emotions_of_a_list(tmp_path: Path):
+    table = LIST.replace("neu", "fru").replace("Happiness", "exc")
+    assert listed(with_table(tmp_path, table, LISTED), fru="ignore", exc="happy") == LIST_RECORDS[1:]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("neu", "fru"), ["line 2", "unknown emotion", "class_names", "'fru'"]),
+        (("dev", "devel"), ["line 3", "unknown part", "train, validation, test", "'devel'"]),
+        (("dev", ""), ["a clip without a part", "in every row, or in none", "Session1/wav/b.wav"]),
+        (("Session2", "Session3"), ["line 4", "no such clip", "Session3/wav/a.wav"]),
+        (("Ses01M", ""), ["line 3", "no speaker"]),
+        (("Session1/wav/b", "Session1/wav/a"), ["line 3", "different rows for one clip"]),
+        (("speaker", "who"), ["missing columns", "file,emotion,speaker[,gender][,part]"]),
+    ],
+)
+def test_refuses_invalid_lists(tmp_path: Path, change: tuple[str, str], words: list[str]):
+    archive = with_table(tmp_path, LIST.replace(*change), LISTED)
+    one_line(lambda: listed(archive), f"{archive}: speakers.csv", *words)
+
+
+def test_refuses_two_different_tables(tmp_path: Path):
+    archive = make_zip(tmp_path / "raw.zip", LISTED | {"speakers.csv": LIST.encode(), "clips.csv": LIST.encode()})
+    one_line(lambda: listed(archive), "two tables of the clips", "clips.csv")

@@ -11,7 +11,7 @@ import torch
 from stages.core.errors import UserError
 from stages.core.records import DamagedSample, Record
 from stages.datasets import decoding
-from stages.datasets.decoding import CHUNKS_MEANWHILE, Workers, decode, one_by_one, require_few
+from stages.datasets.decoding import CHUNKS_MEANWHILE, Workers, decode, note_cut, one_by_one, require_few
 
 
 def decode_number(data: bytes) -> tuple[np.ndarray, float]:
@@ -21,7 +21,7 @@ def decode_number(data: bytes) -> tuple[np.ndarray, float]:
 
 
 def doubled(signal: np.ndarray, rate_hz: float | None) -> tuple[np.ndarray, int]:
-    return signal[None] * 2, int(signal[0, 0]) % 3
+    return signal[None] * 2, int(signal[0, 0]) % 2
 
 
 compute = partial(one_by_one, doubled)
@@ -49,7 +49,7 @@ def test_order_is_kept_and_damaged_samples_are_reported(count: int, number: int,
     x = np.concatenate([chunk.x for chunk in chunks])
     assert x.shape == (len(kept), 1, 2, 2)
     assert x[:, 0, 0, 0].tolist() == [2 * number for number in kept]
-    assert [steps for chunk in chunks for steps in chunk.length] == [number % 3 for number in kept]
+    assert [steps for chunk in chunks for steps in chunk.length] == [number % 2 for number in kept]
     rejected = [line for chunk in chunks for line in chunk.rejected]
     assert rejected == [f"r{number}: bad data" for number in bad]
 
@@ -97,3 +97,15 @@ def test_rejects_too_many_damaged_samples():
     line = str(error.value)
     assert line.startswith("a.zip: 4 of 100 samples are damaged, allowed: 1.0%")
     assert line.endswith("a: broken; b: broken; c: broken")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"), [([1, 2, 3], []), ([4, 3], [4]), ([9, 4, 0], [9, 4]), ([3], []), ([100], [100])]
+)
+def test_samples_that_were_cut_are_counted(lengths: list[int], expected: list[int]):
+    """The arrays have three time steps."""
+    records = [Record(f"r{n}", "sad", partial(bytes, str(n).encode()), decode_number) for n in lengths]
+    compute = partial(one_by_one, lambda signal, _rate: (np.zeros((3, 2)), int(signal[0, 0])))
+    chunks = list(note_cut(decode(records, compute, workers(1, "threads")), cut := []))
+    assert cut == expected
+    assert [steps for chunk in chunks for steps in chunk.length] == [min(n, 3) for n in lengths]

@@ -1,6 +1,8 @@
 """The leakage audit, subsets of the training part, and reading the split file of a dataset that lacks samples."""
 
+import io
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -9,13 +11,26 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
+from PIL import Image, ImageOps
 
 from stages import split
 from stages.core.errors import UserError
 from stages.core.files import read_json, write_json
 from stages.core.records import Record
-from stages.datasets.splits import audit, drop_from_train, duplicates_across, load_parts, stratified_subset
+from stages.core.seeding import generator
+from stages.corpora import image_folder
+from stages.datasets.splits import (
+    audit,
+    dependence,
+    drop_from_train,
+    duplicates_across,
+    label_conflicts,
+    load_parts,
+    overlaps,
+    stratified_subset,
+)
 from stages.params.load import parse
+from stages.synthetic.faces.face import draw_face
 
 #                  0        1        2             3             4       5       6
 PART = np.array(["train", "train", "validation", "validation", "test", "test", "train"])
@@ -42,11 +57,32 @@ def test_dropping_keeps_validation_and_test_complete():
 
 
 def test_audit_lists_duplicates_and_groups_in_several_parts():
-    group = ["anna", "ben", "anna", None, "", "ben", "carl"]
-    result = audit(PART, IDS, group, duplicates_across(PART, CONTENT))
+    group = np.array(["anna", "ben", "anna", "", "", "ben", "carl"])
+    label = np.array(["happy"] * 7)
+    result = audit(PART, label, IDS, group, overlaps(PART, label, CONTENT, []))
     assert result["duplicates_across_parts"] == {"train and test": 1, "train and validation": 1}
     assert result["duplicate_ids"] == [["id0", "id2"], ["id1", "id4", "id6"]]
     assert result["groups_on_two_sides"] == ["anna", "ben"]
+    assert (result["label_conflicts"], result["near_duplicate_ids"]) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("label", "sets", "counts"),
+    [
+        ("hhhhhhh", [], {}),
+        ("shhhhhh", [[0, 2]], {"h and s": 1}),
+        ("hshhahh", [[1, 4, 6]], {"a and h and s": 1}),
+        ("hhsahhh", [[0, 2]], {"h and s": 1}),
+        ("shhhhhs", [[0, 2], [1, 4, 6]], {"h and s": 2}),  # within train, and across parts
+    ],
+)
+def test_audit_counts_label_conflicts(label: str, sets: list[list[int]], counts: dict[str, int]):
+    labels = np.array(list(label))
+    found = overlaps(PART, labels, CONTENT, [])
+    assert label_conflicts(labels, CONTENT) == found.conflicts == sets
+    result = audit(PART, labels, IDS, np.full(7, ""), found)
+    assert result["label_conflicts"] == counts
+    assert result["label_conflict_ids"] == [[IDS[index] for index in indices] for indices in sets]
 
 
 EMOTIONS = ["happy", "sad"]
@@ -56,10 +92,15 @@ EMOTIONS = ["happy", "sad"]
 def split_speech(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict]:
     """Return a function that runs the stage on 12 speakers with 10 clips per emotion and returns the split file."""
 
-    def run(duplicates: bool = False, kind: str = "speaker", **change: object) -> dict:
+    def run(
+        duplicates: bool = False,
+        kind: str = "speaker",
+        name: Callable[[int], str] = lambda number: f"s{number % 12}",
+        **change: object,
+    ) -> dict:
         def read(archive: Path) -> Iterator[Record]:
             for number in range(240):
-                speaker, label = f"s{number % 12}", EMOTIONS[number // 12 % 2]
+                speaker, label = name(number), EMOTIONS[number // 12 % 2]
                 content = b"the same" if duplicates and number < 2 else str(number).encode()
                 yield Record(f"{number:03}", label, partial(bytes, content), bytes, speaker, extra={"gender": "female"})
 
@@ -85,10 +126,22 @@ def test_pooled_split_is_labelled_as_dependent(split_speech: Callable[..., dict]
     assert len(result["audit"]["groups_on_two_sides"]) == 12
 
 
+def test_one_speaker_under_two_names_is_in_one_part(split_speech: Callable[..., dict]):
+    def name(number: int) -> str:
+        return f"{'S' if number < 120 else 's'}{number % 12:02}"
+
+    result = split_speech(name=name, protocol="group_disjoint", folds=4)
+    assert result["protocol"] == "speaker-disjoint (fold 0 of 4; speakers: train 8, validation 1, test 3)"
+    assert result["audit"]["similar_groups"] == [[f"S{number:02}", f"s{number:02}"] for number in range(12)]
+    apart = split_speech(name=name, protocol="group_disjoint", folds=4, merge_similar_groups=False)
+    assert apart["protocol"] == "speaker-disjoint (fold 0 of 4; speakers: train 16, validation 2, test 6)"
+
+
 def test_disjoint_split_is_labelled_as_disjoint(split_speech: Callable[..., dict]):
     result = split_speech(protocol="group_disjoint", folds=4, fold=1)
     assert result["protocol"] == "speaker-disjoint (fold 1 of 4; speakers: train 8, validation 1, test 3)"
-    assert result["audit"] == {"duplicates_across_parts": {}, "duplicate_ids": [], "groups_on_two_sides": []}
+    assert not any(result["audit"].values())
+    assert {"duplicates_across_parts", "duplicate_ids", "groups_on_two_sides", "label_conflicts"} < set(result["audit"])
     assert sum(result["counts"].values()) == 240
 
 
@@ -111,6 +164,115 @@ def test_train_samples_does_not_change_validation_and_test(split_speech: Callabl
     assert all(limited["parts"][part] == full["parts"][part] for part in ("validation", "test"))
     with pytest.raises(UserError, match=r"^splits\.faces\.train_samples: too few; .*; received: 1"):
         split_speech(**listed, train_samples=1)
+
+
+def face(number: int, **save: object) -> bytes:
+    stream = io.BytesIO()
+    image = Image.fromarray(draw_face(EMOTIONS[number % 2], generator(1, "split", number), 64))
+    change = save.pop("change", None)
+    (change(image) if change else image).save(stream, "PNG", **save)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def split_faces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict]:
+    """Return a function that runs the stage on class folders with these further files, and returns the split file."""
+
+    def run(files: dict[str, bytes], kind: str | None = None, **change: object) -> dict:
+        content = parse((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
+        content["corpora"]["faces"].update(classes=EMOTIONS, reader="image_folder")
+        content["corpora"]["faces"]["synthetic"]["size_px"] = 48
+        content["splits"]["faces"].update(change)
+        inputs, output, archive = tmp_path / "params.yaml", tmp_path / "split.json", tmp_path / "faces.zip"
+        inputs.write_text(yaml.safe_dump(content), encoding="utf-8")
+        with zipfile.ZipFile(archive, "w") as packed:
+            for number in range(40):
+                packed.writestr(
+                    f"{'train' if number < 30 else 'test'}/{EMOTIONS[number % 2]}/{number}.png", face(number)
+                )
+            for name, content in files.items():
+                packed.writestr(name, content)
+        monkeypatch.setattr(image_folder, "GROUP", kind)
+        arguments = ["faces", "--params", inputs, "--archive", archive, "--output", output]
+        monkeypatch.setattr(sys, "argv", ["split", *map(str, arguments)])
+        split.main()
+        return read_json(output)
+
+    return run
+
+
+LEAKS = {
+    "same bytes under two labels": ({"train/sad/copy.png": face(0)}, "label_conflict_ids", "happy/0.png", 2),
+    "smaller": (
+        {"test/happy/copy.png": face(0, change=lambda image: image.resize((48, 48)))},
+        "near_duplicate_ids",
+        "happy/0.png",
+        1,
+    ),
+    "mirrored": ({"test/sad/copy.png": face(1, change=ImageOps.mirror)}, "near_duplicate_ids", "sad/1.png", 1),
+    "encoded again": ({"test/sad/copy.png": face(3, compress_level=1)}, "near_duplicate_ids", "sad/3.png", 1),
+    "mirrored, other label": (
+        {"test/happy/copy.png": face(1, change=ImageOps.mirror)},
+        "near_duplicate_ids",
+        "sad/1.png",
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "key", "original", "n_dropped"), LEAKS.values(), ids=LEAKS)
+def test_copies_are_counted_and_dropped(
+    split_faces: Callable[..., dict],
+    capsys: pytest.CaptureFixture[str],
+    files: dict[str, bytes],
+    key: str,
+    original: str,
+    n_dropped: int,
+):
+    [copy] = files
+    reported = split_faces(files)
+    assert reported["audit"][key] == [sorted([copy, f"train/{original}"])]
+    assert reported["dropped"] == []
+    assert "on_duplicate: drop" in capsys.readouterr().err
+    dropped = split_faces(files, on_duplicate="drop")
+    assert dropped["counts"]["dropped"] == n_dropped
+    assert f"train/{original}" in dropped["dropped"]
+    assert dropped["parts"]["test"] == reported["parts"]["test"]
+
+
+def test_files_that_no_sample_uses_are_counted(split_faces: Callable[..., dict]):
+    files = {
+        "notes.txt": b"a",
+        "train/happy/x.xyz": b"a",
+        "train/sad/y.XYZ": b"a",
+        "train/.hidden": b"",
+        "README": b"a",
+    }
+    assert split_faces(files)["audit"]["passed_over"] == {".txt": 1, ".xyz": 2, "no suffix": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "group", "label"),
+    [
+        ("person", "aabb", "person-dependent: "),
+        ("person", "abcd", ""),
+        ("person", "ab c", "persons unknown, so perhaps person-dependent: "),
+        ("person", "    ", ""),  # the rule for faces
+        ("speaker", "    ", "speakers unknown, so perhaps speaker-dependent: "),
+        ("speaker", "aabb", "speaker-dependent: "),
+        (None, "    ", ""),
+    ],
+)
+def test_label_says_whether_a_person_is_in_two_parts(kind: str | None, group: str, label: str):
+    groups = np.array([name.strip() for name in group])
+    part, labels = np.array(["train", "test"] * 2), np.array(["happy"] * 4)
+    found = overlaps(part, labels, list("wxyz"), [])
+    assert dependence(kind, groups, audit(part, labels, IDS[:4], groups, found)) == label
+
+
+def test_faces_of_unknown_persons_are_not_called_dependent(split_faces: Callable[..., dict]):
+    for kind in (None, "person"):
+        assert split_faces({}, kind=kind, protocol="stratified")["protocol"].startswith("stratified")
 
 
 INDICES = np.arange(5, 205)  # 200 of 300 samples

@@ -1,18 +1,21 @@
 """Frames of clips and cameras with their times; damaged, missing and interrupted sources raise one `UserError`."""
 
+import http.server
 import math
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from clips import FakeCapture, number_of, write_clip, write_uneven
+from clips import FakeCapture, number_of, picture, write_clip, write_uneven
 
 from stages.core.errors import UserError
 from stages.faces import frames
-from stages.faces.frames import Camera, Clock, Frame, Source, Video
+from stages.faces.frames import Camera, Clock, Frame, Source, Video, open_video
 
 
 def read_all(source: Source) -> tuple[list[Frame], str]:
@@ -99,6 +102,106 @@ def test_rejects_a_name_that_is_not_utf8(tmp_path: Path):
         pytest.skip("this file system allows UTF-8 only")
     with pytest.raises(UserError, match=r"--video: not UTF-8; .*received: .*bad"):
         Video(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "ffconcat version 1.0\nfile other.mp4\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period/></MPD>',
+    ],
+    ids=["concat", "hls", "sdp", "dash"],
+)
+@pytest.mark.parametrize("suffix", ["mp4", "m3u8", "ffconcat", "sdp"])
+def test_a_local_playlist_opens_no_other_file(tmp_path: Path, content: str, suffix: str):
+    write_clip(tmp_path / "other.mp4", 5)
+    (tmp_path / f"list.{suffix}").write_text(content)
+    with pytest.raises(UserError, match="not a video that can be read"):
+        open_video(str(tmp_path / f"list.{suffix}"))
+
+
+# ---- streams ----
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Serve the files in `tmp_path`, and `/mjpeg`, as a camera in the network sends pictures. Yield the address."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            if not self.path.startswith("/mjpeg"):
+                return super().do_GET()
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=b")
+            self.end_headers()
+            for number in range(20):
+                image = cv2.imencode(".jpg", picture(number))[1].tobytes()
+                head = f"--b\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}\r\n\r\n"
+                self.wfile.write(head.encode() + image + b"\r\n")
+            return None
+
+    serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path)))
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{serving.server_port}"
+    serving.shutdown()
+    serving.server_close()
+
+
+def test_reads_a_file_at_an_address(server: str, tmp_path: Path):
+    write_clip(tmp_path / "a.mp4", 12)
+    source = open_video(f"http://{server}/a.mp4")
+    found, error = read_all(source)
+    assert (source.live, source.count, error) == (False, 12, "")
+    assert [number_of(frame.image) for frame in found] == list(range(12))
+
+
+def test_reads_a_stream_until_it_ends_and_hides_its_password(server: str):
+    source = open_video(f"http://me:secret@{server}/mjpeg?token=secret")
+    found, error = read_all(source)
+    assert (source.live, source.count, source.name) == (True, 0, f"http://{server}/mjpeg")
+    assert [number_of(frame.image) for frame in found] == list(range(20))
+    assert "did not deliver more" in error
+    assert "secret" not in error
+
+
+def test_a_stream_opens_no_local_file(server: str, tmp_path: Path):
+    clip = write_clip(tmp_path / "other.mp4", 5)
+    lines = "#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:1,", f"file://{clip}", "#EXT-X-ENDLIST", ""
+    (tmp_path / "list.m3u8").write_text("\n".join(lines))
+    with pytest.raises(UserError, match="no video can be read there"):
+        open_video(f"http://{server}/list.m3u8")
+    with pytest.raises(UserError, match="not a video"):  # a file that follows is restricted again
+        open_video(str(tmp_path / "list.m3u8"))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("rtsp://me:secret@127.0.0.1:9/x", r"--video: rtsp://127\.0\.0\.1:9/x: no video can be read there"),
+        ("http://127.0.0.1:9/a.mp4", "no video can be read there"),
+        ("file:///etc/passwd", "unknown kind of address; allowed: a file, /dev/video0, or an address rtsp://"),
+        ("concat://a.mp4", "unknown kind of address"),
+        ("/dev/video63", "--video: /dev/video63: no such camera"),
+        ("/dev/null", "no such file"),
+        ("http:/lost/slash.mp4", "no such file"),
+    ],
+)
+def test_rejects_addresses_and_devices_that_cannot_be_read(given: str, words: str, capfd: pytest.CaptureFixture):
+    with pytest.raises(UserError, match=words) as error:
+        open_video(given)
+    assert "secret" not in str(error.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_opens_a_device_as_camera(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCapture(3))
+    source = open_video("/dev/video0")
+    assert (source.name, source.live, len(read_all(source)[0])) == ("camera 0", True, 3)
 
 
 # ---- cameras ----

@@ -45,7 +45,7 @@ def compute(values_uv: np.ndarray, rate_hz: float = RATE_HZ, **change: object) -
 def true_windows(values_uv: np.ndarray, rate_hz: float = RATE_HZ, **change: object) -> np.ndarray:
     """Return (windows, channels, bands)."""
     x, length = compute(values_uv, rate_hz, **change)
-    return x[:length].reshape(length, len(values_uv), 5)
+    return x[:length].reshape(-1, len(values_uv), 5)
 
 
 def closed_form(sd_uv: float) -> float:
@@ -131,7 +131,7 @@ def test_entropy_does_not_depend_on_the_rate_of_the_recording(rate_hz: float):
         np.testing.assert_allclose(actual[1:-1, :, band], closed_form(50**0.5), atol=0.03)
 
 
-@pytest.mark.parametrize(("seconds", "windows"), [(2.0, 1), (3.99, 1), (4.0, 2), (23.9, 11), (24.0, 12), (60.0, 12)])
+@pytest.mark.parametrize(("seconds", "windows"), [(2.0, 1), (3.99, 1), (4.0, 2), (23.9, 11), (24.0, 12), (60.0, 30)])
 def test_windows_are_whole_and_limited(seconds: float, windows: int):
     x, length = compute(noise(seconds))
     assert (x.shape, x.dtype, length) == ((12, 15), np.float32, windows)
@@ -193,10 +193,74 @@ def test_rejects_a_flat_channel(flat: slice):
 
 
 def test_rejects_missing_channels():
-    with pytest.raises(DamagedSample, match=r"no channel F7, cz.* Fp1, Cz, O2"):
-        compute(noise(), channels=["F7", "Fp1", "cz"])
+    with pytest.raises(DamagedSample, match=r"no channel F7, Fp2.* Fp1, Cz, O2"):
+        compute(noise(), channels=["F7", "Fp1", "Fp2"])
     with pytest.raises(DamagedSample, match="named channels"):
         eeg_de.compute(np.zeros((20, 310)), 0.25, **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("names", "channels"),
+    [
+        (["FP1", "CZ", "o2"], ["Fp1", "Cz", "O2"]),
+        (["EEG Fp1-Ref", "EEG Cz-Ref", "EEG O2-Ref"], ["Fp1", "CZ", "O2"]),
+        (["Fp1-A2", "Cz-A1", "O2-A1"], ["FP1", "EEG Cz", "O2"]),
+        (["Fp1.", "Cz..", "O2.."], ["Fp1", "Cz", "O2"]),
+        (["EEG T3-LE", "POL T4", "T6-M1"], ["T7", "T8", "P8"]),
+        (["Fp1", "FP1-A2", "O2"], ["Fp1", "FP1-A2", "o2"]),
+    ],
+)
+def test_other_names_of_the_same_electrodes(names: list[str], channels: list[str]):
+    x, _ = eeg_de.compute(named(noise(), names), RATE_HZ, **{**SETTINGS, "channels": channels})
+    np.testing.assert_array_equal(x, compute(noise())[0])
+
+
+@pytest.mark.parametrize(
+    ("names", "channels", "words"),
+    [
+        (["Fp1-A1", "Fp1-A2", "O2"], ["Fp1"], "Fp1 could be each of Fp1-A1, Fp1-A2"),
+        (["Fp1-F7", "Cz", "O2"], ["Fp1"], "no channel Fp1"),
+        (["A2-A1", "Cz", "O2"], ["A2"], "no channel A2"),
+        (["Fp1", "Cz", "O2"], ["Fp1", "FP1"], "one channel of the recording"),
+    ],
+)
+def test_rejects_names_that_are_not_one_electrode(names: list[str], channels: list[str], words: str):
+    with pytest.raises(DamagedSample, match=words):
+        eeg_de.select_channels(named(noise(), names), channels)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e-3, 1.5e-3, 1e-2 / 3, 1e3, 1e4])
+@pytest.mark.parametrize("scaled", [slice(1, 2), slice(None)])
+def test_rejects_channels_that_are_decades_from_eeg(factor: float, scaled: slice):
+    """20 µV in another unit, in one channel or in all."""
+    values = noise()
+    values[scaled] *= factor
+    with pytest.raises(DamagedSample, match=r"channel (Fp1|Cz): no amplitude of EEG; allowed: .* µV SD; received"):
+        compute(values)
+
+
+def test_rejects_a_channel_far_from_the_others():
+    values = noise() * np.array([[10.0], [0.01], [10.0]])
+    with pytest.raises(DamagedSample, match=r"channel Cz.*allowed: 1\.9 to 3,000 µV.*received: 0\.19 µV"):
+        compute(values)
+
+
+@pytest.mark.parametrize("factor", [0.02, 0.1, 1.0, 10.0, 100.0])
+def test_amplitudes_of_eeg_are_accepted_with_artefacts_and_offset(factor: float):
+    values = factor * noise() + 20_000
+    values[:, 900:1_000] += 30_000
+    assert compute(values, low_hz=1.0)[1] == 10
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"), [(np.nan, "nan µV"), (np.inf, "inf µV"), (2e8, "2e.08 µV; allowed.*unit")]
+)
+def test_only_selected_channels_are_checked(sample: float, words: str):
+    values = noise()
+    values[1, 50] = sample
+    with pytest.raises(DamagedSample, match=f"channel 'Cz': a sample of {words}"):
+        compute(values)
+    eeg_de.compute(named(values), RATE_HZ, **{**SETTINGS, "channels": ["Fp1", "O2"]})
 
 
 def test_rejects_short_trials_and_low_rates():

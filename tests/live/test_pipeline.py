@@ -32,6 +32,9 @@ class FakeRun:
     def prepare(self, image: np.ndarray):
         return image, 0
 
+    def is_unlike_training(self, _: object) -> bool:
+        return False
+
     def probabilities(self, prepared) -> np.ndarray:
         time.sleep(self.seconds * len(prepared))
         return np.tile([0.75, 0.25], (len(prepared), 1))

@@ -32,6 +32,9 @@ class FakeRun:
     def prepare(self, image: np.ndarray) -> tuple[float, int]:
         return image[..., 0].mean() / 255, 0
 
+    def is_unlike_training(self, prepared: tuple[float, int]) -> bool:
+        return prepared[0] > 0.5
+
     def probabilities(self, prepared: list[tuple[float, int]]) -> np.ndarray:
         self.batch_sizes.append(len(prepared))
         return np.array([(first, 1 - first) for first, _ in prepared]).reshape(-1, 2)

@@ -9,11 +9,6 @@ from types import SimpleNamespace
 
 import gradio
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
-from starlette.testclient import TestClient
 
 from stages.web.page import upload_component
 from stages.web.uploads import MAX_AGE_S, MAX_OTHER_BYTES, UploadGuard, names_other_files, sweep
@@ -73,29 +68,42 @@ def test_sweep_removes_old_files(tmp_path: Path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-@pytest.fixture
-def client() -> TestClient:
-    """Return a client of an app that responds with the length of a request."""
+def post(path: str, content: bytes) -> tuple[int, bytes]:
+    """Send a request through the guard to an app that responds with its length; return status and body."""
+    sent: list[dict] = []
 
-    async def length(request: Request) -> PlainTextResponse:
-        return PlainTextResponse(str(len(await request.body())))
+    async def app(scope: dict, receive, send) -> None:
+        length, message = 0, {"more_body": True}
+        while message.get("more_body"):
+            message = await receive()
+            length += len(message.get("body", b""))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(length).encode()})
 
-    routes = [Route(path, length, methods=["POST"]) for path in ("/gradio_api/upload", "/gradio_api/queue/join")]
-    return TestClient(UploadGuard(Starlette(routes=routes), MAX_UPLOAD_BYTES), raise_server_exceptions=False)
+    async def receive() -> dict:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", str(len(content)).encode())]
+    scope = {"type": "http", "method": "POST", "path": f"/gradio_api/{path}", "headers": headers}
+    asyncio.run(UploadGuard(app, MAX_UPLOAD_BYTES)(scope, receive, send))
+    return sent[0]["status"], sent[1]["body"]
 
 
 @pytest.mark.parametrize(
     ("path", "limit"), [("upload", MAX_UPLOAD_BYTES + MAX_OTHER_BYTES), ("queue/join", MAX_OTHER_BYTES)]
 )
-def test_rejects_large_requests(client: TestClient, path: str, limit: int):
-    assert client.post(f"/gradio_api/{path}", content=bytes(limit)).text == str(limit)
-    assert client.post(f"/gradio_api/{path}", content=bytes(limit + 1)).status_code == 413
+def test_rejects_large_requests(path: str, limit: int):
+    assert post(path, bytes(limit)) == (200, str(limit).encode())
+    assert post(path, bytes(limit + 1))[0] == 413
 
 
-def test_rejects_a_request_that_names_another_file(client: TestClient, folder: Path):
+def test_rejects_a_request_that_names_another_file(folder: Path):
     for name, status in (("ab/x.png", 200), ("../secret.png", 403)):
-        content = json.dumps({"data": [{"path": str(folder / name)}]})
-        assert client.post("/gradio_api/queue/join", content=content).status_code == status
+        content = json.dumps({"data": [{"path": str(folder / name)}]}).encode()
+        assert post("queue/join", content)[0] == status
 
 
 def test_stops_an_endless_request_without_a_declared_length():

@@ -34,6 +34,7 @@ EXAMPLES = {
 }
 
 _PATTERNS = {reader: re.compile(rf"(?:^|/){name}$", re.IGNORECASE | re.ASCII) for reader, name in NAMES.items()}
+_DESKTOP = ("__macosx", "thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,26 @@ class Clip:
 def read_clips(archive: Path, reader: str, to_record: Callable[[Clip], Record | None]) -> Iterator[Record]:
     """Return an iterator over all clips, each once, sorted by sample id. `to_record` returns None for other sounds.
 
-    Raises `UserError` for a name that does not fit the corpus, and if there is no clip.
+    Of several formats of a clip, the least compressed is read. Raises `UserError` for a name that does not fit the
+    corpus, for one clip that is there twice with different bytes, and if there is no clip.
     """
-    records: dict[str, Record] = {}
-    for record in filter(None, map(to_record, _clips(archive, reader))):
-        records.setdefault(record.sample_id, record)
-    if not records:
+    found: dict[str, tuple[str, Record]] = {}
+    for clip in _clips(archive, reader):
+        record = to_record(clip)
+        if record:
+            name, _ = found.setdefault(record.sample_id, (clip.name, record))
+            if _suffix(name) == _suffix(clip.name):
+                _refuse_other_bytes(archive, name, clip.name)
+    if not found:
         refuse("holds no speech clips", where=str(archive), allowed=EXAMPLES[reader], received="only other clips")
-    return iter([records[sample_id] for sample_id in sorted(records)])
+    return iter([found[sample_id][1] for sample_id in sorted(found)])
+
+
+def _refuse_other_bytes(archive: Path, name: str, other: str) -> None:
+    """Raise `UserError` unless two members, which are the same clip by their names, are exact copies."""
+    if name != other and members.fingerprint(archive, name) != members.fingerprint(archive, other):
+        what, allowed = "one clip twice, with different bytes", "each clip once, or exact copies"
+        refuse(what, where=str(archive), allowed=allowed, received=f"{name} and {other}")
 
 
 def audio_names(archive: Path) -> list[str]:
@@ -98,8 +111,8 @@ def refuse_layout(archive: Path, reader: str, audio: list[str]) -> NoReturn:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a member, or a folder around it, is hidden or was added by macOS."""
-    return any(part.startswith(".") or part.lower() == "__macosx" for part in name.split("/"))
+    """Return whether a member, or a folder around it, is hidden or was added by a desktop system."""
+    return any(part.startswith(".") or part.lower() in _DESKTOP for part in name.split("/"))
 
 
 def _clips(archive: Path, reader: str) -> Iterator[Clip]:

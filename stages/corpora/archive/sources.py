@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ RATIO_MATTERS_BYTES = 100_000_000
 MAX_TAR_HEADER_BYTES = 1 << 20
 
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits of an encrypted member, strong encryption, masked headers
+_UTF8 = 0x800  # flag bit of names in UTF-8, else code page 437
 _DECOMPRESSORS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
@@ -112,8 +113,17 @@ def _unpack_tar(decompressor: Callable, source: Path, scratch: Path, spool: IO[b
         spool.write(block)
 
 
-def _zip_member(source: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """Return the name of a member in UTF-8 where it is: a Mac does not set the flag that says so."""
     name = info.orig_filename  # `filename` ends at the first NUL
+    if not info.flag_bits & _UTF8:
+        with suppress(UnicodeError):
+            return name.encode("cp437").decode("utf-8")
+    return name
+
+
+def _zip_member(source: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+    name = _zip_name(info)
     if info.flag_bits & _ENCRYPTED:
         refuse("encrypted", where=location(source, name), allowed="members without a password", received="a password")
     refuse_method(source, info)

@@ -1,13 +1,18 @@
 """Tables (.csv) that describe the files of a corpus: found, read and checked, whichever program wrote them."""
 
 import io
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 from stages.core.errors import refuse
 from stages.corpora.archive import members
 from stages.corpora.archive.clips import is_hidden
+
+# A line of commas, which spreadsheets leave at the end, often more than there are columns.
+_BLANK_ROW = re.compile(rb"^[ \t,]+(?=\r?$)", re.MULTILINE)
 
 
 def find(archive: Path, name: str) -> str | None:
@@ -28,7 +33,7 @@ def rows(archive: Path, table: str, required: Iterable[str], allowed: str) -> It
 
     where = f"{archive}: {table}"
     try:
-        content = io.BytesIO(members.read(archive, table))
+        content = io.BytesIO(_BLANK_ROW.sub(b"", members.read(archive, table)))
         options = {"dtype": str, "keep_default_na": False, "index_col": False, "skip_blank_lines": False}
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas drops cells beyond the last column
@@ -48,6 +53,8 @@ def rows(archive: Path, table: str, required: Iterable[str], allowed: str) -> It
 def resolve(where: str, file: str, paths: Mapping[str, str], what: str = "clip") -> str:
     """Return the value in `paths` for the path that a row names. Raises `UserError` for an unknown path."""
     path = file.replace("\\", "/").removeprefix("./")  # Windows writes backslashes
+    forms = (path, normalize("NFC", path), normalize("NFD", path))  # a Mac decomposes 'é' in the names of files
+    path = next((form for form in forms if form in paths), path)
     if path not in paths:
         refuse(f"no such {what}", where=where, allowed=f"a path such as {min(paths.values())}", received=file)
     return paths[path]

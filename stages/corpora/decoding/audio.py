@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 
 from stages.core.records import DamagedSample, Signal
+from stages.corpora.decoding import mp3
 
 # Suffixes of audio files. Those in other formats are reported as damaged, not ignored.
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".aac", ".wma")
@@ -17,9 +18,22 @@ MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 384_000
 MAX_CHANNELS = 8
 MAX_VALUES = 1 << 27  # samples of all channels together: half a GiB of float32
 MIN_PEAK_DBFS = -80  # half a quantisation step of 13 bits; below it, the clip contains no speech
-MAX_PEAK = 1e5  # float files may exceed full scale (1), even hold 16-bit values, but squares must stay finite
+MAX_PEAK = 1e5  # float files may exceed full scale (1), but squares must stay finite
+# Float files may also hold integers of 16, 24 or 32 bits. More than 24 dB above full scale is no recording of floats.
+INTEGER_PEAK, FULL_SCALES = 16, (1 << 15, 1 << 23, 1 << 31)
 
 _MAGIC = {b"RIFF": "WAV", b"RF64": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
+# Formats that libsndfile does not read, or not from memory, by what a file has at a position.
+_UNREAD = (
+    (4, b"ftyp", "M4A or MP4"),
+    (0, b"#!AMR", "AMR"),
+    (0, b"\x30\x26\xb2\x75", "WMA"),
+    (0, b"\xff\xf1", "AAC"),
+    (0, b"\xff\xf9", "AAC"),
+    (0, b"FORM", "AIFF"),
+    (0, b"caff", "CAF"),
+    (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
+)
 _GIT_LFS = b"version https://git-lfs"
 _UNKNOWN_LENGTH = (1 << 63) - 1  # libsndfile's SF_COUNT_MAX
 # Programs that write a WAV to a pipe do not know its size, and state this or more. No clip is that long.
@@ -28,16 +42,16 @@ _LAST_PAGE = 0x04  # flag of the page that ends an Ogg stream
 
 
 def decode_audio(data: bytes) -> Signal:
-    """Return (channels, samples) float32, full scale 1, and the rate in Hz. Raises `DamagedSample`.
-
-    An MP3 of variable bit rate without a Xing header, as before 2000, ends where libsndfile guesses.
-    """
+    """Return (channels, samples) float32, full scale 1, and the rate in Hz. Raises `DamagedSample`."""
     form = _format_of(data)
     if form == "WAV":
         _refuse_truncated_wav(data)
     if form == "Ogg":
         _refuse_truncated_ogg(data)
+    if form == "MP3":
+        data = mp3.with_length(data)
     samples, rate_hz = (_decode_pcm16(data) if form == "WAV" else None) or _decode_any(data, form)
+    samples = _scaled(samples)
     _check_samples(samples)
     return np.ascontiguousarray(samples.T), float(rate_hz)
 
@@ -81,6 +95,9 @@ def _format_of(data: bytes) -> str:
             return form
     if data.startswith(_GIT_LFS):
         raise DamagedSample("a Git LFS pointer instead of the audio; 'git lfs pull' fetches it")
+    for position, magic, form in _UNREAD:
+        if data.startswith(magic, position):
+            raise DamagedSample(f"{form} audio; allowed: {FORMATS}, which ffmpeg -i clip clip.wav makes of it")
     received = f"{len(data)} bytes starting {data[:8].hex()}" if data else "0 bytes"
     raise DamagedSample(f"not {FORMATS} audio ({received})")
 
@@ -123,6 +140,15 @@ def _check_header(rate_hz: int, channels: int, samples: int) -> None:
         raise DamagedSample(f"{samples / rate_hz:.0f} s long; allowed: at most {MAX_DURATION_S}")
     if samples * channels > MAX_VALUES:
         raise DamagedSample(f"{samples} samples x {channels} channels; allowed: at most {MAX_VALUES} in all")
+
+
+def _scaled(samples: np.ndarray) -> np.ndarray:
+    """Return the samples with full scale 1, if they are the integers of 16, 24 or 32 bits, else as they are."""
+    peak = max(float(samples.max()), -float(samples.min()))
+    if not INTEGER_PEAK < peak < np.inf or np.quantile(np.abs(samples), 0.99) <= 1:  # the latter: a click
+        return samples
+    full_scale = next((scale for scale in FULL_SCALES if peak <= 2 * scale), 1)  # resampling exceeds it a little
+    return samples / np.float32(full_scale)
 
 
 def _check_samples(samples: np.ndarray) -> None:

@@ -5,6 +5,7 @@ Fields as in Kemp et al. 1992, Electroencephalogr. Clin. Neurophysiol. 82: 391, 
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from stages.core.records import DamagedSample
@@ -62,6 +63,21 @@ def short(label: str) -> str:
     """Return 'EEG Fp1' as 'Fp1', as MNE does."""
     kind, _, name = label.partition(" ")
     return name if kind.upper() == "EEG" and name else label
+
+
+def hide_annotations(path: Path, header: Header) -> None:
+    """Rename the channels of annotations in the file, so that MNE does not read them: some are damaged.
+
+    It also clears the mark of EDF+, which needs such a channel.
+    """
+    with path.open("r+b") as file:
+        for index, label in enumerate(header.labels):
+            if label in ANNOTATIONS:
+                file.seek(FIXED_BYTES + _FIELDS[_LABEL] * index)
+                file.write(b"Marks".ljust(_FIELDS[_LABEL]))
+        file.seek(192)
+        if header.bytes_per_sample == 2:
+            file.write(b" " * 5)
 
 
 def read_header(stream: IO[bytes], size_bytes: int) -> Header:
