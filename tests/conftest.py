@@ -97,7 +97,7 @@ def make_clone(tmp_path_factory):
 
 def _environment(home):
     """Return our environment without the user's DVC caches, git identity and the settings of pytest."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "DVC_", "PYTEST_"))}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "DVC_", "PYTEST_", "VENV"))}
     names = {f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     return {
         **kept,
