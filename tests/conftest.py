@@ -33,6 +33,22 @@ def one_thread_and_seed(request):
         torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session")
+def faces_model():
+    """A run on small faces with random weights."""
+    from small_models import FACES_RUN, small_model  # imports torch
+
+    return small_model(FACES_RUN)
+
+
+@pytest.fixture(scope="session")
+def faces_graph(faces_model):
+    """The same run as an ONNX graph."""
+    from stages.export import graph
+
+    return graph.export(faces_model)
+
+
 def pytest_collection_modifyitems(items):
     """Run the longest files first, so that both processes end at about the same time."""
     longest = ("test_end_to_end", "test_frame", "test_resume")

@@ -15,16 +15,6 @@ from stages.serving.onnx_model import OnnxModel
 from stages.training.model_folder import TrainedModel
 
 
-@pytest.fixture(scope="module")
-def faces() -> TrainedModel:
-    return small_model(FACES_RUN)
-
-
-@pytest.fixture(scope="module")
-def graph(faces: TrainedModel) -> onnx.ModelProto:
-    return onnx_graph.export(faces)
-
-
 @pytest.mark.parametrize("run", sorted(PARAMS.runs))
 def test_every_run_agrees_with_pytorch(run: str):
     model = small_model(run)
@@ -37,20 +27,20 @@ def test_every_run_agrees_with_pytorch(run: str):
     assert not model.recogniser.training
 
 
-def test_normalising_and_softmax_are_inside(faces: TrainedModel, graph: onnx.ModelProto):
+def test_normalising_and_softmax_are_inside(faces_model: TrainedModel, faces_graph: onnx.ModelProto):
     """Computed here from stored bytes: divided by 255, mean 0.4, standard deviation 0.3, softmax."""
     packed = torch.from_numpy(pictures(3, 1, SIZE_PX, SIZE_PX))
     with torch.no_grad():
-        logits = faces.recogniser.architecture(((packed.double() / 255 - 0.4) / 0.3).float())
-    probabilities = OnnxModel(graph).probabilities(packed)
+        logits = faces_model.recogniser.architecture(((packed.double() / 255 - 0.4) / 0.3).float())
+    probabilities = OnnxModel(faces_graph).probabilities(packed)
     torch.testing.assert_close(probabilities, torch.softmax(logits, 1), atol=1e-5, rtol=1e-4)
 
 
-def test_metadata_hold_what_a_prediction_needs(faces: TrainedModel, graph: onnx.ModelProto):
-    exported = OnnxModel(graph)
+def test_metadata_hold_what_a_prediction_needs(faces_model: TrainedModel, faces_graph: onnx.ModelProto):
+    exported = OnnxModel(faces_graph)
     assert exported.precision == "float32"
-    assert exported.info == json.loads(json.dumps(faces.info))
-    metadata = {entry.key: json.loads(entry.value) for entry in graph.metadata_props if entry.key != "precision"}
+    assert exported.info == json.loads(json.dumps(faces_model.info))
+    metadata = {entry.key: json.loads(entry.value) for entry in faces_graph.metadata_props if entry.key != "precision"}
     assert metadata["classes"] == DESCRIPTION.classes
     assert metadata["feature"] == {"name": "faces", "size_px": SIZE_PX, "color": "gray"}
     expected = {"dtype": "uint8", "shape": [1, SIZE_PX, SIZE_PX], "signal": "x * scale_factor + add_offset"}
@@ -88,11 +78,11 @@ def weight_bytes(graph: onnx.ModelProto) -> int:
     return sum(weight.nbytes for weight in weights if weight.size >= quantize.MIN_VALUES)
 
 
-def test_fp16_halves_the_weights_and_hardly_changes_a_prediction(faces: TrainedModel, graph: onnx.ModelProto):
-    half = quantize.fp16(graph)
-    assert half.ByteSize() < 0.55 * graph.ByteSize()
-    sample = onnx_graph.examples(faces, 4)
-    assert 0 < np.abs(predict(half, sample) - predict(graph, sample)).max() < 5e-3
+def test_fp16_halves_the_weights_and_keeps_predictions(faces_model: TrainedModel, faces_graph: onnx.ModelProto):
+    half = quantize.fp16(faces_graph)
+    assert half.ByteSize() < 0.55 * faces_graph.ByteSize()
+    sample = onnx_graph.examples(faces_model, 4)
+    assert 0 < np.abs(predict(half, sample) - predict(faces_graph, sample)).max() < 5e-3
 
 
 @pytest.mark.parametrize("run", [FACES_RUN, "faces_compact"])

@@ -5,22 +5,10 @@ from pathlib import Path
 
 import onnx
 import pytest
-from small_models import FACES_RUN, SIZE_PX, small_model
+from small_models import SIZE_PX
 
 from stages.core.errors import UserError
-from stages.export import graph as onnx_graph
 from stages.serving import onnx_model
-from stages.training.model_folder import TrainedModel
-
-
-@pytest.fixture(scope="module")
-def faces() -> TrainedModel:
-    return small_model(FACES_RUN)
-
-
-@pytest.fixture(scope="module")
-def graph(faces: TrainedModel) -> onnx.ModelProto:
-    return onnx_graph.export(faces)
 
 
 def error_of(path: Path) -> str:
@@ -60,9 +48,9 @@ def refer_to_another_file(path: Path) -> None:
         lambda path: path.unlink(),
     ],
 )
-def test_refuses_a_file_that_is_no_export(graph: onnx.ModelProto, tmp_path: Path, damage):
+def test_refuses_a_file_that_is_no_export(faces_graph: onnx.ModelProto, tmp_path: Path, damage):
     path = tmp_path / "face.onnx"
-    onnx.save(graph, path)
+    onnx.save(faces_graph, path)
     damage(path)
     assert "stages.apps.export" in error_of(path)
 
@@ -87,15 +75,15 @@ def with_metadata(graph: onnx.ModelProto, **changes: object) -> onnx.ModelProto:
         ("run", [], "not a recogniser in ONNX"),
     ],
 )
-def test_refuses_tampered_metadata(graph: onnx.ModelProto, tmp_path: Path, key: str, change: object, words: str):
-    info = json.loads({entry.key: entry.value for entry in graph.metadata_props}[key])
+def test_refuses_tampered_metadata(faces_graph: onnx.ModelProto, tmp_path: Path, key: str, change: object, words: str):
+    info = json.loads({entry.key: entry.value for entry in faces_graph.metadata_props}[key])
     content = info | change if isinstance(change, dict) else change
-    onnx.save(with_metadata(graph, **{key: content}), tmp_path / "face.onnx")
+    onnx.save(with_metadata(faces_graph, **{key: content}), tmp_path / "face.onnx")
     assert words in error_of(tmp_path / "face.onnx")
 
 
-def test_refuses_metadata_with_another_shape_than_the_graph(faces, graph: onnx.ModelProto, tmp_path: Path):
-    given = faces.info["input"] | {"shape": [1, 2 * SIZE_PX, 2 * SIZE_PX]}
-    feature = faces.info["feature"] | {"size_px": 2 * SIZE_PX}
-    onnx.save(with_metadata(graph, input=given, feature=feature), tmp_path / "face.onnx")
+def test_refuses_metadata_with_another_shape_than_the_graph(faces_model, faces_graph: onnx.ModelProto, tmp_path: Path):
+    given = faces_model.info["input"] | {"shape": [1, 2 * SIZE_PX, 2 * SIZE_PX]}
+    feature = faces_model.info["feature"] | {"size_px": 2 * SIZE_PX}
+    onnx.save(with_metadata(faces_graph, input=given, feature=feature), tmp_path / "face.onnx")
     assert "not a recogniser in ONNX" in error_of(tmp_path / "face.onnx")
