@@ -34,7 +34,7 @@ from stages.training import model_folder
 IMAGES = 32_298  # as many as train and PublicTest of FER-2013
 CLIPS, CLIP_S = 1_440, 3.5  # RAVDESS's speech
 STEPS = 30
-MIN_PAIRS, MIN_SECONDS = 5, 5.0  # of each measurement
+MIN_PAIRS, MIN_SECONDS = 5, 5.0  # at least, for each measurement
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def epoch_s(learner: Learner, batches: Iterable) -> float:
     def timed() -> Iterator:
         for batch in batches:
             yield batch
-            ends.append(time.perf_counter())  # the loop asks for the next batch when it is done with this one
+            ends.append(time.perf_counter())  # the loop requests the next batch after finishing this one
 
     learner.train_epoch(timed())
     return time.perf_counter() - ends[0]

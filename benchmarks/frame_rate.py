@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.checks.params import load
+from stages.core.command import HelpFormatter
 from stages.core.errors import UserError, exit_with_one_line
 from stages.experiments.cost_record import add_to_record, circumstances
 from stages.faces.frames import Video
@@ -48,7 +49,7 @@ print(json.dumps({"per_second": count / seconds, "frames": count, "frames_with_a
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--fer-python", required=True, type=Path, metavar="PYTHON")
     parser.add_argument("--run", help="folder, packed zip, or name in data/models; default: the run that ships")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from stages.checks.params import load
-from stages.core.command import item
+from stages.core.command import HelpFormatter, item
 from stages.core.errors import UserError, exit_with_one_line
 from stages.core.files import read_json
 from stages.evaluation.cost import flops
@@ -29,7 +29,7 @@ MIN_SECONDS = 2.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("runs", nargs="*", help="default: all of params.yaml")
     runs, params = parser.parse_args().runs, load(Path("params.yaml"))
     for run in runs:

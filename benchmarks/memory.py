@@ -117,7 +117,7 @@ def prepare(archive: Path, count: int) -> None:
     append_samples(archive, image_folder, list(image_folder.CODES), faces, settings, count, Description(
         classes=list(image_folder.CODES), corpus="portraits", name="synthetic", source="synthetic", synthetic=True,
         layout=list(faces.LAYOUT), scale_factor=faces.SCALE_FACTOR, add_offset=faces.ADD_OFFSET, rate_hz=None,
-        group_kind=None, feature={"name": "faces", **settings}, normalize_groups="none", rejected=[],
+        group_kind=None, feature={"name": "faces", **settings}, normalize_groups="none", rejected=[], cut=0, longest=0,
     ))  # fmt: skip
 
 

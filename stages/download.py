@@ -36,14 +36,15 @@ def main() -> None:
 def check(archive: Path, corpus: Corpus) -> None:
     """Read all labels, so that a wrong layout is reported now, and print the numbers of samples."""
     labels, parts, reader = Counter(), Counter(), lookup.load("corpora", corpus.reader)
-    for record in lookup.read(corpus.reader, archive, class_names=corpus.class_names, note=warn):
+    for record in lookup.read(corpus.reader, archive, class_names=corpus.class_names, labels=corpus.labels, note=warn):
         labels[record.label] += 1
         parts[record.partition] += 1
     for name in corpus.classes:
         if not labels[name]:
             found = ", ".join(sorted(labels))
             raise UserError(f"{archive}: class {name!r} has no samples; found: {found}; remove it from classes")
-    if corpus.source != "synthetic" and (missing := reader.missing(parts)):
+    # votes without a clear answer leave samples out; the reader has counted them
+    if corpus.source != "synthetic" and corpus.labels is None and (missing := reader.missing(parts)):
         warn(f"{archive}: {missing}; it is used as it is")
     counts = parts if set(parts) - {None} else labels
     print(f"{archive}: {labels.total():,} samples ({', '.join(f'{name} {n:,}' for name, n in counts.items())})")

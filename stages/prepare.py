@@ -27,7 +27,7 @@ def main() -> None:
     compute = compute_function(feature, {key: value for key, value in settings.items() if key != "name"})
 
     def chosen() -> Iterator[Record]:
-        records = lookup.read(corpus.reader, args.archive, class_names=corpus.class_names)
+        records = lookup.read(corpus.reader, args.archive, class_names=corpus.class_names, labels=corpus.labels)
         return (record for record in records if record.label in corpus.classes)
 
     total = sum(1 for _ in chosen())
@@ -43,7 +43,7 @@ def main() -> None:
         if dataset.normalize_groups != "none":
             normalize_groups(writer, list(feature.LAYOUT), dataset.normalize_groups, f"datasets.{args.key}")
         steps = writer.sample_shape[0]
-        writer.describe(describe(dataset, corpus, feature, reader.GROUP, rejected))
+        writer.describe(describe(dataset, corpus, feature, reader.GROUP, rejected, cut))
     if cut:
         kept = f"cut to the {steps} time steps of datasets.{args.key}.feature; the longest has {max(cut)}"
         warn(f"{args.archive}: {len(cut)} of {count} samples {kept}")
@@ -52,7 +52,9 @@ def main() -> None:
     print(f"{args.output}: {count:,} samples")
 
 
-def describe(dataset: Dataset, corpus: Corpus, feature, group_kind: str | None, rejected: list[str]) -> Description:
+def describe(
+    dataset: Dataset, corpus: Corpus, feature, group_kind: str | None, rejected: list[str], cut: list[int]
+) -> Description:
     """Return the attributes of the file: the corpus, the classes, how the feature was computed and packed."""
     synthetic = corpus.source == "synthetic"
     return Description(
@@ -69,6 +71,8 @@ def describe(dataset: Dataset, corpus: Corpus, feature, group_kind: str | None, 
         feature=dataset.feature,
         normalize_groups=dataset.normalize_groups,
         rejected=rejected,
+        cut=len(cut),
+        longest=max(cut, default=0),
     )
 
 

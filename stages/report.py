@@ -14,6 +14,7 @@ from stages.evaluation.report.page import pictures_in, render
 from stages.params.schema import Params
 
 COLUMNS = ("accuracy", "balanced_accuracy", "f1_macro", "parameters", "n_test")
+SAMPLES = ("n_rejected", "n_cut", "longest_steps")  # keys of model.json about the samples of the prepared dataset
 
 
 def main() -> None:
@@ -59,6 +60,7 @@ def collect(key: str, args: Namespace, params: Params) -> dict:
         "chosen": chosen["runs"][key],
         "dataset": chosen["datasets"][run.dataset],
         "metrics": read_json(args.metrics / f"{key}.json"),
+        "samples": {name: model[name] for name in SAMPLES} | {"steps": model["input"]["shape"][0]},
         "pictures": pictures_in(args.plots / key),
         "params": yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True),
         "versions": model["versions"],

@@ -10,7 +10,7 @@ from stages.core.command import arguments, item
 from stages.core.errors import UserError, exit_with_one_line, warn
 from stages.core.files import write_json
 from stages.core.records import Record
-from stages.corpora.archive import members
+from stages.corpora.archive import labels
 from stages.datasets import splits
 from stages.datasets.groups import merge_similar
 from stages.datasets.near_duplicates import hash_records, near_duplicates_across
@@ -23,7 +23,7 @@ def main() -> None:
     params = load(args.params)
     corpus, split, where = item(params.corpora, args.key, "corpora"), params.splits[args.key], f"splits.{args.key}"
     reader = lookup.load("corpora", corpus.reader)
-    shows_faces = reader.GROUP in (None, "person")  # not recordings of speakers or subjects
+    shows_faces = reader.GROUP in (None, "person")  # recordings have speakers or subjects as groups
     records, passed_over = select(args.archive, corpus, shows_faces)
     metadata, split, similar = merge_similar(Metadata.of(records, reader.PARTS, reader.GROUP), split, where)
     with splits.errors_naming(where):
@@ -40,6 +40,8 @@ def main() -> None:
     if split.train_samples is not None:
         part, limited = splits.limit_train(part, metadata.label, split, where)
         protocol = f"{protocol}; {limited}"
+    if corpus.labels is not None:
+        protocol = f"{protocol}; labels: {corpus.labels} of the votes"
     protocol = splits.dependence(metadata.group_kind, metadata.group, audit) + protocol
     splits.require_every_class(metadata.label, part, corpus.classes, where)
     counts = {name: int((part == name).sum()) for name in (*splits.PARTS, "dropped", "unused")}
@@ -61,12 +63,12 @@ def main() -> None:
 
 def select(archive: Path, corpus: Corpus, shows_faces: bool) -> tuple[list[Record], dict[str, int] | None]:
     """Return the samples of the configured classes, and in image folders {suffix: number of files} passed over."""
-    records = list(lookup.read(corpus.reader, archive, class_names=corpus.class_names))
+    records = list(lookup.read(corpus.reader, archive, class_names=corpus.class_names, labels=corpus.labels))
     chosen = [record for record in records if record.label in corpus.classes]
     if not chosen:
         raise UserError(f"{archive}: no sample of the classes {', '.join(corpus.classes)}")
     used = {record.sample_id for record in records}
-    return chosen, members.passed_over(archive, used) if shows_faces else None
+    return chosen, labels.passed_over(archive, used) if shows_faces else None
 
 
 if __name__ == "__main__":

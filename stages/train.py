@@ -66,7 +66,8 @@ def describe(args, params: Params, run: Run, store: Store, parts: dict[str, np.n
     mean, sd = mean_and_sd(store, train)
     dataset, normaliser = asdict(of) | {"shape": store.sample_shape}, {"mean": mean.tolist(), "sd": sd.tolist()}
     more = {"protocol": protocol_of(args.split, of), "seed": params.seed, "max_epochs": run.max_epochs}
-    more |= {"n_train": len(train), "n_rejected": len(of.rejected), "threads": params.machine.threads}
+    more |= {"n_train": len(train), "n_rejected": len(of.rejected), "n_cut": of.cut}
+    more |= {"longest_steps": of.longest, "threads": params.machine.threads}
     inputs = {path.as_posix(): md5(path) for path in (args.dataset, args.split)}
     ood = novelty.fit(store, train, parts["validation"], mean, sd)
     return model_folder.describe(args.key, run, dataset, normaliser, **more, inputs=inputs, ood=ood)

@@ -69,12 +69,24 @@ def _record(values_uv: np.ndarray, second: int, rates: list[int], rate_hz: int, 
     return record
 
 
-def edf_plus(values_uv: np.ndarray, marks: list[tuple[float, float, str]]) -> bytes:
-    """Return EDF+ with (onset, duration in seconds, text) of every mark in the first second's annotations."""
-    data = bytearray(edf(np.vstack([values_uv, values_uv[:1]]), [*NAMES, "EDF Annotations"], kind="EDF+C"))
-    eeg_bytes, own_bytes = 2 * RATE_HZ * len(NAMES), 2 * RATE_HZ
-    for second in range(values_uv.shape[1] // RATE_HZ):
-        text = f"+{second}\x14\x14\0"
+def edf_plus(
+    values_uv: np.ndarray,
+    marks: list[tuple[float, float, str]],
+    starts: list[float] | None = None,
+    bits: int = 16,
+    rate_hz: int = RATE_HZ,
+) -> bytes:
+    """Return EDF+ with (onset, duration in seconds, text) of every mark in the first second's annotations.
+
+    `starts`: the time of every record, for an interrupted recording (EDF+D). 24 `bits` make BDF+.
+    """
+    name = "EDF" if bits == 16 else "BDF"
+    rows = np.vstack([values_uv, values_uv[:1]])
+    kind = f"{name}+{'D' if starts else 'C'}"
+    data = bytearray(edf(rows, [*NAMES, f"{name} Annotations"], rate_hz, kind=kind, bits=bits))
+    eeg_bytes, own_bytes = bits // 8 * rate_hz * len(NAMES), bits // 8 * rate_hz
+    for second in range(values_uv.shape[1] // rate_hz):
+        text = f"+{starts[second] if starts else second:g}\x14\x14\0"
         text += "".join(f"+{on:g}\x15{lasts:g}\x14{name}\x14\0" for on, lasts, name in marks if second == 0)
         start = 256 * (2 + len(NAMES)) + second * (eeg_bytes + own_bytes) + eeg_bytes
         data[start : start + own_bytes] = text.encode().ljust(own_bytes, b"\0")

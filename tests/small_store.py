@@ -21,17 +21,26 @@ DESCRIPTION = Description(
     normalize_groups="none",
     feature={"name": "faces", "size_px": 8, "color": "gray"},
     rejected=["b.png: 0 bytes", "é.png: a GIF"],
+    cut=2,
+    longest=9,
 )
 
 
 def write_store(
-    path: Path, x: np.ndarray, *, piece: int = 100, label: np.ndarray | None = None, **described: object
+    path: Path,
+    x: np.ndarray,
+    *,
+    piece: int = 100,
+    label: np.ndarray | None = None,
+    soft_label: np.ndarray | None = None,
+    **described: object,
 ) -> Path:
     """Write a dataset, `piece` samples at a time, and return its path. Labels are 0, 1, 2, 0, …; ids are s0, s1, …"""
     label = np.arange(len(x)) % 3 if label is None else label
     with create(path) as writer:
         for start in range(0, len(x), piece):
             at = range(start, min(start + piece, len(x)))
+            soft = {} if soft_label is None else {"soft_label": soft_label[start : start + piece].tolist()}
             writer.append(
                 x[start : start + piece],
                 length=[number % 5 for number in at],
@@ -39,6 +48,7 @@ def write_store(
                 group=[f"speaker {number % 4}" if number % 2 else "" for number in at],
                 sample_id=[f"s{number}" for number in at],
                 extra=[f'{{"gender": "{("female", "male")[number % 2]}"}}' for number in at],
+                **soft,
             )
         writer.describe(replace(DESCRIPTION, **described))
     return path

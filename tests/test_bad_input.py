@@ -157,6 +157,10 @@ SOURCES = {
         lambda folder: make_zip(folder / "a.zip", {name: FACE for name in FACES if "/sad/" not in name}),
         ["'sad'", "no samples", "angry"],
     ),
+    "empty class folder": (
+        lambda folder: make_zip(folder / "a.zip", FACES | {"test/happy/": b""}),
+        ["test/happy", "empty class folder"],
+    ),
 }
 
 
@@ -206,14 +210,14 @@ def rejected_by(path):
 
 
 def test_a_few_damaged_images_are_left_out(tmp_path):
-    reasons = {"a.jpg": "0 bytes", "b.png": "not a whole"}
-    damaged = dict(zip(reasons, (b"", FACE[:900]), strict=True))
+    reasons = {"a.jpg": "0 bytes", "b.png": "not a whole", "c.jpg": "a GIF"}
+    damaged = dict(zip(reasons, (b"", FACE[:900], encoded(Image.open(io.BytesIO(FACE)), "GIF")), strict=True))
     archive = make_zip(tmp_path / "a.zip", FACES | {f"train/happy/{name}": damaged[name] for name in damaged})
     done, output = run_script("prepare", "faces", archive, {"prepare.max_rejected_fraction": 0.5})
     assert done.returncode == 0, done.stderr
     [line] = done.stderr.splitlines()
     assert line.startswith("warning: ")
-    assert "2 damaged samples left out" in line
+    assert "3 damaged samples left out" in line
     rejected = rejected_by(output)
     assert list(rejected) == [f"train/happy/{name}" for name in reasons]
     assert [name for name in reasons if reasons[name] not in rejected[f"train/happy/{name}"]] == []
@@ -298,6 +302,18 @@ def test_damaged_clips_are_left_out(tmp_path, monkeypatch, capsys):
     assert f"{len(damaged)} damaged samples left out" in printed.err
     assert rejected.keys() == {Path(name).stem for name in damaged}
     assert [name for name, (_, reason) in damaged.items() if reason not in rejected[Path(name).stem]] == []
+
+
+@pytest.mark.parametrize(("seconds", "n_cut"), [([1, 1, 1], 0), ([2, 1, 1], 1), ([2, 3, 1], 2), ([4, 4, 4], 3)])
+def test_clips_that_are_cut_are_counted(tmp_path, monkeypatch, capsys, seconds, n_cut):
+    clips = [clip(np.tile(noise(number), 4 * length)) for number, length in enumerate(seconds)]
+    changes = {"datasets.speech.feature.duration_s": 1.5}
+    output = call(monkeypatch, "prepare", "speech", make_zip(tmp_path / "a.zip", clips_of("01", clips)), changes)
+    with h5py.File(output) as file:
+        cut, longest, steps = file.attrs["cut"], file.attrs["longest"], file["x"].shape[1]
+    assert (cut, longest > steps) == (n_cut, n_cut > 0)
+    warned = f"{n_cut} of 3 samples cut to the {steps} time steps of datasets.speech.feature; the longest has {longest}"
+    assert (warned in capsys.readouterr().err) == (n_cut > 0)
 
 
 def test_normalising_by_speaker_needs_known_speakers(tmp_path, monkeypatch):

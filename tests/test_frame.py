@@ -1,12 +1,14 @@
 """Rules for the whole project: imports between rooms, declared dependencies, params, file sizes, documentation."""
 
 import ast
+import io
 import itertools
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from functools import cache
 from importlib import import_module
 from importlib.metadata import packages_distributions
@@ -118,6 +120,18 @@ def test_packages_hold_only_a_docstring():
         assert isinstance(body[0], ast.Expr), folder
         if folder.parent == STAGES:
             assert re.search(r"\bIn(put)?: .*Out(put)?: ", body[0].value.value, re.DOTALL), folder
+
+
+PACKAGES = sorted({path.parent for path in STAGES.rglob("*.py")} - {STAGES})
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=[path.relative_to(STAGES).as_posix() for path in PACKAGES])
+def test_packages_name_their_files(folder):
+    """Except where all files are of one kind: 'one file each', 'one file per feature', 'one module with `build`'."""
+    text = ast.get_docstring(tree((folder / "__init__.py").relative_to(ROOT).as_posix()))
+    names = {path.stem for path in folder.glob("[a-z]*.py")}
+    if not re.search(r"\bone (self-contained )?(file each|file per|module with)\b", text):
+        assert names - set(re.findall(r"`(\w+)", text)) == set()
 
 
 def test_files_are_short():
@@ -600,6 +614,49 @@ def test_documented_modules_exist():
         module for line in documented_code() for module in re.findall(r"-m ((?:stages|benchmarks|tools)[\w.]*)", line)
     }
     assert {module for module in named if file_of(module) is None} == set()
+
+
+COMMAND = re.compile(r"-m ((?:stages|benchmarks|tools)\.[\w.]+)([^|;&]*)")
+OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
+# Options of `dvc exp run` that the documentation names without it.
+FOREIGN = {"--queue", "--temp"}
+
+
+@cache
+def options_of(module, *subcommand):
+    """Return the options in the usage line of a command, or of its subcommand."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
+        patch.setattr(sys, "argv", [module, *subcommand, "--help"])
+        with pytest.raises(SystemExit):
+            import_module(module).main()
+    return set(OPTION.findall(printed.getvalue().split("\n\n")[0]))
+
+
+def documented_options():
+    """Yield (module, subcommand, option) of the commands in the documentation, each once."""
+    found = {}
+    for line in documented_code():
+        for module, rest in COMMAND.findall(line):
+            words = rest.split()
+            subcommand = words[:1] if module == "stages.apps.reference" and words else []
+            for option in OPTION.findall(rest):
+                found[module, *subcommand, option] = None
+    return list(found)
+
+
+@pytest.mark.parametrize("command", documented_options(), ids=" ".join)
+def test_documented_options_exist(command):
+    *words, option = command
+    assert option in options_of(*words), f"documentation: {' '.join(words)} has no option {option}"
+
+
+def test_options_documented_alone_exist():
+    """`--explain` in a sentence belongs to one of the apps."""
+    alone = {o for line in documented_code() if line.startswith("-") for o in OPTION.findall(line.split()[0])}
+    apps = [path.stem for path in (STAGES / "apps").glob("[a-z]*.py")]
+    known = set().union(*(options_of(f"stages.apps.{name}") for name in apps))
+    assert len(alone) > 4
+    assert alone - known - FOREIGN == set()
 
 
 def test_documented_params_exist():

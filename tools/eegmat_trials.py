@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
+from stages.core.command import HelpFormatter
 from stages.core.errors import exit_with_one_line, refuse
 from stages.core.files import require_free_space, written_whole
 from stages.core.records import DamagedSample
@@ -34,7 +35,7 @@ Row = tuple[str, str, int, int, str, float, float]  # COLUMNS of the table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("source", type=Path, help="a zip of SubjectNN_1.edf (rest) and SubjectNN_2.edf (arithmetic)")
     parser.add_argument("target", type=Path, help="the zip to write")
     parser.add_argument("--seed", type=int, default=7, help="of the random trials")

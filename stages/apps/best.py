@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from stages.checks.params import load
-from stages.core.command import item
+from stages.core.command import HelpFormatter, item
 from stages.core.errors import exit_with_one_line, warn
 from stages.core.files import read_json
 from stages.experiments.best_values import METRICS, command, require_current
@@ -21,7 +21,7 @@ from stages.params.load import parse
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("study")
     parser.add_argument("--apply", action="store_true", help="run the line instead of printing it")
     args = parser.parse_args()

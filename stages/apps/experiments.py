@@ -4,7 +4,7 @@
     python -m stages.apps.experiments speech_adafnn speech_no_adafnn --experiments 'fold-*' --markdown folds.md
     python -m stages.apps.experiments faces_custom_cnn --by optimizer.lr --plot plots/lr.png
 
-Experiments that differ in `seed` and the split's `fold` only form one row. Folds with different test samples are
+Experiments that differ only in `seed` and the split's `fold` form one row. Folds with different test samples are
 pooled, seeds are averaged; each row says which.
 """
 
@@ -12,13 +12,14 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from stages.core.command import HelpFormatter
 from stages.core.errors import UserError, exit_with_one_line
 from stages.experiments import table
 from stages.experiments.completed_experiments import ALL
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN")
     parser.add_argument("--experiments", nargs="+", default=[ALL], metavar="NAME", help="names, globs ('fold-*'), "
                         "revisions, or workspace; default: every completed experiment with the run")  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.checks.params import load
+from stages.core.command import HelpFormatter
 from stages.core.errors import UserError, exit_with_one_line
 from stages.core.files import written_whole
 from stages.core.outputs import require_outputs
@@ -42,10 +43,10 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("--run", required=True, help="folder, packed zip, or name in data/models of a run")
     parser.add_argument("--format", choices=["onnx"], required=True)
-    parser.add_argument("--quantize", choices=PRECISIONS[1:], default=PRECISIONS[0])
+    parser.add_argument("--quantize", choices=PRECISIONS[1:], default=PRECISIONS[0], help="precision of the file")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--reference", action="store_true", help=f"also keep the table in {cost_record.PATH}")
     return parser.parse_args()

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import torch
 
+from stages.core.command import HelpFormatter
 from stages.core.errors import exit_with_one_line
 from stages.live.recognition import SMOOTHINGS
 from stages.live.watch import watch
@@ -32,7 +33,7 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     source = made.add_mutually_exclusive_group(required=True)
     source.add_argument("--camera", type=int, metavar="NUMBER", help="0 is the first camera")
     source.add_argument("--video", metavar="FILE", help="or an address (rtsp://…, http://…), or /dev/video0")
@@ -46,13 +47,14 @@ def parser() -> argparse.ArgumentParser:
     outputs.add_argument("--csv", type=Path, help="write one row per frame and face")
     outputs.add_argument("--plot", type=Path, metavar="PNG", help="draw the emotions over time")
     smoothing = made.add_argument_group("smoothing")
-    smoothing.add_argument("--smoothing", choices=sorted(SMOOTHINGS), default="moving_average")
+    how = "of the probabilities of each face over time"
+    smoothing.add_argument("--smoothing", choices=sorted(SMOOTHINGS), default="moving_average", help=how)
     smoothing.add_argument("--smooth-s", type=float, default=0.5, help="window, or time constant of exponential")
     smoothing.add_argument("--hold-s", type=float, default=0.4, help="another class must lead this long to be shown")
     faces = made.add_argument_group("face detection")
     how = faces.add_mutually_exclusive_group()
     how.add_argument("--no-detect", action="store_true", help="the whole frame is a face")
-    how.add_argument("--detector", choices=("haar", "yunet"), default="haar")
+    how.add_argument("--detector", choices=("haar", "yunet"), default="haar", help="yunet needs --detector-model")
     faces.add_argument("--detect-every", type=int, default=3, help="frames; between them faces are tracked")
     faces.add_argument("--detector-model", type=Path, help="the .onnx file of YuNet")
     faces.add_argument("--min-neighbors", type=int, default=5, help="Haar: fewer finds more faces and more false ones")

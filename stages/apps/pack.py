@@ -6,6 +6,7 @@
 import argparse
 from pathlib import Path
 
+from stages.core.command import HelpFormatter
 from stages.core.errors import exit_with_one_line
 from stages.core.outputs import require_outputs
 from stages.export.pack import pack
@@ -13,7 +14,7 @@ from stages.serving.run_files import paths
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("--run", required=True, help="folder of a run, or its name in data/models")
     parser.add_argument("--output", required=True, type=Path, metavar="ZIP")
     args = parser.parse_args()

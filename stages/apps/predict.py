@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from stages.core.command import HelpFormatter
 from stages.core.errors import UserError, exit_with_one_line
 from stages.core.outputs import require_outputs, require_png
 from stages.explain.pictures import draw
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     made.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files, or folders of them")
     which = made.add_mutually_exclusive_group()
     which.add_argument("--run", help="folder, packed zip, or name in data/models of a run; default: the one that ships")
@@ -60,11 +61,11 @@ def parser() -> argparse.ArgumentParser:
     faces = made.add_argument_group("face detection")
     how = faces.add_mutually_exclusive_group()
     how.add_argument("--no-detect", action="store_true", help="the pictures are faces already")
-    how.add_argument("--detector", choices=("haar", "yunet"), default="haar")
+    how.add_argument("--detector", choices=("haar", "yunet"), default="haar", help="yunet needs --detector-model")
     faces.add_argument("--detector-model", type=Path, help="the .onnx file of YuNet")
     faces.add_argument("--min-neighbors", type=int, default=7, help="Haar: fewer finds more faces and more false ones")
     faces.add_argument("--scale-factor", type=float, default=1.1, help="Haar: smaller is slower and finds more")
-    faces.add_argument("--min-face-px", type=int, default=40)
+    faces.add_argument("--min-face-px", type=int, default=40, help="smaller is slower")
     return made
 
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from stages.checks.params import load
-from stages.core.command import item
+from stages.core.command import HelpFormatter, item
 from stages.core.errors import exit_with_one_line
 from stages.experiments.published_settings import exp_run, published
 from stages.params.load import parse
@@ -22,7 +22,7 @@ from stages.params.schema import source_kind
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("corpus", help="a key of corpora in params.yaml, such as faces")
     parser.add_argument("source", help="path of a zip, tar, folder or csv, an https URL, or kaggle:<owner>/<slug>")
     parser.add_argument("--name", help="shown with every figure (default: taken from the source)")

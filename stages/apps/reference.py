@@ -13,6 +13,7 @@ the machine that trained, since `hardware` is read there. Several experiments (s
 
 import argparse
 
+from stages.core.command import HelpFormatter
 from stages.core.errors import exit_with_one_line
 from stages.core.files import write_json
 from stages.experiments import records
@@ -30,7 +31,7 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     commands = made.add_subparsers(dest="action", required=True)
     add = commands.add_parser("add", help="write a record from completed experiments")
     add.add_argument("run")

@@ -6,6 +6,7 @@ record (see `stages.apps.reference`). `predict`, `live` and `web` use this run b
 
 import argparse
 
+from stages.core.command import HelpFormatter
 from stages.core.errors import exit_with_one_line
 from stages.experiments.provenance import require_real
 from stages.experiments.records import FOLDER
@@ -14,7 +15,7 @@ from stages.serving.run_files import PRETRAINED, WEIGHTS, load_run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("--run", required=True, help="folder, packed zip, or name in data/models of a run")
     parser.add_argument("--record", required=True, metavar="NAME", help="metrics/reference/<NAME>.json of that run")
     args = parser.parse_args()

@@ -8,6 +8,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from stages.core.command import HelpFormatter
 from stages.core.errors import exit_with_one_line, refuse
 from stages.serving.served_run import serve
 from stages.web.server import require_free, serve_page
@@ -26,11 +27,11 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     made.add_argument("--run", action="append", help="as for predict, default too; several make a tab each")
     made.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves everyone who reaches this machine")
-    made.add_argument("--port", type=int, default=7860)
-    made.add_argument("--max-upload-mb", type=int, default=20)
+    made.add_argument("--port", type=int, default=7860, help="of the page's address")
+    made.add_argument("--max-upload-mb", type=int, default=20, help=f"of one file, at most {MAX_UPLOAD_MB}")
     return made
 
 

@@ -22,7 +22,7 @@ CHECKSUM = re.compile(r"(sha256:)?[0-9a-f]{64}|md5:[0-9a-f]{32}", re.IGNORECASE)
 STORAGE_URL = re.compile(r"(?!sqlite(\+\w+)?:///?($|:memory:|\?))\w+(\+\w+)?://.+")
 STORAGES = "sqlite:////<path>.db, postgresql://<user>@<host>/<database>, or null (a file, for one worker)"
 MAX_RATE_HZ = 384_000  # the highest rate at which clips are read
-MAX_VALUES = 1 << 27  # of one sample: half a GiB of float32
+MAX_VALUES = 1 << 27  # largest number of values in a sample: half a GiB of float32
 # Items that name an item of another section: section, key in each of its items, the other section.
 REFERENCES = [("datasets", "corpus", "corpora"), ("runs", "corpus", "corpora"), ("runs", "dataset", "datasets")]
 REFERENCES += [("runs", "recipe", "recipes"), ("studies", "run", "runs")]
@@ -84,10 +84,32 @@ def _corpus_mistakes(where: str, corpus: Item) -> Iterator[str]:
     yield from duplicate_names(f"{where}.classes", corpus["classes"], "class")
     codes = lookup.constants("corpora", reader)["CODES"]
     known = tuple(codes.values()) if isinstance(codes, dict) else codes
+    voted = lookup.constants("corpora", reader).get("VOTED_CODES", known)
+    if corpus.get("labels") is not None:
+        yield from _votes_mistakes(where, corpus)
+        known = voted
     for number, name in enumerate(corpus["classes"]):
         if name not in known:
-            yield unknown_name(f"{where}.classes.{number}", name, known, f"not a class of reader {reader!r}")
+            what = f"not a class of reader {reader!r}{' without labels' if name in voted else ''}"
+            yield unknown_name(f"{where}.classes.{number}", name, known, what)
     yield from _class_name_mistakes(f"{where}.class_names", reader, corpus.get("class_names") or {}, known)
+
+
+def _votes_mistakes(where: str, corpus: Item) -> Iterator[str]:
+    """Yield mistakes about votes, which few readers read, from real files, without names of folders."""
+    reader, readers = corpus["reader"], [name for name in lookup.names("corpora") if _has_votes(name)]
+    if reader not in readers:
+        yield f"{where}.labels: allowed: null, or the reader {', '.join(readers)}; received: reader {reader!r}"
+    elif corpus["source"] == "synthetic":
+        allowed = "null with source 'synthetic', which has no votes"
+        yield f"{where}.labels: allowed: {allowed}; received: {corpus['labels']!r}"
+    elif corpus.get("class_names"):
+        received = shorten(corpus["class_names"])
+        yield f"{where}.class_names: allowed: null with labels, which a table of votes gives; received: {received}"
+
+
+def _has_votes(reader: str) -> bool:
+    return "labels" in lookup.reader_options(reader)
 
 
 def _class_name_mistakes(where: str, reader: str, meanings: dict[str, str], known: tuple[str, ...]) -> Iterator[str]:
@@ -224,7 +246,7 @@ def _spectrogram_mistakes(where: str, feature: Item) -> Iterator[str]:
 
 
 def _band_power_mistakes(where: str, feature: Item) -> Iterator[str]:
-    """The filter and the sampling rate must keep the frequencies from which the EEG bands are computed."""
+    """Yield mistakes of a filter or sampling rate that removes frequencies of the EEG bands."""
     feature = feature if feature.get("name") == "eeg_de" else {}
     low, high, rate = (feature.get(name) for name in ("low_hz", "high_hz", "resample_hz"))
     if isinstance(low, int | float) and low > 1:
@@ -237,8 +259,8 @@ def _band_power_mistakes(where: str, feature: Item) -> Iterator[str]:
 
 
 def _training_mistakes(where: str, run: Item, corpus: Item | None) -> Iterator[str]:
-    """Class weights must be those of the classes; early stopping and the plateau schedule need a monitored metric."""
-    weights = run["loss"].get("class_weights")
+    """Yield mistakes of class weights, and of early stopping and schedules that lack a monitored metric."""
+    weights = run.get("loss", {}).get("class_weights")
     if corpus and isinstance(weights, dict) and weights.keys() != set(corpus["classes"]):
         allowed, received = ", ".join(corpus["classes"]), ", ".join(weights) or "none"
         yield f"{where}.loss.class_weights: allowed: one weight for each of {allowed}; received: {received}"
@@ -249,7 +271,7 @@ def _training_mistakes(where: str, run: Item, corpus: Item | None) -> Iterator[s
 
 
 def _run_mistakes(where: str, run: Item, dataset: Item, corpora: list[str]) -> Iterator[str]:
-    """The model and the augmentation must fit the samples of the dataset."""
+    """Yield mistakes of a model or an augmentation that does not fit the samples of the dataset."""
     feature, model, corpus = dataset["feature"], run["model"]["name"], dataset["corpus"]
     layout, constants = lookup.constants("features", feature["name"])["LAYOUT"], lookup.constants("models", model)
     if run["corpus"] in corpora and corpus in corpora and run["corpus"] != corpus:
@@ -270,7 +292,7 @@ def _layout_mistake(where: str, feature: str, layout: tuple[str, ...], name: str
 
 
 def _augmentation_mistakes(where: str, augmentation: Item, dataset: Item, layout: tuple[str, ...]) -> Iterator[str]:
-    """It must be made for the layout of the feature; that of EEG must pad trials as the dataset does."""
+    """Yield mistakes of an augmentation for another layout, or for EEG padded in another way."""
     feature, name = dataset["feature"], augmentation["name"]
     expected, received = feature.get("padding"), augmentation.get("padding")
     other = lookup.constants("datasets.augmentation", name)["LAYOUT"]
@@ -284,7 +306,7 @@ def _augmentation_mistakes(where: str, augmentation: Item, dataset: Item, layout
 
 
 def _size_mistakes(where: str, model: Item, lengths: dict[str, tuple[str, int]]) -> Iterator[str]:
-    """Axes must be long enough for the model's halvings and windows, widths divisible by the number of heads."""
+    """Yield mistakes of axes too short for the model, and of widths not divisible by the number of heads."""
     for axis, halvings in lookup.constants("models", model["name"]).get("HALVINGS", {}).items():
         if axis not in lengths:
             continue

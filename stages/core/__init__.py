@@ -1,4 +1,9 @@
-"""Code that all rooms share: errors, atomic file writes, seeds, class names, records, lookup by name.
+"""Code that all rooms share.
 
 In: none. Out: small functions. It imports no other room, and a change re-runs every stage.
+
+Command lines: `command` (arguments and help), `errors` (messages of one line), `outputs` (checks of output paths).
+Files: `files` (atomic writes, JSON, CSV, checksums). Data: `records` (the record of a sample), `labels` (class names),
+`electrodes` (names of electrodes). Runs: `lookup` (imports a reader, feature or model by its name), `seeding` (random
+streams), `malloc` (settings of the memory allocator).
 """

@@ -1,10 +1,22 @@
-"""Command-line arguments of the stage scripts: the item's key, the params file, and the paths that `dvc.yaml` names."""
+"""Command lines: the arguments of the stage scripts, as `dvc.yaml` gives them, and how `--help` is written."""
 
 import argparse
+import copy
 from pathlib import Path
 from typing import Any
 
 from stages.core.errors import UserError, unknown_name
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keep the lines of the description, and show the default of every option that has one."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        default, text = action.default, action.help or ""
+        if default is not False and default not in (None, "", [], argparse.SUPPRESS) and "default" not in text:
+            action = copy.copy(action)
+            action.help = f"{text} (default: %(default)s)".lstrip()
+        super().add_argument(action)
 
 
 def arguments(

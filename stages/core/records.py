@@ -21,7 +21,8 @@ class Record:
     in Hz as stated in the file (None for images): images (height, width[, 3]) uint8, audio (channels, samples) float32,
     EEG features (windows, features) float64, EEG recordings (samples,) with one float64 field per channel, in µV.
     For a trial within a longer recording, the bytes identify the recording and the trial's position in it. Both
-    functions must be picklable, so that worker processes can decode.
+    functions must be picklable, so that worker processes can decode. `votes`: {class: number of annotators who chose
+    it}, given for all samples of a corpus or for none; training then uses their shares instead of `label`.
     """
 
     sample_id: str
@@ -32,6 +33,7 @@ class Record:
     trial: int | None = None
     partition: str | None = None
     extra: dict[str, str] = field(default_factory=dict)
+    votes: dict[str, int] | None = None
 
     def load(self) -> Signal:
         """Return the decoded signal and its rate in Hz. Raises `DamagedSample`."""

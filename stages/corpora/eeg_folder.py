@@ -295,9 +295,10 @@ def _stated_length_s(archive: Path, member: str, size_bytes: int) -> float:
         return math.inf
     with members.open_member(archive, member, MAX_BYTES) as stream:
         try:
-            return read_header(stream, size_bytes).duration_s
+            header = read_header(stream, size_bytes)
         except DamagedSample:
             return math.inf
+    return math.inf if header.is_interrupted else header.duration_s  # its end is known after its gaps are read
 
 
 def _require_within(trial: Trial, length_s: float) -> None:

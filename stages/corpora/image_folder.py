@@ -1,18 +1,21 @@
-"""A user's own face images: RAF-DB as published, or one folder per class (other forms of RAF-DB, AffectNet).
+"""A user's own face images, in the layouts of public corpora; docs/portraits.md has a table of them.
 
 The layout is recognised by the content of the archive:
   basic/Image/aligned/train_00001_aligned.jpg   RAF-DB (Li, Deng & Du 2017, CVPR), with aligned.zip unpacked, and
   basic/EmoLabel/list_patition_label.txt        with a line 'train_00001.jpg 5' per image; the name contains the part
+  label.lst, images|labels, images|annotations  ExpW, YOLO and AffectNet: `archive.face_lists`
   train|val|test/<class>/*.jpg|png              a class is a word in any spelling ('Happy'), with an optional number
                                                 that is ignored ('4_sad'), or a number: as in data.yaml or labels.txt
-                                                beside, or else 1 to 7 as in RAF-DB, 0 to 7 as in AffectNet.
-                                                `corpora.<corpus>.class_names` maps any other name of class or part.
-The person is read from the file names of CK+ (S010_004_00000017.png), KDEF (AF01ANS.JPG) and JAFFE (KA.AN1.39.tiff).
+                                                beside, or else 1 to 7 as in RAF-DB, 0 to 7 or class001 to class008 as
+                                                in AffectNet. `corpora.<corpus>.class_names` maps any other name.
+  AF01/AF01ANS.JPG, KA.AN1.39.tiff              KDEF and JAFFE, where no folder names a class: `archive.face_names`
+The person is read from the file names of CK+ (S010_004_00000017.png), KDEF and JAFFE.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -22,25 +25,29 @@ from PIL import Image
 from stages.core.errors import UserError, refuse, shorten
 from stages.core.records import Record
 from stages.core.seeding import generator
-from stages.corpora.archive import members, tables
+from stages.corpora.archive import face_lists, face_names, members, tables
 from stages.corpora.archive.clips import count_mismatch
+from stages.corpora.archive.face_lists import AFFECTNET, Face
 from stages.corpora.archive.image_files import (
+    FolderNames,
     Note,
     class_images,
     count_by_suffix,
     folder_names,
     image_names,
+    own_names,
     report_images,
 )
+from stages.corpora.decoding.crops import decode_crop
 from stages.corpora.decoding.images import ALLOWED, decode_image
 
 CODES = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral", "contempt")
 RAF_DB = dict(enumerate(CODES[:7], start=1))
-# Mollahosseini, Hasani & Mahoor 2019, IEEE Trans. Affective Computing 10(1), table 1
-AFFECTNET = dict(enumerate(("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")))
+AFFECTNET_FOLDERS = {f"class{number + 1:03}": label for number, label in AFFECTNET.items()}
 PARTS = {"train": "train", "validation": "validation", "test": "test"}
 FOLDERS = PARTS | {"training": "train", "testing": "test", "fer2013train": "train", "fer2013test": "test"}
-FOLDERS |= dict.fromkeys(("val", "valid", "dev", "development", "fer2013valid"), "validation")
+FOLDERS |= dict.fromkeys(("val", "valid", "dev", "development", "fer2013valid", "val_set", "val_class"), "validation")
+FOLDERS |= {"train_set": "train", "train_class": "train", "test_set": "test", "test_class": "test"}
 GROUP = "person"  # known only where the file names hold them
 LIST = "list_patition_label.txt"  # the corpus's own spelling
 # Synthetic faces per emotion: ranked as in RAF-DB, from frequent happiness to rare fear, but less unequal.
@@ -49,14 +56,6 @@ _TRAIN_FRACTION = 0.65
 
 missing = partial(count_mismatch, expected=None)  # a user's own corpus has any size; RAF-DB is compared with its list
 
-# Persons in file names, each pattern at the start of the name.
-_PERSONS = (
-    r"(?P<person>S\d{3})_\d{3}_\d{8}",  # CK+ and CK+48, S010_004_00000017.png: subject, session, frame
-    # KDEF, AF01ANS.JPG: session A or B, then the person, emotion and angle
-    r"[AB](?P<person>[FM]\d\d)(?:AF|AN|DI|HA|NE|SA|SU)(?:FL|FR|HL|HR|S)",
-    r"(?P<person>[A-Z]{2})\.(?:AN|DI|FE|HA|NE|SA|SU)\d\.\d{1,3}",  # JAFFE, KA.AN1.39.tiff
-)
-_PERSON = [re.compile(rf"{pattern}(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII) for pattern in _PERSONS]
 _LINE = re.compile(r"(?P<stem>(train|test)_\w+)\.(jpg|png)\s+(?P<code>\d{1,4})", re.ASCII)
 
 
@@ -71,13 +70,19 @@ def read(archive: Path, class_names: Mapping[str, str] | None = None, note: Note
     if label_list:
         return _read_listed(archive, label_list, images, note)
     if images:
+        names = FolderNames(CODES, FOLDERS, own_names(class_names), {}, AFFECTNET_FOLDERS)
+        faces = face_lists.find(archive, images, names, note)
+        if faces is None and _labels_in_names(images, names):
+            faces = _read_names(archive, images, note)
+        if faces is not None:
+            return (_face_record(archive, face, names) for face in faces)
         return _read_folders(archive, images, class_names, note)
     other = ", but of reader 'fer2013'" if any(name.lower().endswith(".csv") for name in names) else ""
     files = [name for name in names if not name.endswith("/")]
-    received = shorten(", ".join(names[:4])) if names else "an empty archive"
+    received = f"{shorten(', '.join(names[:4])) if names else 'an empty archive'}: {count_by_suffix(files)}"
     raise UserError(
-        f"{archive}: not the layout of reader 'image_folder'{other}; allowed: <part>/<class>/*.jpg|png ({ALLOWED}) or "
-        f"RAF-DB's Image/aligned/*.jpg, unpacked, with {LIST}; received: {received}: {count_by_suffix(files)}"
+        f"{archive}: not the layout of reader 'image_folder'{other}; allowed: <part>/<class>/*.jpg|png ({ALLOWED}), "
+        f"RAF-DB's Image/aligned/*.jpg, unpacked, with {LIST}, or images with a label file; received: {received}"
     )
 
 
@@ -150,7 +155,7 @@ def _read_folders(
     archive: Path, images: list[str], class_names: Mapping[str, str] | None, note: Note | None
 ) -> Iterator[Record]:
     order = partial(_order, archive)
-    names = folder_names(archive, images, CODES, FOLDERS, class_names, order, note)
+    names = folder_names(archive, images, CODES, FOLDERS, class_names, order, note, AFFECTNET_FOLDERS)
     labels = class_images(archive, images, names, note)
     folders = {str(PurePosixPath(name).parent): label for name, label in labels.items()}
     partitions = {folder: names.partition(folder) for folder in folders}
@@ -161,7 +166,34 @@ def _read_folders(
         if other != folder and not (names.is_own(folder) or names.is_own(other)):
             what, received = f"two folders of class {label!r}", f"{other} and {folder}"
             refuse(what, where=str(archive), allowed="one folder per class in each part", received=received)
+    if note:
+        _report_other_emotions(archive, labels, note)
     return (_record(archive, name, label, partitions[name.rpartition("/")[0]]) for name, label in labels.items())
+
+
+def _report_other_emotions(archive: Path, labels: Mapping[str, str], note: Note) -> None:
+    """Note that the names of files (KDEF, JAFFE) hold other emotions than their class folders."""
+    named = ((name, face_names.parse(name).emotion) for name in labels)
+    others = [(name, emotion) for name, emotion in named if emotion not in (None, labels[name])]
+    if others:
+        name, emotion = others[0]
+        found = f"the first is {name}, by its name {emotion}"
+        note(f"{archive}: {len(others):,} images are in the folder of another class than their names say; {found}")
+
+
+def _labels_in_names(images: list[str], names: FolderNames) -> bool:
+    """Return whether no folder names a class, and most file names hold an emotion."""
+    if any(names.label(folder) for folder in {name.rpartition("/")[0] for name in images}):
+        return False
+    return 2 * sum(face_names.parse(name).emotion is not None for name in images) > len(images)
+
+
+def _read_names(archive: Path, images: list[str], note: Note | None) -> list[Face]:
+    """Return the faces of KDEF and JAFFE. Images whose names hold no emotion are left out, and counted."""
+    labels = {name: emotion for name in images if (emotion := face_names.parse(name).emotion)}
+    if note:
+        report_images(archive, labels, note)
+    return [Face(name, label) for name, label in labels.items()]
 
 
 def _order(archive: Path, numbers: set[int]) -> tuple[Mapping[int, str], str]:
@@ -175,11 +207,20 @@ def _order(archive: Path, numbers: set[int]) -> tuple[Mapping[int, str], str]:
 
 
 def _record(archive: Path, name: str, label: str, partition: str | None) -> Record:
-    content, group = partial(members.read, archive, name), _person(name.rpartition("/")[2])
-    return Record(name, label, content, decode_image, group=group, partition=partition)
+    content, file = partial(members.read, archive, name), face_names.parse(name)
+    return Record(name, label, content, decode_image, group=file.person, partition=partition, extra=file.extra)
 
 
-def _person(file: str) -> str | None:
-    """Return the person that the file name of CK+, KDEF or JAFFE holds, None for other names."""
-    matches = (pattern.match(file) for pattern in _PERSON)
-    return next((match["person"].upper() for match in matches if match), None)
+def _face_record(archive: Path, face: Face, names: FolderNames) -> Record:
+    """Return the record of a face; several faces of an image are distinguished by a number after '#'."""
+    partition = names.partition(face.image)
+    record = _record(archive, face.image, face.label, partition)
+    if face.box is None:
+        return record
+    sample_id = face.image if face.number is None else f"{face.image}#{face.number}"
+    content = partial(_read_crop, archive, face.image, face.box)
+    return replace(record, sample_id=sample_id, read_bytes=content, decode=decode_crop)
+
+
+def _read_crop(archive: Path, name: str, box: bytes) -> bytes:
+    return box + members.read(archive, name)

@@ -26,7 +26,7 @@ CODES = ("disgust", "fear", "sad", "neutral", "happy")
 PARTS: dict[str, str] = {}
 GROUP = "subject"
 SESSIONS, TRIALS = 3, 15
-EXPECTED_WINDOWS = (681, 541, 601)  # in the sessions of one subject
+EXPECTED_WINDOWS = (681, 541, 601)  # number of windows in each session of a subject
 # Codes of the trials of each session, the same for every subject. Sessions 2 and 3 have the same order, so that the
 # position of a trial reveals its emotion.
 ORDERS = (
@@ -35,8 +35,8 @@ ORDERS = (
     (2, 1, 3, 0, 4, 4, 0, 3, 2, 1, 3, 4, 1, 2, 0),
 )
 CHANNELS, BANDS = 62, 5
-RATE_HZ = 0.25  # of windows
-MAX_WINDOWS = 2_000  # more than two hours
+RATE_HZ = 0.25  # windows per second
+MAX_WINDOWS = 2_000  # longest trial: more than two hours
 MAX_ENTROPY = 1e4  # nats; signals in any unit stay far below
 
 _FILE_NAME = re.compile(r"0*(\d{1,4})_123\.npz", re.IGNORECASE | re.ASCII)

@@ -19,7 +19,7 @@ CODES = {"angry": "angry", "disgust": "disgust", "fear": "fear", "happy": "happy
 PARTS: dict[str, str] = {}
 GROUP = "speaker"
 
-_LONG_CODES = {"pleasant_surprise": "ps", "pleasant_surprised": "ps"}  # of folders and of renamed files
+_LONG_CODES = {"pleasant_surprise": "ps", "pleasant_surprised": "ps"}  # names in folders and renamed files
 _SPEAKERS = {"OAF": "OAF", "YAF": "YAF", "OA": "OAF"}  # only OA_bite_neutral.wav is spelled like this
 
 missing = partial(count_mismatch, corpus="TESS", expected=2_800)

@@ -1,6 +1,7 @@
 """Batches of stored samples, shuffled by (seed, epoch): from one tensor in memory, or streamed with prefetch.
 
-A batch is (x (B, …) as stored, length (B,), label (B,)). Scaling and augmentation run on the device, so that only the
+A batch is (x (B, …) as stored, length (B,), label (B,)); in training with the votes of several annotators, label is
+their shares (B, n_classes). Scaling and augmentation run on the device, so that only the
 stored bytes are transferred. Batches are a pure function of (seed, epoch), so a resumed run repeats them exactly.
 """
 
@@ -66,6 +67,11 @@ def _rank_and_world_size() -> tuple[int, int]:
     return (torch.distributed.get_rank(), torch.distributed.get_world_size()) if started else (0, 1)
 
 
+def _labels(store: Store, shuffle_seed: int | None) -> np.ndarray:
+    """Return the labels of all samples: in training the shares of the votes if there are any, else the classes."""
+    return store.label if shuffle_seed is None or store.soft_label is None else store.soft_label
+
+
 class MemoryBatches(Batches):
     """Batches of a part that is held in memory as one tensor of stored values."""
 
@@ -74,7 +80,7 @@ class MemoryBatches(Batches):
         with Store(store_path) as store:
             self._x = torch.from_numpy(store.read_packed(indices))
             self._length = torch.from_numpy(store.length[indices])
-            self._label = torch.from_numpy(store.label[indices])
+            self._label = torch.from_numpy(_labels(store, self.shuffle_seed)[indices])
 
     def __iter__(self) -> Iterator[Batch]:
         for chosen in torch.from_numpy(self._order()).split(self.batch_size):
@@ -105,21 +111,26 @@ class StreamBatches(Batches):
         return np.concatenate([rng.permutation(window) for window in windows])
 
     def __iter__(self) -> Iterator[Batch]:
-        windows = _Windows(self.store_path, self.indices[self._order()], self._window, self.batch_size)
+        indices = self.indices[self._order()]
+        windows = _Windows(self.store_path, indices, self._window, self.batch_size, self.shuffle_seed)
         yield from DataLoader(windows, batch_size=None, num_workers=1, prefetch_factor=PREFETCHED_BATCHES)
 
 
 class _Windows(IterableDataset):
     """Batches of `indices` in order; each window of samples is read from the file at once."""
 
-    def __init__(self, store_path: Path, indices: np.ndarray, window: int, batch_size: int) -> None:
+    def __init__(
+        self, store_path: Path, indices: np.ndarray, window: int, batch_size: int, shuffle_seed: int | None
+    ) -> None:
         self._store_path, self._indices, self._window, self._batch_size = store_path, indices, window, batch_size
+        self._shuffle_seed = shuffle_seed
 
     def __iter__(self) -> Iterator[Batch]:
         with Store(self._store_path) as store:
+            labels = _labels(store, self._shuffle_seed)
             for start in range(0, len(self._indices), self._window):
                 window = self._indices[start : start + self._window]
-                columns = (store.read_packed(window), store.length[window], store.label[window])
+                columns = (store.read_packed(window), store.length[window], labels[window])
                 parts = [torch.from_numpy(column).split(self._batch_size) for column in columns]
                 yield from zip(*parts, strict=True)
 

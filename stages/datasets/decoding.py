@@ -154,6 +154,8 @@ def append_all(writer: Writer, chunks: Iterable[Chunk], classes: list[str]) -> t
     for chunk in chunks:
         rejected += chunk.rejected
         if chunk.records:
+            voted = chunk.records[0].votes is not None
+            soft = {"soft_label": [shares(record.votes, classes) for record in chunk.records]} if voted else {}
             writer.append(
                 chunk.x,
                 length=chunk.length,
@@ -161,11 +163,18 @@ def append_all(writer: Writer, chunks: Iterable[Chunk], classes: list[str]) -> t
                 group=[record.group or "" for record in chunk.records],
                 sample_id=[record.sample_id for record in chunk.records],
                 extra=[json.dumps(record.extra, sort_keys=True) for record in chunk.records],
+                **soft,
             )
         count += len(chunk.records)
     if not count:
         raise UserError(f"no sample could be decoded; the first: {'; '.join(rejected[:3])}")
     return count, rejected
+
+
+def shares(votes: dict[str, int], classes: list[str]) -> list[float]:
+    """Return each class's share of the votes for these classes; the record's label is one of them and has votes."""
+    counts = [votes.get(name, 0) for name in classes]
+    return [count / sum(counts) for count in counts]
 
 
 def note_cut(chunks: Iterable[Chunk], cut: list[int]) -> Iterator[Chunk]:

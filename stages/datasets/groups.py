@@ -13,7 +13,7 @@ from stages.datasets.protocols import Metadata
 from stages.params.schema import Split
 
 _SEPARATORS = re.compile(r"[\s_-]+")
-_WHOLE_NUMBER = re.compile(r"(\d+)\.0+")  # as pandas writes a column of integers with gaps
+_WHOLE_NUMBER = re.compile(r"(\d+)\.0+")  # pandas writes integers like this if some are missing
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 

@@ -15,7 +15,7 @@ from stages.core.errors import UserError, warn
 from stages.datasets.decoding import Chunk
 
 MAX_FACTOR, WARN_FACTOR = 100.0, 10.0
-NAMED = 6  # groups in a message
+NAMED = 6  # number of groups that a message names
 
 
 class Levels:

@@ -18,10 +18,10 @@ from PIL import Image
 from stages.core.records import DamagedSample, Record
 
 SIDE, FREQUENCIES = 32, 12
-BITS = FREQUENCIES**2 - 1  # without the mean
-MAX_DISTANCE = 16  # bits that may differ
+BITS = FREQUENCIES**2 - 1  # all frequencies except the mean
+MAX_DISTANCE = 16  # near duplicates differ in at most this number of bits
 BANDS = 13  # of 11 bits: hashes are compared if they share a band, as they do if at most 12 bits differ, else in 99 %
-MIN_SD = 2.0  # grey levels: plain images are all alike
+MIN_SD = 2.0  # in grey levels; plainer images all look alike
 BATCH, CANDIDATES = 1024, 1 << 21  # images and pairs at a time, so that memory does not grow with the corpus
 
 _BYTES = 24  # a hash is padded to whole 64-bit words

@@ -15,9 +15,9 @@ from stages.datasets.store import Store
 
 METHOD = "mahalanobis"
 LAGS = (1, 2, 4, 8, 16)  # steps along an axis, those below half of its length
-QUANTILE, MARGIN = 0.99, 1.1  # of the distances in the validation part; few validation samples underestimate it
-MAX_SAMPLES = 2_000  # of each part
-FLOOR, RIDGE = 1e-3, 1e-2  # of a standard deviation; of the mean variance, for features that are nearly constant
+QUANTILE, MARGIN = 0.99, 1.1  # few validation samples underestimate the quantile, hence the margin
+MAX_SAMPLES = 2_000  # at most, from each part
+FLOOR, RIDGE = 1e-3, 1e-2  # added to standard deviations; added to variances, as a share of their mean
 
 
 def n_statistics(shape: list[int], layout: list[str]) -> int:

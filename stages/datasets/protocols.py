@@ -73,7 +73,7 @@ def official(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
     part = part.astype("<U10")
     train = np.flatnonzero(part == "train")
     part[train[_folds(metadata.label[train], split.draws(), split) == split.fold]] = "validation"
-    share = f"{100 / split.draws():.3g}%"  # after rounding to a whole number of folds
+    share = f"{100 / split.draws():.3g}%"  # the share after rounding to whole folds
     return part, f"official ({label}, validation = {share} of train, fold {split.fold}{note})"
 
 
@@ -140,7 +140,7 @@ def trial_blocks(metadata: Metadata, split: Split) -> tuple[np.ndarray, str]:
     first, last = metadata.trial.min(), metadata.trial.max()
     if first < 0 or last >= len(BLOCKS) * TRIALS_PER_BLOCK:
         raise UserError(f"splits: protocol trial_blocks: allowed: trials 0 to 14; received: {first} to {last}")
-    order = np.roll(("train", "validation", "test"), split.fold)  # part of each block
+    order = np.roll(("train", "validation", "test"), split.fold)  # the part that each block belongs to
     spread = ", ".join(f"{part} {trials}" for part, trials in zip(order, BLOCKS, strict=True))
     return order[metadata.trial // TRIALS_PER_BLOCK], f"trial blocks (fold {split.fold} of 3; trials: {spread})"
 

@@ -81,7 +81,7 @@ def stratified_subset(indices: np.ndarray, label: np.ndarray, count: int | None,
         chosen, _ = train_test_split(
             indices, train_size=count, stratify=label[indices], random_state=derive(seed, "training subset") % 2**32
         )
-    except ValueError:  # fewer than classes, or a class of a single sample
+    except ValueError:  # fewer samples than classes, or a class with one sample
         allowed = f"enough that every class keeps its share, or null for all {len(indices):,}"
         refuse("too few", where=f"{where}.train_samples", allowed=allowed, received=count)
     return np.sort(chosen)

@@ -11,8 +11,8 @@ import numpy as np
 from stages.core.errors import refuse
 from stages.datasets.store import Store, Writer
 
-KEPT_AXES = ("channel", "mel", "feature")  # they keep a mean for each index; all other axes are averaged over
-SAMPLES_AT_ONCE, VALUES_AT_ONCE = 1024, 24_000_000  # whichever is less: 192 MB in double precision
+KEPT_AXES = ("channel", "mel", "feature")  # these axes have a mean for each index; all others are averaged
+SAMPLES_AT_ONCE, VALUES_AT_ONCE = 1024, 24_000_000  # the smaller limit applies; 192 MB in double precision
 
 
 class Moments:

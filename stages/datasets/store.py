@@ -2,8 +2,9 @@
 
 x (N, …) chunked by sample     length (N,) true time steps, 0 for images     label (N,) index into `classes`
 group, sample_id (N,) text     extra (N,) further metadata of a sample (gender …), as JSON
+soft_label (N, classes) shares of the annotators' votes, only if the corpus has them
 attributes: classes, corpus, name, source, synthetic, layout, scale_factor, add_offset, rate_hz, group_kind,
-            normalize_groups, feature (JSON), rejected (damaged samples and reasons)
+            normalize_groups, feature (JSON), rejected (damaged samples and reasons), cut, longest
 """
 
 import json
@@ -32,7 +33,8 @@ class Description:
     """Contents and origin of the arrays. The stored value of x is (signal - add_offset) / scale_factor.
 
     `rate_hz`: time steps per second, None for images. `group_kind`: 'speaker' or 'subject'. `normalize_groups`:
-    statistics that were normalised over all samples of each group ('none', 'mean', 'mean_sd').
+    statistics that were normalised over all samples of each group ('none', 'mean', 'mean_sd'). `cut`: number of samples
+    longer than x, which lost their end. `longest`: true time steps of the longest of them, 0 if there is none.
     """
 
     classes: list[str]
@@ -48,6 +50,8 @@ class Description:
     feature: dict[str, Any]
     normalize_groups: str
     rejected: list[str]
+    cut: int
+    longest: int
 
 
 def _to_attribute(value: Any) -> Any:
@@ -71,9 +75,12 @@ class Writer:
         self._file = file
 
     def append(self, x: np.ndarray, **columns: list[Any]) -> None:
-        """Append `x` (n, …) as stored, with a list of n values for each of length, label, group, sample_id, extra."""
+        """Append `x` (n, …) as stored, with a list of n values for each of length, label, group, sample_id, extra.
+
+        A corpus with votes also has soft_label, n lists of one share per class.
+        """
         if "x" not in self._file:
-            self._create(x)
+            self._create(x, columns.get("soft_label"))
         start = len(self._file["x"])
         for key, values in {"x": x, **columns}.items():
             self._file[key].resize(start + len(x), axis=0)
@@ -81,7 +88,7 @@ class Writer:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one sample, without the sample axis."""
+        """Return the shape of one sample, without the sample axis."""
         return self._file["x"].shape[1:]
 
     def blocks(self, size: int) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
@@ -95,11 +102,14 @@ class Writer:
         """Overwrite the samples from index `start` on."""
         self._file["x"][start : start + len(x)] = x
 
-    def _create(self, x: np.ndarray) -> None:
+    def _create(self, x: np.ndarray, soft_label: list[list[float]] | None) -> None:
         per_chunk, shape = max(1, CHUNK_BYTES // max(1, x[0].nbytes)), x.shape[1:]
         self._file.create_dataset("x", (0, *shape), x.dtype, maxshape=(None, *shape), chunks=(per_chunk, *shape))
         for key, dtype in _COLUMNS.items():
             self._file.create_dataset(key, (0,), dtype, maxshape=(None,), chunks=(4096,))
+        if soft_label is not None:
+            n = len(soft_label[0])
+            self._file.create_dataset("soft_label", (0, n), np.float32, maxshape=(None, n), chunks=(4096, n))
 
     def describe(self, description: Description) -> None:
         """Write the attributes."""
@@ -128,7 +138,7 @@ def create(path: Path) -> Iterator[Writer]:
 
 
 class Store:
-    """Read access: `with Store(path) as store: store.read(indices)`."""
+    """A prepared dataset opened for reading: `with Store(path) as store: store.read(indices)`."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -137,6 +147,7 @@ class Store:
             self.description = Description(**attributes | {"feature": json.loads(attributes["feature"])})
             self._x = self._file["x"]
             self.label = self._file["label"][:].astype(np.int64)
+            self.soft_label = self._file["soft_label"][:] if "soft_label" in self._file else None
             self.length = self._file["length"][:].astype(np.int64)
             self.group = list(self._file["group"].asstr()[:])
             self.sample_id = list(self._file["sample_id"].asstr()[:])
@@ -157,12 +168,12 @@ class Store:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one sample, without the sample axis."""
+        """Return the shape of one sample, without the sample axis."""
         return self._x.shape[1:]
 
     @property
     def samples_per_chunk(self) -> int:
-        """Samples in one chunk of the file, which is read as a whole."""
+        """Return the number of samples in one chunk of the file, which is read as a whole."""
         return self._x.chunks[0]
 
     def read_packed(self, indices: np.ndarray) -> np.ndarray:

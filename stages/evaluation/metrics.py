@@ -13,7 +13,7 @@ from stages.evaluation import curves
 from stages.evaluation.intervals import accuracy_interval
 
 Groupings = dict[str, Sequence[str | None]]
-_SUM_TOLERANCE = 1e-3  # of a softmax in half precision
+_SUM_TOLERANCE = 1e-3  # allowed error of a sum: a softmax may be in half precision
 
 
 def compute_metrics(
@@ -84,5 +84,5 @@ def _group_metrics(correct: np.ndarray, by: str, groups: Sequence[str | None]) -
 
 
 def _rounded(value: float) -> float:
-    """Six decimals keep diffs of the metrics files readable."""
+    """Return the value with six decimals, which keep diffs of the metrics files readable."""
     return round(float(value), 6)

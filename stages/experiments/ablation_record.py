@@ -15,7 +15,7 @@ from stages.experiments.provenance import command, data_read, origin, require_re
 from stages.params.load import parse
 
 STEPS = "metrics/ablation.json"
-ROUNDING = 1.5e-6  # of a difference of figures that each have six decimals
+ROUNDING = 1.5e-6  # largest rounding error: the difference of two figures with six decimals
 
 
 def record_of_ablation(corpus: str, word: str, note: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def require_current(study: Study, result: dict[str, Any], key: str) -> None:
 def command(result: dict[str, Any], params: Params, own: dict[str, Any]) -> list[str]:
     """Return the words of the line; a key that is not in the run itself (`own`) is added with `+`."""
     run, values = params.runs[result["run"]].model_dump(), dict(result["best_params"])
-    for path in result["best_params"]:  # a block with another name replaces the recipe's block whole
+    for path in result["best_params"]:  # a block with another name replaces all of the recipe's block
         block, _, option = path.rpartition(".")
         if option == "name":
             values |= {f"{block}.{key}": value for key, value in at(replaced(run, values), block).items()}

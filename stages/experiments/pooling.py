@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"(\d+(?:,\d{3})*(?:\.\d+)?)")
 
 
 def grouped(experiments: Iterable[Experiment]) -> list[list[Experiment]]:
-    """Group the experiments that differ in seed and fold only, in the order of their first members."""
+    """Group the experiments that differ only in seed and fold, in the order of their first members."""
     return _by(lambda one: (one.run, json.dumps(one.settings, sort_keys=True)), experiments)
 
 

@@ -21,10 +21,10 @@ RECIPES = {
     "speech": {"max_epochs": 40},
     "eeg": {"max_epochs": 50, "early_stopping": 10},
 }
-FOLDS = {"speech": 6}  # of splits
+FOLDS = {"speech": 6}  # number of folds in splits.<corpus>
 # Text that Hydra reads as it is, without quotes.
 PLAIN = re.compile(r"(?!(?:true|false|null|inf|nan)$)[a-z_/][\w.:/-]*", re.IGNORECASE | re.ASCII)
-TRIALS = {"faces_custom_cnn": 100, "eeg_dnn_average": 50}  # of studies, each trial as long as a run
+TRIALS = {"faces_custom_cnn": 100, "eeg_dnn_average": 50}  # n_trials of studies, whose trials are as long as a run
 
 
 def published(params: Params, own: dict[str, Any], corpus: str) -> Iterator[tuple[str, Any]]:
@@ -37,7 +37,7 @@ def published(params: Params, own: dict[str, Any], corpus: str) -> Iterator[tupl
     yield from ((f"datasets.{dataset}.feature.size_px", size) for dataset, size in sizes.items())
     for key, run in runs.items():
         for option, value in published_model(run.model).items():
-            if run.model[option] != value:
+            if run.model.get(option, value) != value:
                 yield f"runs.{key}.model.{option}", value
         if f"{run.recipe}{PUBLISHED}" in params.recipes:
             yield f"runs.{key}.recipe", f"{run.recipe}{PUBLISHED}"
@@ -53,7 +53,7 @@ def published(params: Params, own: dict[str, Any], corpus: str) -> Iterator[tupl
 def published_model(model: dict[str, Any]) -> dict[str, Any]:
     """Return `model` with the published values of the options that the default run reduces."""
     options = options_of("models", model["name"])
-    return model | {option: options[option][1] for option in OPTIONS.get(model["name"], ())}
+    return model | {option: options[option][1] for option in OPTIONS.get(model["name"], ()) if option in model}
 
 
 def exp_run(settings: dict[str, Any], *more: str) -> list[str]:

@@ -75,7 +75,7 @@ def require_one_kind(run: str, experiments: list[Experiment]) -> list[Experiment
     groups = pooling.grouped(experiments)
     if len(groups) > 1:
         keys = ", ".join(pooling.differing(groups))
-        raise UserError(f"{run}: experiments of one record may differ in seed and fold only; they differ in: {keys}")
+        raise UserError(f"{run}: experiments of one record may differ only in seed and fold; they differ in: {keys}")
     return groups[0]
 
 

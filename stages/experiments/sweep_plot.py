@@ -14,9 +14,9 @@ from stages.evaluation.pictures.canvas import INK, Caption, plain
 from stages.experiments.completed_experiments import as_setting
 
 MARKERS = ("o", "s", "^", "D", "v")
-LOG_ABOVE = 20  # ratio of the largest to the smallest value
-MAX_TICKS = 8  # values written below the axis
-OFFSET_POINTS = 3  # between lines, so that error bars do not hide one another
+LOG_ABOVE = 20  # the axis is logarithmic above this ratio of largest to smallest value
+MAX_TICKS = 8  # at most this number of values is written below the axis
+OFFSET_POINTS = 3  # shift between lines, so that error bars do not overlap
 
 
 class Point(NamedTuple):
@@ -40,7 +40,7 @@ def draw(path: Path, caption: Caption, points: list[Point], param: str) -> None:
         on_line = [(positions[_hashable(point.x)], point) for point in points if point.line == name]
         offset = OFFSET_POINTS * (index - (len(lines) - 1) / 2)
         errorbars = _draw_line(axes, index, name, sorted(on_line, key=lambda pair: pair[0]), offset)
-        if not are_numbers(values):  # there are no values between words
+        if not are_numbers(values):  # names have no values between them
             errorbars.lines[0].set_linestyle("none")
     _label_axes(axes, values, param)
     if len(lines) > 1:

@@ -1,6 +1,6 @@
 """Completed experiments as mean ± sd: rows over seeds and folds, as text, Markdown, CSV and a plot over a param.
 
-Experiments that differ in `seed` and the split's `fold` only form one row. Folds with different test samples are
+Experiments that differ only in `seed` and the split's `fold` form one row. Folds with different test samples are
 pooled, seeds are averaged; each row says which.
 """
 
@@ -36,7 +36,7 @@ class Row:
 
 
 def rows_of(run: str, words: Iterable[str]) -> list[Row]:
-    """Return a row for each set of experiments of a run that differ in seed and fold only."""
+    """Return a row for each set of experiments of a run that differ only in seed and fold."""
     groups = [_comparable(pooling.without_repeats(group)) for group in pooling.grouped(select(run, words))]
     figures = map(pooling.summary, groups)
     return [Row(run, *row) for row in zip(distinguishing(groups), groups, figures, strict=True)]

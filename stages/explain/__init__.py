@@ -2,5 +2,8 @@
 
 In: a served run and its predictions. Out: arrays and PNG files.
 
+`attribution` computes them; `attribution_picture` draws them (`predict --explain`) and `prediction_picture` the
+probabilities (`--visualize`), both imported by `pictures` when needed.
+
 Pictures may change freely; no stage depends on them.
 """

@@ -17,7 +17,7 @@ from torch import nn
 
 from stages.serving.served_run import Prepared, ServedRun
 
-STEPS = 48  # of the path; the sum then differs from that of the logits by a few percent at most
+STEPS = 48  # steps of the path: the sum then differs by a few percent at most from the logits'
 
 
 def grad_cam(run: ServedRun, prepared: Prepared, target: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from stages.serving.served_run import ServedRun
 ROWS = 6
 WIDTH_IN = 9.4
 ROW_IN = {"image": 2.5, "audio": 3.2, "windows": 4.6, "recording": 4.6}
-MIN_ELECTRODES = 4  # for a head map
+MIN_ELECTRODES = 4  # fewer electrodes do not make a head map
 WHAT = {
     "image": "Grad-CAM: which parts of the face support the class",
     "audio": "attribution over time and mel bands",
@@ -140,7 +140,7 @@ def positions(names: list[str]) -> tuple[np.ndarray, list[int]]:
     known = [index for index, name in enumerate(plain) if name in positions_m and name not in plain[:index]]
     if not known:
         return np.empty((0, 2)), []
-    center = np.mean([positions_m[name] for name in ("fpz", "oz", "t7", "t8")], axis=0)  # of the rim of the cap
+    center = np.mean([positions_m[name] for name in ("fpz", "oz", "t7", "t8")], axis=0)  # centre of the cap's rim
     xyz = np.stack([positions_m[plain[index]] for index in known]) - center  # (n, 3)
     from_crown = np.arccos(xyz[:, 2] / np.linalg.norm(xyz, axis=1)) / (np.pi / 2)  # 1 at the rim
     azimuth = np.arctan2(xyz[:, 1], xyz[:, 0])

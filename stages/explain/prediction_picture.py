@@ -24,7 +24,7 @@ from stages.serving.inputs import read_samples
 from stages.serving.predictions import Prediction
 from stages.serving.served_run import ServedRun
 
-ROWS = 8  # of a picture; its title says how many were left out
+ROWS = 8  # at most, in a picture; its title gives the number left out
 FACES = 6  # faces of one photo with bars
 MAX_NUMBERED, MAX_NAMED = 40, 12  # faces of one photo; more labels would hide the faces
 LABEL = {"color": "white", "backgroundcolor": ORANGE, "fontsize": 7, "va": "bottom", "clip_on": True}
@@ -49,7 +49,7 @@ def draw_predictions(path: Path, run: ServedRun, predictions: list[Prediction]) 
     by_file = [list(group) for _, group in groupby(predictions, lambda prediction: prediction.query.file)]
     rows = by_file if run.kind == "image" else [[prediction] for prediction in predictions]
     what = "predictions" if len(rows) <= ROWS else f"predictions, the first {ROWS} of {len(rows)}"
-    lines = [-(-min(len(row), FACES) // 2) for row in rows[:ROWS]]  # of bars, two faces a line
+    lines = [-(-min(len(row), FACES) // 2) for row in rows[:ROWS]]  # lines of bars, with two faces a line
     heights = [max(ROW_IN, count * (0.75 + BAR_IN * len(run.classes))) for count in lines]
     figure = canvas.titled_figure(caption(run, sum(map(len, rows[:ROWS]))), what, WIDTH_IN, sum(heights))
     names = distinct_names(row[0].query.file for row in rows[:ROWS])
@@ -173,7 +173,7 @@ def over_bands(values: np.ndarray) -> np.ndarray:
 
 
 def _bars_beside(figure: Figure, place: SubplotSpec, row: list[Prediction], classes: list[str]) -> None:
-    """Draw the bars of each face below its number in the photo and its note; the last one tells how many have none."""
+    """Draw the bars of each face below its number in the photo and its note; the last counts those without bars."""
     shown, columns = row[:FACES], 2 if len(row) > 1 else 1
     grid = place.subgridspec(-(-len(shown) // columns), columns)
     for number, prediction in enumerate(shown):

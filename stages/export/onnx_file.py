@@ -16,7 +16,7 @@ from stages.serving.onnx_model import OnnxModel
 from stages.training.model_folder import TrainedModel
 
 PRECISIONS = ("float32", "fp16", "int8")
-TOLERANCE = 1e-4  # of a probability, between onnxruntime and PyTorch in float32
+TOLERANCE = 1e-4  # largest difference of a probability between onnxruntime and PyTorch in float32
 CALIBRATION_SAMPLES = 128
 
 

@@ -11,7 +11,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-MIN_VALUES = 1024  # of a tensor that is halved; smaller ones, such as the normaliser, save nothing
+MIN_VALUES = 1024  # smaller tensors, such as the normaliser, stay float32: halving them saves nothing
 # Operators with a calibrated output range: a convolution is faster in 8 bits only if its range is known beforehand.
 CALIBRATED = ("Conv", "Relu", "MaxPool", "Add")
 # Operators whose input range is measured for every prediction.

@@ -22,8 +22,8 @@ from stages.training.model_folder import TrainedModel
 from stages.training.recogniser import disable_tta
 
 CARD, TEMPLATE = "README.md", "model_card.md.j2"
-MAX_BYTES = 6_000_000  # of weights, which every clone of the project contains
-MAX_DIFFERENCE = 0.0005  # of accuracy, between record and weights; a record has six digits
+MAX_BYTES = 6_000_000  # largest file of weights, which every clone of the project contains
+MAX_DIFFERENCE = 0.0005  # largest difference of the accuracies of record and weights
 
 
 def ship(model: TrainedModel, record: Path, into: Path) -> Path:

@@ -21,16 +21,16 @@ from stages.serving.boxes import Box, Finder
 
 View = Literal["frontal", "half profile"]
 CASCADES = {"frontal": "haarcascade_frontalface_default.xml", "half profile": "haarcascade_profileface.xml"}
-BORDER = 0.12  # of the shorter side: the picture is extended by it, so that faces cut off at the edge are found
-ROTATIONS_DEG = (0.0, -30.0, 30.0)  # of the picture: the cascades find faces up to some 15 degrees from upright
-EXTRA_NEIGHBORS = 3  # of all searches after the first, each of which adds false positives
+BORDER = 0.12  # the picture is extended by this share of its shorter side, to find faces at the edge
+ROTATIONS_DEG = (0.0, -30.0, 30.0)  # of the picture, since the cascades find faces up to 15 degrees from upright
+EXTRA_NEIGHBORS = 3  # more are required after the first search, since each search adds false positives
 # The profile cascade takes three times as long as the frontal one: larger steps of scale make up for it. With these it
 # finds half as many neighbours.
 PROFILE_MIN_SCALE_FACTOR, PROFILE_NEIGHBORS_SHARE = 1.2, 0.5
-MAX_ROTATED_PX = 960  # of a picture that is searched rotated: a quarter of the time
+MAX_ROTATED_PX = 960  # rotated searches use a smaller picture, which takes a quarter of the time
 FINDER_RANGES = {"min_neighbors": (0, 1_000), "scale_factor": (1.01, 4), "min_face_px": (8, MAX_SIDE_PX)}
 SAME_FACE = 0.3  # share of the smaller of two boxes from which on they are one face
-MIN_SCORE, MAX_OVERLAP = 0.6, 0.3  # of YuNet: minimum confidence; boxes with a larger IoU are one face
+MIN_SCORE, MAX_OVERLAP = 0.6, 0.3  # YuNet's minimum confidence; boxes with a larger IoU are one face
 MAX_YUNET_BYTES = 16 << 20  # the released file has 0.23 MB
 
 
@@ -118,7 +118,7 @@ class YunetFinder:
         except cv2.error as error:
             reason = " ".join(str(error.err).split())[:120]
             raise UserError(f"--detector-model: {model}: not a network that OpenCV reads ({reason})") from None
-        self(np.zeros((64, 64), np.uint8))  # reports another network before the first picture
+        self(np.zeros((64, 64), np.uint8))  # raises an error for another network before the first picture
 
     def __call__(self, image: np.ndarray) -> list[Box]:
         """Return square boxes around the faces of (height, width[, 3]) uint8, from left to right."""

@@ -30,11 +30,11 @@ SEARCH_FACE_PX = 30
 TILTS_DEG = (0.0, 30.0, -30.0)  # clockwise; Haar finds faces some 15 degrees from upright
 # Near a known face: searched margin on each side, as a share of the box; size to which the face is scaled down.
 MARGIN, FACE_PX = 0.4, 60
-MIN_IOU = 0.2  # of the found box with the expected one; less is another face
-MAX_UNSEEN_S = 0.5  # for which a face is tracked without being detected again
-FLOW_WEIGHT = 0.5  # of the tracked box; the rest of the weight is the detected one's
-FULL_SEARCH_EVERY_S = 1.0  # searches for new faces; between them, faces are searched where they were
-MAX_LOCAL_SEARCHES = 4  # faces: for more of them, one search of the whole frame is faster
+MIN_IOU = 0.2  # of the found and the expected box; a lower IoU means another face
+MAX_UNSEEN_S = 0.5  # longest time that a face is tracked without being detected again
+FLOW_WEIGHT = 0.5  # weight of the tracked box in its mean with the detected box
+FULL_SEARCH_EVERY_S = 1.0  # interval of searches for new faces; in between, only known places are searched
+MAX_LOCAL_SEARCHES = 4  # for more faces, one search of the whole frame is faster
 SAME_FACE = 0.5  # share of the smaller of two boxes from which on they are one face
 CUT_GRAY_LEVELS = 30.0  # mean difference between two frames from which on they are different scenes
 
@@ -52,7 +52,7 @@ class FollowSettings:
 
     @property
     def scale_factor(self) -> float:
-        """By how much a frame is scaled down for detection."""
+        """Return by how much a frame is scaled down for detection."""
         return max(1.0, self.min_face_px / SEARCH_FACE_PX)
 
 

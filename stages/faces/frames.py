@@ -81,12 +81,12 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # OpenCV prin
 
 RATES_HZ = 0.1, 240.0  # plausible frame rates; a file or camera may report any number
 DEFAULT_RATE_HZ = 30.0  # where no plausible rate is reported
-MAX_GAP_S = 600.0  # between two frames: a recorded screen may stand still; a longer gap is a damaged time stamp
-MAX_BACKWARD_S = 1.0  # by which a time stamp may fall behind the last one; more is a new start of the stamps
-SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "rtp")  # of a stream's address
-TIMEOUT_MS = 10_000  # of a stream: to open it, and for its next frame
+MAX_GAP_S = 600.0  # a longer gap between frames is a damaged time stamp; a recorded screen may stand still
+MAX_BACKWARD_S = 1.0  # a time stamp that is further behind the last one restarts the clock
+SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "rtp")  # schemes of the address of a stream
+TIMEOUT_MS = 10_000  # longest wait for a stream to open, and for its next frame
 MAX_CAMERAS = 100  # OpenCV takes number 200 for the first camera of its second backend
-MAX_MISSING = 0.02, 2  # share of a clip's frames, and frames, that may be missing: their number is often an estimate
+MAX_MISSING = 0.02, 2  # allowed share and number of missing frames, since a clip's frame count is often estimated
 
 
 @dataclass(frozen=True)

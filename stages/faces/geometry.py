@@ -9,7 +9,7 @@ from stages.serving.boxes import Box
 
 # Larger pictures are scaled down to this for detection; faces that a network sees at 48 px lose nothing.
 MAX_SEARCH_PX = 1920
-CUT_OFF = 0.02  # share of its side that a face may lie outside the picture before it counts as cut off
+CUT_OFF = 0.02  # a face is cut off if more than this share of its side is outside the picture
 
 Rect = tuple[float, float, float, float]  # left, top, width, height
 

@@ -31,8 +31,8 @@ ORDER = 4
 # The median amplitude (SD over a window, within `low_hz` to `high_hz`) of scalp EEG is 2 to 200 µV. Beyond these limits
 # a channel is not connected, or its unit is not the stated one: volts and millivolts are off by a factor of 1000.
 MIN_SD_UV, MAX_SD_UV = 0.1, 3_000.0
-MAX_RATIO = 100.0  # between a channel and the median of the trial's channels
-MAX_UV = 1e6  # 1 V; electrodes drift by up to a third of it
+MAX_RATIO = 100.0  # largest ratio of a channel to the median of the trial's channels
+MAX_UV = 1e6  # 1 V; the drift of electrodes reaches a third of this
 EDGE_S = 2.0  # length by which a trial is extended at both ends for filtering: two periods of the slowest rhythm
 NOTCH_QUALITY = 30.0  # centre frequency over width
 AVERAGED = 5  # windows in the moving average: two on either side of the current one
@@ -120,7 +120,7 @@ def bandpass(values: np.ndarray, rate_hz: float, band_hz: tuple[float, float]) -
 def notch_filter(values: np.ndarray, rate_hz: float, notch_hz: float) -> np.ndarray:
     """Return `values` (…, samples) without the mains frequency."""
     if notch_hz >= rate_hz / 2:
-        return values  # the signal has no such frequency
+        return values  # the signal does not contain the notch frequency
     sections = signal.tf2sos(*signal.iirnotch(notch_hz, NOTCH_QUALITY, fs=rate_hz))
     return signal.sosfiltfilt(sections, values, padtype="odd", padlen=_pad_length(values, rate_hz))
 
@@ -214,7 +214,7 @@ def _refuse_flat(windows: np.ndarray, channels: list[str]) -> None:
 
 
 def _pad(entropy: np.ndarray, padding: str, max_windows: int) -> np.ndarray:
-    """(windows, features) → (max_windows, features) float32."""
+    """Return (windows, features) padded to (max_windows, features), in float32."""
     x = np.zeros((max_windows, entropy.shape[1]), DTYPE)
     x[: len(entropy)] = entropy
     if padding == "average":

@@ -35,11 +35,11 @@ QUIETEST = 1e-4  # -80 dB of full scale: speech is louder, the rounding of 16 bi
 TOP_DB = 80.0  # values further below the maximum of a clip are raised to this floor
 TRIM_HOP_S = 0.032  # as in librosa.effects.trim: 512 samples at 16 kHz, with windows four times as long
 MIN_SPEECH_S = 0.1  # less than a syllable; a click is shorter
-MAX_CREST = 10.0  # of a frame's mean power to what three of its four hops reach: more is a click
+MAX_CREST = 10.0  # of a frame: largest mean power relative to what three of its four hops reach; above: a click
 SPEECH_MARGIN_S = 0.5  # a click or knock further away than this from all speech is trimmed with the silence
 DC_RATIO = 0.1  # a mean above this share of the RMS is removed; of RAVDESS's clips, none has more than 0.03
-LEVEL_DBFS = -26.0  # of `normalize_level`: the speech level of ITU-T telephone measurements (recommendation P.56)
-DC_HOPS = 31  # a second: speech and rumble have no mean over it
+LEVEL_DBFS = -26.0  # target of `normalize_level`: the speech level of ITU-T recommendation P.56
+DC_HOPS = 31  # one second, over which speech and rumble have a mean of zero
 _LOWEST_POWER = 1e-10
 
 warnings.filterwarnings("ignore", "At least one mel filterbank", UserWarning)  # `_transforms` raises an error instead
@@ -212,8 +212,8 @@ def speech_bounds(mono: np.ndarray, rate_hz: float, trim_db: float | None) -> sl
 
 def _loudness(mono: np.ndarray, hop: int) -> tuple[np.ndarray, np.ndarray]:
     """Return, per frame of four hops, the power that three of its hops reach, and its mean power, both without DC."""
-    hops = len(mono) // hop  # and a shorter one
-    count, total, energy = np.zeros((3, hops + 4))  # silence before and after
+    hops = len(mono) // hop  # whole hops; a shorter one may follow
+    count, total, energy = np.zeros((3, hops + 4))  # with two hops of silence before and after
     for at, part in (
         (slice(2, hops + 2), mono[: hops * hop].reshape(hops, hop)),
         (slice(hops + 2, hops + 3), mono[hops * hop :].reshape(1, -1)),
@@ -223,7 +223,7 @@ def _loudness(mono: np.ndarray, hop: int) -> tuple[np.ndarray, np.ndarray]:
         energy[at] = np.vecdot(part, part)
     if not _has_dc(total, energy, hop):
         total[:] = 0
-    elif mono.dtype != np.float64:  # the difference of large numbers
+    elif mono.dtype != np.float64:  # a difference of large numbers needs float64
         return _loudness(mono.astype(np.float64), hop)
     lasting = np.sort(_frames(energy - total**2 / np.maximum(count, 1)), axis=0)[1] / hop
     energy, total, count = (_frames(values).sum(axis=0) for values in (energy, total, count))

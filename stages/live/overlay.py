@@ -21,8 +21,8 @@ from stages.serving.boxes import Box
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts/ttf"
 MAX_PANELS = 4  # the largest faces of a frame have bars
-MAX_LETTERS = 14  # of a class name
-RATE_FRAMES = 48  # over which the frame rate is averaged
+MAX_LETTERS = 14  # longest class name that is shown
+RATE_FRAMES = 48  # number of frames over which the frame rate is averaged
 WHITE = "#ffffff"
 
 
@@ -41,7 +41,7 @@ class Overlay:
         image = labeled.frame.image
         row_px = min(max(image.shape[0] // 26, 10), 44)
         faces = sorted(labeled.faces, key=lambda face: -face.box.width * face.box.height)
-        for rank, face in reversed(list(enumerate(faces))):  # the largest last, on top of the others
+        for rank, face in reversed(list(enumerate(faces))):  # draws the largest face last, on top of the others
             if rank < MAX_PANELS:
                 self._draw_panel(image, face, row_px)
             self._draw_box(image, face, row_px)

@@ -35,7 +35,7 @@ class Pipeline:
     draw: Callable[[LabeledFrame], None] | None
     sinks: list[Any]
     n_frames: int = 0
-    n_with_faces: int = 0  # frames
+    n_with_faces: int = 0  # number of frames with a face
     n_unlike: int = 0  # frames with a face that is unlike the training data
     _stages: list[Prefetch] = field(default_factory=list)
     _started_s: float = 0.0

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 JOIN_TIMEOUT_S = 12.0  # OpenCV waits up to ten seconds for a silent camera
-PUT_TIMEOUT_S = 0.05  # from one look at `_closed` to the next, while the queue is full
+PUT_TIMEOUT_S = 0.05  # interval of checking `_closed` while the queue is full
 _END = object()
 
 
@@ -61,7 +61,7 @@ class Prefetch(Generic[T]):
             for item in self._items:
                 if not self._put(item):
                     break
-        except BaseException as error:  # of any kind: it is raised where the items are taken
+        except BaseException as error:  # all errors are raised again where the items are taken
             self._error = error
         finally:
             if hasattr(self._items, "close"):

@@ -18,7 +18,7 @@ from stages.live.prefetch import Prefetch
 from stages.serving.boxes import Box, crop
 from stages.serving.served_run import Prepared, ServedRun
 
-FORGET_AFTER_S = 2.0  # without a face; longer than the follower keeps it
+FORGET_AFTER_S = 2.0  # a face is forgotten after this time; the follower keeps it for less
 
 
 # A frame, its faces, and the features of each face.

@@ -14,9 +14,9 @@ from stages.evaluation.pictures.canvas import INK, PALETTE, QUIET, Caption, quie
 from stages.live.overlay import text_colour
 from stages.live.recognition import LabeledFace, LabeledFrame
 
-STEP_S, MAX_STEPS = 0.05, 1_200  # of the picture; beyond MAX_STEPS pairs of steps are merged
-KEPT_FACES, PICTURED_FACES = 32, 5  # those with the most frames
-LETTER_WIDTH = 0.0072  # as a share of the picture, of a class name on its block
+STEP_S, MAX_STEPS = 0.05, 1_200  # time step of the picture; beyond MAX_STEPS, pairs of steps are merged
+KEPT_FACES, PICTURED_FACES = 32, 5  # the faces with the most frames
+LETTER_WIDTH = 0.0072  # width of a letter in a class name, as a share of the picture's width
 WIDTH_IN, FACE_IN, LEGEND_IN = 9.0, 1.75, 0.65
 
 
@@ -84,7 +84,7 @@ class Timeline:
 
     @property
     def until_s(self) -> float:
-        """The end of the last step, in seconds."""
+        """Return the end of the last step, in seconds."""
         return self.step_s * (max(self._steps, default=0) + 1)
 
     def stretches(self, number: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -8,7 +8,7 @@ import numpy as np
 from stages.core.errors import UserError
 
 POLL_S = 0.02  # interval of key events while a frame waits for its time
-SCREEN_SHARE = 0.9  # of the screen that a frame may fill, beside bars and borders
+SCREEN_SHARE = 0.9  # share of the screen that a frame may fill; bars and borders need the rest
 
 
 class Window:

@@ -65,6 +65,7 @@ class Corpus(Section):
     checksum: str | None = None
     classes: Annotated[list[Literal[CLASSES]], Field(min_length=2)]
     class_names: ClassNames | None = None
+    labels: Literal["majority", "distribution"] | None = None  # how the votes of several annotators become labels
     synthetic: Synthetic
 
 
@@ -101,7 +102,7 @@ class Loss(Section):
 class Recipe(Section):
     """Training settings that several runs share."""
 
-    loss: Loss
+    loss: Loss = Loss()
     optimizer: Choice
     gradient_clip_norm: PositiveFloat | None = None
     schedule: Choice

@@ -7,8 +7,8 @@ than 202; none has a sharpness below 0.3, while all that are blurred by a Gaussi
 import cv2
 import numpy as np
 
-MEAN_RANGE = 35, 212  # of 255
-MIN_SD = 10  # of 255
+MEAN_RANGE = 35, 212  # grey levels of 0 to 255
+MIN_SD = 10  # grey levels of 0 to 255
 MIN_SHARPNESS = 0.25
 SIDE_PX, MIN_SIDE_PX = 48, 12  # sharpness is measured at the size of FER-2013, or at a smaller picture's own
 

@@ -28,7 +28,7 @@ SUFFIXES = {
 }
 _ZIP = b"PK\x03\x04"
 MAX_IMAGE_BYTES = 512 << 20  # 108 megapixels as PNG take 300 MB
-MAX_LISTED = 8  # suffixes in one message
+MAX_LISTED = 8  # number of suffixes that a message lists
 READABLE = {
     "image": f"pictures ({images.ALLOWED})",
     "audio": "audio (WAV, FLAC, MP3, Ogg)",
@@ -214,7 +214,10 @@ def _checked(values: np.ndarray) -> Signal:
 
 
 def _stretches(path: Path, max_windows: int, window_s: float) -> Iterator[Sample]:
-    """Yield consecutive stretches; the last may be shorter. The feature refuses a recording that is too short."""
+    """Yield consecutive stretches, none across a gap of the recording; the last of each part may be shorter.
+
+    The feature refuses a stretch that is too short.
+    """
     suffix = path.suffix.lower()
     if suffix not in recordings.SUFFIXES:
         raise DamagedSample(f"unknown suffix of a recording; allowed: {', '.join(recordings.SUFFIXES)}")
@@ -224,11 +227,14 @@ def _stretches(path: Path, max_windows: int, window_s: float) -> Iterator[Sample
     with path.open("rb") as stream:
         opened = recordings.open_recording(stream, path.name, beside)
     step_s = max_windows * window_s
-    count = max(1, math.ceil((opened.duration_s + 1e-6) // window_s / max_windows))
-    for start_s in (number * step_s for number in range(count)):
-        end_s = min(start_s + step_s, opened.duration_s)
-        part = f"{start_s:g}–{end_s:g} s" if count > 1 else ""
-        yield Sample(part, partial(opened.stretch, start_s, end_s - start_s))
+    spans = []
+    for part in opened.segments:
+        count = max(1, math.ceil((part.end_s - part.start_s + 1e-6) // window_s / max_windows))
+        starts = [part.start_s + number * step_s for number in range(count)]
+        spans += [(start_s, min(start_s + step_s, part.end_s)) for start_s in starts]
+    for start_s, end_s in spans:
+        name = f"{start_s:g}–{end_s:g} s" if len(spans) > 1 else ""
+        yield Sample(name, partial(opened.stretch, start_s, end_s - start_s))
 
 
 def _is_sound_only(content: bytes) -> bool:

@@ -17,7 +17,7 @@ from stages.serving import run_checks
 X, LENGTH, PROBABILITIES = "x", "length", "probabilities"
 MAX_BYTES = 1 << 30  # EfficientNet-B4 in float32 has 80 MB
 METADATA = ("classes", "feature", "input", "run")
-INPUT = ("shape", "layout", "scale_factor", "add_offset", "rate_hz")  # of model.json; the others are for other programs
+INPUT = ("shape", "layout", "scale_factor", "add_offset", "rate_hz")  # keys of model.json that serving reads
 ALLOWED = "a file that `python -m stages.apps.export` wrote"
 
 
@@ -65,7 +65,7 @@ def read(path: Path) -> OnnxModel:
     run_checks.require_valid(model.info, f"{path}: metadata")
     try:
         _require_probabilities(model)
-    except Exception as error:  # as above
+    except Exception as error:  # onnxruntime has no narrower type of error, either
         raise _not_ours(path, error) from None
     return model
 

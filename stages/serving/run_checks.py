@@ -21,13 +21,13 @@ from stages.params.options import Names, PositiveFloat, PositiveInt, options_of
 from stages.params.schema import Choice, Key, Section
 from stages.training import model_folder
 
-MAX_OPTION, MAX_LAYERS = 10_000, 500  # of a number among the model's options; the project's own stay far below
-MAX_STATISTICS = 64  # of the distance to the training data
+MAX_OPTION, MAX_LAYERS = 10_000, 500  # largest number in the model's options; the project's own models stay far below
+MAX_STATISTICS = 64  # largest number of statistics in `ood`
 MAX_PARAMETERS, MAX_TENSORS = 250_000_000, 5_000
 # Of weights; int64 is for the step counters of batch normalisation.
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64)
-MAX_ENTRY_BYTES = 400  # of one tensor's entry in the header
-MAX_ABS = 1e15  # of the normaliser's means, and of 1 / sd: float32 holds every quotient
+MAX_ENTRY_BYTES = 400  # largest entry of a tensor in the header
+MAX_ABS = 1e15  # largest mean and 1 / sd of the normaliser, so that float32 can hold all quotients
 # Of a feature's settings; beyond them its time or its memory would have no bound.
 RANGES = {"window_s": (0.05, 600.0), "resample_hz": (1.0, 50_000.0), "duration_s": (0.01, 600.0)}
 
@@ -190,5 +190,5 @@ def _normaliser_mistakes(where: str, values: list, shape: list[int], lowest: flo
     except (ValueError, TypeError, OverflowError):
         yield f"{where}: allowed: nested lists of numbers that broadcast to {shape}; received: something else"
         return
-    if not lowest <= array.min() <= array.max() <= MAX_ABS:  # nor NaN
+    if not lowest <= array.min() <= array.max() <= MAX_ABS:  # also false for NaN
         yield f"{where}: allowed: {lowest:g} to {MAX_ABS:g}; received: {array.min():g} to {array.max():g}"

@@ -26,7 +26,7 @@ from stages.training.recogniser import Recogniser
 
 # The kind of signal that a run reads, by its feature.
 KINDS = {"faces": "image", "mel": "audio", "eeg": "windows", "eeg_de": "recording"}
-MAX_BATCH_VALUES = 8_000_000  # as in `evaluate`
+MAX_BATCH_VALUES = 8_000_000  # the same limit as in `evaluate`
 
 Prepared = tuple[np.ndarray, int]
 
@@ -52,14 +52,14 @@ class ServedRun:
 
     @property
     def recogniser(self) -> Recogniser:
-        """The PyTorch module, for gradients (Grad-CAM). Raises `UserError` for an exported graph."""
+        """Return the PyTorch module, for gradients (Grad-CAM). Raises `UserError` for an exported graph."""
         if not isinstance(self.model, TrainedModel):
             raise UserError(f"{self.info['run']}: an exported graph has no gradients; use --run")
         return self.model.recogniser
 
     @cached_property
     def batch_size(self) -> int:
-        """Samples per batch: up to 64, fewer large ones."""
+        """Return the number of samples per batch: up to 64, fewer if they are large."""
         return max(1, min(64, MAX_BATCH_VALUES // int(np.prod(self.info["input"]["shape"]))))
 
     def prepare(self, signal: np.ndarray, rate_hz: float | None = None) -> Prepared:
@@ -68,7 +68,7 @@ class ServedRun:
         Raises `DamagedSample` for a signal that the feature refuses or whose feature has another shape than the run's.
         """
         expected = tuple(self.info["input"]["shape"])
-        if self.kind == "windows" and signal.shape[1] != expected[1]:  # before memory is allocated
+        if self.kind == "windows" and signal.shape[1] != expected[1]:  # checked before memory is allocated
             self._refuse((expected[0], signal.shape[1]))
         feature, settings = _feature(self.info)
         x, length = feature.compute(signal, rate_hz, **settings)

@@ -2,4 +2,6 @@
 
 In: a seed and the number of samples. Out: images, waveforms and EEG features, which the readers in `corpora` write in
 the layout of the real corpus. A change here changes every figure of the default run.
+
+`faces/`, `speech/` and `eeg/` hold one model each; `traits` samples the properties of a person.
 """

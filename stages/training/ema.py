@@ -34,6 +34,6 @@ class Ema(AveragedModel):
 
 
 def _updated_average(decay: float, averaged: torch.Tensor, current: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-    if not current.is_floating_point():  # a normalisation's number of batches
+    if not current.is_floating_point():  # batch normalisation counts its batches in an integer
         return current
     return averaged.lerp(current, 1 - ((1 + count) / (10 + count)).clamp(max=decay))

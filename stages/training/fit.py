@@ -68,7 +68,7 @@ def fit(
         log(f"continues from {checkpoint.path}", flush=True)
         checkpoint.load(learner, outcome)
     tensorboard_log = TensorBoardLog(log_folder if fabric.is_global_zero else None, classes)
-    patience = run.early_stopping or math.inf  # epochs
+    patience = run.early_stopping or math.inf  # number of epochs
     while len(outcome.history) < min(run.max_epochs, outcome.best_epoch + patience):
         train_batches.set_epoch(len(outcome.history))
         train_means = learner.train_epoch(train_batches)

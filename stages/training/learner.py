@@ -140,12 +140,23 @@ class Learner:
         return parts if self.ema is None else parts | {"ema": self.ema}
 
     def _loss(self, logits: torch.Tensor, targets: Targets) -> torch.Tensor:
-        return sum(share * self.loss(logits, label) for label, share in targets)
+        return sum(share * self._loss_of(logits, label) for label, share in targets)
+
+    def _loss_of(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        loss, weight = self.loss(logits, label), self.loss.weight
+        if label.dim() == 1 or weight is None:
+            return loss
+        # PyTorch divides by the sum of the samples' class weights for classes, but by B for shares of classes.
+        return loss * len(label) / (label @ weight).sum()
 
     def _sums(self, loss: torch.Tensor, logits: torch.Tensor, targets: Targets) -> torch.Tensor:
-        """Return (3,) loss · B, correct, B; a correct prediction counts as much as its label's weight in the sample."""
+        """Return (3,) loss · B, correct, B; a correct prediction counts as much as its label's weight in the sample.
+
+        Of shares of classes, the class with the largest share is the correct one.
+        """
         predicted = logits.argmax(1)
-        correct = sum(share * (predicted == label).sum().item() for label, share in targets)
+        classes = ((label if label.dim() == 1 else label.argmax(1), share) for label, share in targets)
+        correct = sum(share * (predicted == label).sum().item() for label, share in classes)
         return torch.tensor([loss.item() * len(logits), correct, len(logits)], dtype=torch.float64)
 
     def _means(self, sums: torch.Tensor) -> Means:

@@ -5,7 +5,7 @@ Training on weighted averages of two samples and their labels reduces the memori
 
 import torch
 
-# Labels (B,) with their weights in the loss; the weights sum to 1.
+# Labels (B,), or shares of the classes (B, n_classes), with their weights in the loss; the weights sum to 1.
 Targets = list[tuple[torch.Tensor, float]]
 
 
@@ -14,9 +14,9 @@ def mix(
 ) -> tuple[torch.Tensor, torch.Tensor, Targets]:
     """Return each sample of a batch mixed with another one, `share`·x + (1 − `share`)·x_other.
 
-    `x` (B, …), `length` and `label` (B,). One `share` per batch, as in the authors' implementation, is sampled from
-    Beta(`alpha`, `alpha`): near 0 or 1 for a small `alpha`, near one half for a large one. The length of a mixed sample
-    is the longer of the two.
+    `x` (B, …), `length` (B,) and `label` (B,) or (B, n_classes). One `share` per batch, as in the authors'
+    implementation, is sampled from Beta(`alpha`, `alpha`): near 0 or 1 for a small `alpha`, near one half for a large
+    one. The length of a mixed sample is the longer of the two.
     """
     share = torch.distributions.Beta(alpha, alpha).sample().item()
     other = torch.randperm(len(x)).to(x.device)

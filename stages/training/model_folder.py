@@ -40,7 +40,8 @@ def describe(key: str, run: Run, dataset: dict[str, Any], normaliser: dict[str, 
     """Return the content of model.json that is known before training.
 
     `dataset`: attributes of the prepared file, with `shape`. `more`: protocol, seed, max_epochs, n_train, n_rejected
-    (damaged samples that were left out), threads, inputs {path: md5}, ood (see `datasets.novelty`).
+    (damaged samples that were left out), n_cut (samples that lost their end), longest_steps (true length of the longest
+    of them), threads, inputs {path: md5}, ood (see `datasets.novelty`).
     """
     return {
         "run": key,

@@ -44,7 +44,7 @@ class Recogniser(nn.Module):
     def standardise(self, x: torch.Tensor) -> torch.Tensor:
         """Return the standardised input of the architecture for `x` (B, …) in the feature's units."""
         x = (x - self.mean).div_(self.sd)  # in place, because small networks spend much time on memory allocation
-        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x  # 4: images
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x  # 4 axes: images
 
     def load_pretrained(self) -> None:
         """Load published weights if the architecture uses any. Raises `UserError` if they cannot be loaded."""

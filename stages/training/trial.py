@@ -25,7 +25,7 @@ class Trials:
     key: str
     dataset: dict[str, Any]
     counts: np.ndarray
-    train_batches: Any  # of `datasets.batches`
+    train_batches: Any  # batches as `datasets.batches` gives them
     validation_batches: Any
     max_epochs: int | None
     machine: Machine

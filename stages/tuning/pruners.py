@@ -66,7 +66,7 @@ class _Hyperband(pruners.BasePruner):
         maximise = study.direction == StudyDirection.MAXIMIZE
         ranking = sorted([value, *(other for other in others if not math.isnan(other))], reverse=maximise)
         worst_continued = ranking[max(1, len(ranking) // self.FACTOR) - 1]
-        return not (value >= worst_continued if maximise else value <= worst_continued)  # True for NaN
+        return not (value >= worst_continued if maximise else value <= worst_continued)  # also True for NaN
 
     def _bracket(self, study: optuna.Study, place: int) -> int:
         key = study.study_name.partition("/")[0]

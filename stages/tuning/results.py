@@ -74,7 +74,7 @@ def importance(optuna_study: optuna.Study, n_trials: int) -> dict[str, float]:
     done = optuna.create_study(direction=optuna_study.direction)
     done.add_trials([trial for trial in trials if trial.state == TrialState.COMPLETE])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about too few trials
+        warnings.simplefilter("ignore", UserWarning)  # it warns of too few trials
         shares = get_param_importances(done, evaluator=PedAnovaImportanceEvaluator())
     return {path: float(share) for path, share in sorted(shares.items(), key=lambda item: (-item[1], item[0]))}
 

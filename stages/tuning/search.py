@@ -28,8 +28,8 @@ from stages.params.space import dimensions, replaced
 from stages.tuning.storage import EARLIER_TRIES, retry_lost_trials
 
 DIRECTIONS = {"validation_accuracy": "maximize", "validation_loss": "minimize"}
-POLL_S = 1.0  # while other workers finish their trials
-_SURPLUS, _FAILURE = "surplus", "failed"  # user attributes of trials
+POLL_S = 1.0  # interval of checking whether other workers have finished
+_SURPLUS, _FAILURE = "surplus", "failed"  # names of user attributes of trials
 
 Values = dict[str, Any]  # {dotted path: value}
 Report = Callable[[int, float], None]  # called with an epoch and its metric

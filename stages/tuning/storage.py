@@ -23,9 +23,9 @@ from optuna.trial import FrozenTrial, TrialState
 from stages.core.errors import UserError, shorten, warn
 
 HEARTBEAT_S, GRACE_S = 10, 60
-RETRIES = 3  # of the same values: if their process is killed four times, they are recorded as failed
+RETRIES = 3  # values whose process is killed four times are recorded as failed
 EARLIER_TRIES = "earlier_tries"  # user attribute of a retried trial: the numbers of the trials that were lost
-ATTEMPTS, PAUSE_S = 3, 1.0  # to open a database, because two workers that start together may both create its tables
+ATTEMPTS, PAUSE_S = 3, 1.0  # for opening a database: two workers may try to create its tables at once
 SQLITE_WAIT_S = 60
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

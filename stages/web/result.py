@@ -15,7 +15,7 @@ from stages.serving.boxes import Finder
 from stages.serving.predictions import Prediction, error_lines, predict, table
 from stages.serving.served_run import ServedRun
 
-MAX_ROWS = 50  # of the table of several faces or trials
+MAX_ROWS = 50  # longest table of faces or trials
 PHOTO_IN, MIN_ASPECT = 7.0, 0.15  # longer side of the photo with boxes; its shorter side at least, as a share of it
 DPI = 110
 SAMPLES = {"image": "faces", "audio": "clips", "windows": "trials", "recording": "stretches"}

@@ -7,9 +7,9 @@ from typing import Any
 
 from gradio.utils import get_upload_folder
 
-MAX_AGE_S = 300  # of an upload on disk, where the page reads it
+MAX_AGE_S = 300  # age at which an upload is deleted from the disk, where the page reads it
 SWEEP_EVERY_S = 60
-MAX_OTHER_BYTES = 1 << 20  # of a request without an upload, and of the form fields around uploaded files
+MAX_OTHER_BYTES = 1 << 20  # largest request without an upload, and form fields around uploaded files
 
 
 class UploadGuard:

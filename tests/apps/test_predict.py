@@ -21,7 +21,7 @@ import torch
 from clips import write_clip
 from conftest import ROOT
 from PIL import Image
-from recording_forms import edf, waves_uv
+from recording_forms import edf, edf_plus, waves_uv
 from safetensors.torch import load_file, save_file
 from small_runs import small_run
 
@@ -270,10 +270,11 @@ def test_an_unreadable_folder_does_not_stop_others(call, tmp_path: Path, monkeyp
     for name in ("a", "b"):
         (tmp_path / "in" / name).mkdir(parents=True)
         face().save(tmp_path / "in" / name / "x.png")
+    small_run("faces")  # made before the patch: removing its temporary folders calls `scandir`, too
     real = os.scandir
 
     def closed(path):  # the tests may run as root, who may read every folder
-        if Path(path).name == "a":
+        if not isinstance(path, int) and Path(path) == tmp_path / "in/a":
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
@@ -363,6 +364,23 @@ def test_cuts_recordings_into_stretches(call, tmp_path: Path):
     assert [prediction["part"] for prediction in found] == ["0–12 s", "12–24 s", "24–30 s", ""]
     assert found[0]["probabilities"] == pytest.approx(found[3]["probabilities"], abs=1e-6)
     assert found[0]["probabilities"] != pytest.approx(found[1]["probabilities"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("gap_at", "parts"),
+    [
+        (12, ["0–12 s", "72–84 s", "84–90 s"]),
+        (6, ["0–6 s", "66–78 s", "78–90 s"]),
+        (20, ["0–12 s", "12–20 s", "80–90 s"]),
+        (30, ["0–12 s", "12–24 s", "24–30 s"]),
+    ],
+)
+def test_no_stretch_crosses_a_gap_of_a_recording(call, tmp_path: Path, gap_at: int, parts: list[str]):
+    starts = [second + 60 * (second >= gap_at) for second in range(30)]
+    (tmp_path / "a.edf").write_bytes(edf_plus(waves_uv(30.0, rate_hz=128), [], starts, rate_hz=128))
+    out = tmp_path / "a.json"
+    call("", tmp_path / "a.edf", "--run", recording_run(tmp_path / "run"), "--json", out)
+    assert [prediction["part"] for prediction in predictions_in(out)] == parts
 
 
 def test_a_damaged_stretch_does_not_stop_others(call, tmp_path: Path, capsys: pytest.CaptureFixture):

@@ -15,6 +15,7 @@ OTHERS = {"corpora.others": SMALL["corpora"]["faces"], "splits.others": SMALL["s
 LAST_EPOCH = {f"{RECIPE}.monitor": "last_epoch"}
 KERAS, ADAFNN, MODEL = {"name": "keras_cnn"}, {"name": "adafnn"}, f"{RUN}.model"
 RAVDESS = {f"{CORPUS}.reader": "ravdess"}
+VOTES = {**REAL, f"{CORPUS}.labels": "distribution"}
 
 # (changes, place, what the message contains)
 MISTAKES = [
@@ -39,6 +40,11 @@ MISTAKES = [
     ({**RAVDESS, f"{CORPUS}.class_names": {"x": "sad"}}, f"{CORPUS}.class_names", "one of the readers", "'ravdess'"),
     ({f"{CORPUS}.class_names": {"Sad": "sad", "sad ": "sad"}}, f"{CORPUS}.class_names", "'sad' is listed 2 times"),
     ({f"{CORPUS}.class_names": {0: "calm"}}, f"{CORPUS}.class_names.0", "reader 'fer2013'", "received: 'calm'"),
+    ({**REAL, f"{CORPUS}.classes": ["sad", "contempt"]}, f"{CORPUS}.classes.1", "'fer2013' without labels", "contempt"),
+    ({**VOTES, f"{CORPUS}.classes": ["angry", "calm"]}, f"{CORPUS}.classes.1", "contempt", "received: 'calm'"),
+    ({f"{CORPUS}.labels": "majority"}, f"{CORPUS}.labels", "null with source 'synthetic'", "received: 'majority'"),
+    ({**RAVDESS, f"{CORPUS}.labels": "majority"}, f"{CORPUS}.labels", "the reader fer2013", "reader 'ravdess'"),
+    ({**VOTES, f"{CORPUS}.class_names": {"x": "sad"}}, f"{CORPUS}.class_names", "null with labels", "{'x': 'sad'}"),
     ({f"{RECIPE}.loss.class_weights": {"angry": 1.0, "fear": 1.0}},
      f"{RECIPE}.loss.class_weights", "one weight for each of angry, happy, sad", "received: angry, fear"),
     # splits
@@ -88,6 +94,13 @@ MISTAKES = [
      f"{MODEL}.transformer_width", "a multiple of transformer_heads (5)", "64"),
     ({FEATURE: EEG, MODEL: {"name": "eeg_transformer", "width": 30}}, f"{MODEL}.width", "multiple of heads (4)", "30"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("labels", [None, "majority", "distribution"])
+def test_votes_allow_contempt(tmp_path, labels):
+    classes = ["angry", "sad", *(["contempt"] if labels else [])]
+    corpus = params.load(write(tmp_path, changed(**VOTES | {f"{CORPUS}.labels": labels, f"{CORPUS}.classes": classes})))
+    assert (corpus.corpora["faces"].labels, corpus.corpora["faces"].classes) == (labels, classes)
 
 
 @pytest.mark.parametrize(

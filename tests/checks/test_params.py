@@ -99,6 +99,7 @@ OTHER_PLACE = [
      f"{RECIPE}.loss.class_weights.sad", "more than 0", "-1.0"),
     ({"corpora.faces.class_names": {"0": "hapy"}}, "corpora.faces.class_names.0", "'ignore'", "Did you mean 'happy'?"),
     ({"corpora.faces.class_names": ["angry"]}, "corpora.faces.class_names", "a mapping or null", "['angry']"),
+    ({"corpora.faces.labels": "majorty"}, "corpora.faces.labels", "'distribution'", "Did you mean 'majority'?"),
     ({"runs": {3: SMALL["runs"]["faces_custom_cnn"]}}, "runs.3", "a key (text)", "3"),
     ({"splits.faces": {**GROUPED, "folds": 1}}, "splits.faces.folds", "2 or more or null", "1"),
     ({"splits.faces": {**GROUPED, "test_groups": [[1], ["b"]]}}, "splits.faces.test_groups.0.0", "text", "1"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recording_forms import FORMS, NAMES, RATE_HZ, STEP_UV, bdf, brainvision, cnt, edf, eeglab, waves_uv
+from recording_forms import FORMS, NAMES, RATE_HZ, STEP_UV, bdf, brainvision, cnt, edf, edf_plus, eeglab, waves_uv
 
 from stages.core.records import DamagedSample
 from stages.corpora.decoding import recordings
@@ -270,7 +270,9 @@ def test_edf_with_an_incomplete_header(size: int):
     [
         (edf(waves_uv(channels=2), ["ECG", "Resp"]), ["no EEG channel; its channels: ECG (uV), Resp (uV)"]),
         (edf(waves_uv(), units=["UV", "%", "degC"]), ["no EEG channel", "Fp1 (UV), Cz (%), O2 (degC)"]),
-        (edf(waves_uv(), kind="EDF+D"), ["interrupted recording (EDF+D)"]),
+        (edf(waves_uv(), kind="EDF+D"), ["interrupted recording (EDF+D) without the channel 'EDF Annotations'"]),
+        (edf(waves_uv(), ["Fp1", "EDF Annotations", "Cz"], kind="EDF+D"), ["record 0 states no time"]),
+        (edf_plus(waves_uv(), [], [*range(5), 3, *range(6, 12)]), ["record 5 begins before the last ended"]),
         (edf(waves_uv(), n_records=-1), ["-1 records", "not closed"]),
         (edf(waves_uv()).replace(b"0       ", b"PK\3\4    ", 1), ["not an EDF or BDF recording", "504b0304"]),
         (edf(waves_uv(), n_records="many"), ["b'many    ' in its header"]),
@@ -279,6 +281,60 @@ def test_edf_with_an_incomplete_header(size: int):
 )
 def test_invalid_edf(data: bytes, words: list[str]):
     damage(data, ".edf", *words)
+
+
+# Starts of twelve records of one second: without a gap, with one, with two, a gap after each, shifted by milliseconds.
+STARTS = {
+    "none": [*range(12)],
+    "late start": [number + 0.5 for number in range(12)],
+    "one": [*range(5), *range(65, 72)],
+    "two": [*range(3), *range(10, 14), *(number + 0.25 for number in range(20, 25))],
+    "everywhere": [2 * number for number in range(12)],
+    "rounding": [number + 0.003 * (number % 2) for number in range(12)],
+}
+
+
+@pytest.mark.parametrize("bits", [16, 24])
+@pytest.mark.parametrize("starts", STARTS.values(), ids=STARTS)
+def test_interrupted_recordings_are_read_at_their_times(starts: list[float], bits: int):
+    values_uv, suffix = waves_uv(), ".edf" if bits == 16 else ".bdf"
+    marks = [(start + 0.25, 0.5, f"mark {number}") for number, start in enumerate(starts) if number % 5 == 0]
+    data = edf_plus(values_uv, marks, starts, bits)
+    found = open_recording(io.BytesIO(data), f"x{suffix}", annotated=True)
+    assert found.duration_s == pytest.approx(starts[-1] + 1 - starts[0], abs=0.01)
+    assert found.annotations() == [(on - starts[0], lasts, text) for on, lasts, text in marks]
+    for number, start in enumerate(starts):
+        signal, rate_hz = found.stretch(start - starts[0] + 0.25, 0.5)
+        assert (len(signal), rate_hz, signal.dtype.names) == (50, RATE_HZ, tuple(NAMES))
+        expected = values_uv[1, 100 * number + 25 : 100 * number + 75]
+        np.testing.assert_allclose(signal["Cz"], expected, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("starts", "onset_s", "duration_s", "words"),
+    [
+        ("one", 4.5, 1, "from 5 to 65 s"),
+        ("one", 4.5, 61, "from 5 to 65 s"),
+        ("one", 30, 5, "from 5 to 65 s; allowed: trials without a gap; received: 30 to 35 s"),
+        ("two", 13, 9, "from 14 to 20.25 s"),
+        ("two", 0, 25, "from 3 to 10 s"),
+        ("everywhere", 0, 1.5, "from 1 to 2 s"),
+        ("one", 80, 1, "no sample in 1 s from 80 s of 72 s"),
+    ],
+)
+def test_trials_across_a_gap_are_damaged(starts: str, onset_s: float, duration_s: float, words: str):
+    found = opened(edf_plus(waves_uv(), [], STARTS[starts]))
+    with pytest.raises(DamagedSample, match=re.escape(words)):
+        found.stretch(onset_s, duration_s)
+
+
+@pytest.mark.parametrize(
+    ("starts", "onset_s", "duration_s"), [("one", 0, 5), ("one", 65, 7), ("two", 10, 4), ("none", 0, 12)]
+)
+def test_trials_up_to_a_gap_are_read(starts: str, onset_s: float, duration_s: float):
+    signal, _ = opened(edf_plus(waves_uv(), [], STARTS[starts])).stretch(onset_s, duration_s)
+    start = 100 * STARTS[starts].index(onset_s)
+    np.testing.assert_allclose(signal["O2"], waves_uv()[2, start : start + 100 * duration_s], rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize("suffix", [".cnt", ".fif", ".set"])

@@ -341,6 +341,31 @@ def test_trials_from_annotations(tmp_path: Path, form: str, stems: list[str], su
     assert "'blink' 2" in line
 
 
+@pytest.mark.parametrize(
+    ("gap_s", "damaged"), [(0, []), (100, []), (0.5, []), (7, []), (-1, ["happy", "sad"])], ids=str
+)
+@pytest.mark.parametrize("source", ["annotations", "trials.csv"])
+def test_trials_of_an_interrupted_recording(tmp_path: Path, gap_s: float, damaged: list[str], source: str):
+    """The gap is after ten seconds, before the second trial; -1: a gap of 1 s in each trial instead."""
+    gaps = {4: 1.0, 14: 1.0} if gap_s < 0 else {10: gap_s}
+    starts = [second + sum(length for at, length in gaps.items() if second >= at) for second in range(30)]
+    rows = [(2.0, 5.0, "happy"), (starts[12], 6.5, "sad")]
+    data = edf_plus(waves_uv(30), rows if source == "annotations" else [], starts)
+    if source == "annotations":
+        found = read_all(tmp_path, {"S01/x.edf": data})
+    else:
+        table = "".join(f"x.edf,S01,1,{n},{label},{on},{lasts}\n" for n, (on, lasts, label) in enumerate(rows))
+        found = records(tmp_path, table, {"x.edf": data})
+    assert [record.label for record in found] == ["happy", "sad"]
+    for record, start in zip(found, (200, 1_200), strict=True):
+        if record.label in damaged:
+            with pytest.raises(DamagedSample, match="the recording is interrupted from"):
+                record.load()
+        else:
+            signal, _ = record.load()
+            np.testing.assert_allclose(signal["Cz"], waves_uv(30)[1, start : start + len(signal)], atol=0.03)
+
+
 def test_recordings_without_readable_annotations_are_named(tmp_path: Path, capsys: pytest.CaptureFixture):
     files = {"S01/x.edf": annotated("edf", 0)[".edf"], "S02/x.edf": b"0       " + bytes(50)}
     assert len(read_all(tmp_path, files)) == 2

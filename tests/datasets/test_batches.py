@@ -106,6 +106,17 @@ def test_rebatched_shares_memory(path: Path):
     assert made.rebatched(16)._x.data_ptr() == made._x.data_ptr()
 
 
+@pytest.mark.parametrize("loading", sorted(LOADING))
+def test_only_training_batches_have_the_shares_of_votes(tmp_path: Path, loading: str):
+    shares, label = np.random.default_rng(2).dirichlet(np.ones(3), 700), np.arange(700) % 3
+    path = write_store(tmp_path / "a.h5", pictures(700, 1, 8, 8), label=label, soft_label=shares)
+    for seed, expected in ((7, shares.astype(np.float32)), (None, label)):
+        made = LOADING[loading](path, INDICES, 32, shuffle_seed=seed)
+        x, _, y = (torch.cat(column) for column in zip(*epoch(made), strict=True))
+        np.testing.assert_array_equal(y, expected[number_of(x)])
+        assert len(next(iter(made.rebatched(10)))[2]) == 10
+
+
 def test_devices_divide_an_epoch(make: Make, monkeypatch: pytest.MonkeyPatch):
     """Three devices get equal shares, which together contain every sample."""
     made, shares = make(), []

@@ -11,7 +11,7 @@ import torch
 from stages.core.errors import UserError
 from stages.core.records import DamagedSample, Record
 from stages.datasets import decoding
-from stages.datasets.decoding import CHUNKS_MEANWHILE, Workers, decode, note_cut, one_by_one, require_few
+from stages.datasets.decoding import CHUNKS_MEANWHILE, Workers, decode, note_cut, one_by_one, require_few, shares
 
 
 def decode_number(data: bytes) -> tuple[np.ndarray, float]:
@@ -109,3 +109,16 @@ def test_samples_that_were_cut_are_counted(lengths: list[int], expected: list[in
     chunks = list(note_cut(decode(records, compute, workers(1, "threads")), cut := []))
     assert cut == expected
     assert [steps for chunk in chunks for steps in chunk.length] == [min(n, 3) for n in lengths]
+
+
+@pytest.mark.parametrize(
+    ("votes", "expected"),
+    [
+        ({"happy": 6, "neutral": 4}, [0.6, 0, 0.4]),
+        ({"happy": 3, "contempt": 5, "neutral": 1}, [0.75, 0, 0.25]),  # contempt is not one of the classes
+        ({"sad": 2}, [0, 1, 0]),
+        ({"neutral": 5, "happy": 5, "sad": 10}, [0.25, 0.5, 0.25]),
+    ],
+)
+def test_shares_of_votes_for_the_classes(votes: dict[str, int], expected: list[float]):
+    assert shares(votes, ["happy", "sad", "neutral"]) == pytest.approx(expected)

@@ -32,6 +32,16 @@ def test_round_trip(tmp_path: Path):
         assert store.description == DESCRIPTION
 
 
+def test_shares_of_votes(tmp_path: Path):
+    shares = np.random.default_rng(0).dirichlet(np.ones(3), 250)
+    with Store(write_store(tmp_path / "a.h5", pictures(250, 1, 8, 8), piece=64, soft_label=shares)) as store:
+        assert store.soft_label.dtype == np.float32
+        np.testing.assert_allclose(store.soft_label, shares, rtol=1e-6)
+        np.testing.assert_array_equal(store.label, np.arange(250) % 3)
+    with Store(write_store(tmp_path / "b.h5", pictures(3, 1, 8, 8))) as store:
+        assert store.soft_label is None
+
+
 def test_read_applies_scale_and_offset(tmp_path: Path):
     x = np.array([[[[0, 51]]], [[[255, 102]]]], dtype=np.uint8)
     with Store(write_store(tmp_path / "a.h5", x, scale_factor=2.0, add_offset=-3.0)) as store:
@@ -63,6 +73,7 @@ def test_attributes_have_standard_hdf5_types(tmp_path: Path):
         assert attributes["synthetic"].dtype == np.bool_
         assert attributes["corpus"] == "faces"
         assert attributes["rejected"].tolist() == ["b.png: 0 bytes", "é.png: a GIF"]
+        assert (attributes["cut"], attributes["longest"]) == (2, 9)
         assert isinstance(attributes["rate_hz"], h5py.Empty)
         assert file["x"].dtype == np.uint8
         assert file["x"].chunks[1:] == (1, 8, 8)

@@ -34,6 +34,7 @@ def run(run_name, n_correct, *, corpus="faces", synthetic=True, n=100, group_kin
         "params": "optimizer:\n  lr: 0.001\n",
         "versions": {"python": "3.11"},
         "md5": {"data/predictions/x.h5": "d41d8cd9"},
+        "samples": {"n_rejected": 0, "n_cut": 0, "longest_steps": 0, "steps": 187},
     }
 
 
@@ -106,6 +107,22 @@ def test_common_protocol_is_shown_once(other):
     tables = page.text.split("Runs on")[0]
     assert (tables.count("stratified"), tables.count(other)) == (1, 1)
     assert ("protocol one" in tables) == (other != "stratified")
+
+
+@pytest.mark.parametrize(
+    ("rejected", "cut", "expected"),
+    [
+        (0, 0, "100 test samples "),
+        (3, 0, "100 test samples ; 3 damaged samples of the corpus left out "),
+        (0, 1_024, "100 test samples ; 1,024 samples of the corpus cut to 187 time steps, the longest had 620 "),
+        (2, 5, "; 2 damaged samples of the corpus left out ; 5 samples of the corpus cut to 187 time steps"),
+    ],
+)
+def test_damaged_and_cut_samples_are_shown(rejected, cut, expected):
+    samples = {"n_rejected": rejected, "n_cut": cut, "longest_steps": 620 if cut else 0, "steps": 187}
+    page = Page([run("one", 90) | {"samples": samples}, run("two", 80)])
+    assert expected.replace(" ;", ";") in page.text.replace(" ;", ";")
+    assert ("samples of the corpus" in page.text) == bool(rejected or cut)
 
 
 @pytest.mark.parametrize("synthetic", [True, False])

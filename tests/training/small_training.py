@@ -83,11 +83,16 @@ def trained(
     validation: FixedBatches | None = None,
     augmentation: Callable | None = None,
     machine: Machine = MACHINE,
+    shares: Callable | None = None,
 ) -> Outcome:
+    """Train and return the outcome; `shares` returns the training labels (B,) as shares of the classes."""
+    train = batches(96, 1)
+    if shares is not None:
+        train = FixedBatches([(x, length, shares(label)) for x, length, label in train])
     return fit(
         model or recogniser(),
         augmentation,
-        batches(96, 1),
+        train,
         validation or batches(45, 2),
         run,
         classes=["angry", "happy", "sad"],

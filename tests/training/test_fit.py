@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import small_training as small
 import torch
+from scipy.special import log_softmax
 from sklearn.utils.class_weight import compute_class_weight
 from small_training import FixedBatches, SmallNetwork, batches, changed, equal_weights, recogniser, trained, values
 from torch import nn
@@ -120,6 +121,56 @@ def test_loss_and_accuracy_of_mixed_samples_weight_both_labels():
     assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
     correct = shares[range(16), logits.argmax(1)].sum().item()
     assert learner._sums(loss, logits, targets).tolist() == pytest.approx([16 * expected.item(), correct, 16], abs=1e-4)
+
+
+WEIGHTS = (None, torch.tensor([0.5, 1.0, 4.0]))
+
+
+def loss_of(logits: torch.Tensor, label: torch.Tensor, smoothing: float, weights: torch.Tensor | None) -> float:
+    run = changed(loss={"class_weights": "none", "label_smoothing": smoothing})
+    fabric = connect(small.MACHINE, run.precision)
+    learner = Learner(fabric, recogniser(), None, run, weights, small.STEPS_PER_EPOCH, seed=7)
+    return learner._loss(logits, [(label, 1.0)]).item()
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=["equal", "weighted"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_loss_of_shares_is_the_cross_entropy(smoothing: float, weights: torch.Tensor | None):
+    """Computed with NumPy. Certain shares give the loss of the labels, with class weights and smoothing, too."""
+    rng = np.random.default_rng(4)
+    logits, shares = rng.normal(size=(8, 3)), rng.dirichlet(np.ones(3), 8)
+    weight = np.ones(3) if weights is None else weights.numpy()
+    target = (1 - smoothing) * shares + smoothing / 3
+    expected = -(weight * target * log_softmax(logits, 1)).sum() / (shares @ weight).sum()
+    tensors = torch.tensor(logits).float(), torch.tensor(shares).float()
+    assert loss_of(*tensors, smoothing, weights) == pytest.approx(expected, rel=1e-5)
+    label = torch.tensor(rng.integers(0, 3, 8))
+    certain = nn.functional.one_hot(label, 3).float()
+    of_labels = loss_of(tensors[0], label, smoothing, weights)
+    assert loss_of(tensors[0], certain, smoothing, weights) == pytest.approx(of_labels, rel=1e-6)
+
+
+@pytest.mark.parametrize("mixup", [None, 0.4])
+def test_training_with_certain_shares_equals_training_with_labels(tmp_path: Path, mixup: float | None):
+    run = changed(loss={**small.MIXUP, "mixup": mixup, "label_smoothing": 0.1}, max_epochs=2)
+    run = run.model_copy(update={"optimizer": {"name": "sgd_nesterov", "lr": 0.05}})
+    plain = trained(tmp_path / "plain", run, weights=WEIGHTS[1])
+    shared = trained(tmp_path / "shared", run, weights=WEIGHTS[1], shares=lambda y: nn.functional.one_hot(y, 3).float())
+    for column in ("train_loss", "train_accuracy", "validation_loss"):
+        assert values(shared, column) == pytest.approx(values(plain, column), rel=1e-4)
+
+
+def test_shares_of_votes_become_the_probabilities(tmp_path: Path):
+    """All images of a class have the shares .7, .3, 0 of the classes from it on; the network predicts these."""
+    rows = torch.tensor([[0.7, 0.3, 0.0], [0.0, 0.7, 0.3], [0.3, 0.0, 0.7]])
+    outcome = trained(tmp_path, changed(max_epochs=40), shares=lambda label: rows[label])
+    entropy = -(0.7 * np.log(0.7) + 0.3 * np.log(0.3))
+    assert outcome.history[-1]["train_loss"] == pytest.approx(entropy, abs=0.05)
+    assert outcome.history[-1]["validation_accuracy"] > 0.95
+    model = recogniser()
+    model.architecture.load_state_dict(outcome.final_weights)
+    x, _, label = batches(45, 2).batches[0]
+    np.testing.assert_allclose(model.eval()(x / 255).softmax(1).detach(), rows[label], atol=0.12)
 
 
 def test_mixup_raises_the_training_loss_only(tmp_path: Path):

@@ -27,6 +27,14 @@ def test_samples_and_labels_have_the_same_shares(seed: int):
     assert length.tolist() == [max(a, b) - 9 for a, b in zip(label.tolist(), other.tolist(), strict=True)]
 
 
+def test_shares_of_classes_are_mixed_like_labels():
+    torch.manual_seed(3)
+    shares = torch.rand(6, 4).softmax(1)
+    x, _, [(first, share), (other, rest)] = mix(shares.clone(), torch.ones(6), shares, 0.4)
+    assert torch.equal(first, shares)
+    np.testing.assert_allclose(x, share * first + rest * other, atol=1e-6)
+
+
 @pytest.mark.parametrize("alpha", [0.2, 2.0])
 def test_shares_follow_the_beta_distribution(alpha: float):
     shares = [mixed(seed, alpha)[2][0][1] for seed in SEEDS]

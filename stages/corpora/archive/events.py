@@ -14,7 +14,7 @@ from stages.core.labels import CLASSES, canonical
 from stages.corpora.archive import members
 
 SUFFIX = "_events.tsv"
-LABEL_COLUMNS = ("emotion", "trial_type", "label", "condition", "event", "stim_type", "value")  # the first that fits
+LABEL_COLUMNS = ("emotion", "trial_type", "label", "condition", "event", "stim_type", "value")  # in this order
 REQUIRED = ("onset", "duration")
 
 

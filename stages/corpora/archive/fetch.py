@@ -13,10 +13,10 @@ from stages.params.schema import source_kind
 
 CACHE_ENV = "EMOTION_RECOGNITION_CACHE"
 RETRIES = 2
-TIMEOUT_S = 30  # without receiving a byte
+TIMEOUT_S = 30  # longest wait for the next byte
 BLOCK_BYTES = 1 << 20
 
-_RETRY_STATUS = (408, 425, 429)  # the 4xx codes that ask to try again later
+_RETRY_STATUS = (408, 425, 429)  # the 4xx codes that mean "try again later"
 _KAGGLE_HELP = (
     "credentials are read from KAGGLE_API_TOKEN, ~/.kaggle/access_token, KAGGLE_USERNAME with KAGGLE_KEY, or "
     "~/.kaggle/kaggle.json; or download it by hand from https://www.kaggle.com/datasets/{handle} and set the source to "

@@ -8,8 +8,8 @@ number that is ignored ('4_sad').
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from stages.core.errors import UserError, refuse, shorten, unknown_name
@@ -43,22 +43,27 @@ _NUMBER = re.compile(r"\d{1,4}", re.ASCII)
 _NAMES_LINE = re.compile(r"(?:(\d{1,4})[\s:=,.;-]+)?([A-Za-z][A-Za-z _-]*?)(?:[\s:=,;]+(\d{1,4}))?", re.ASCII)
 
 Note = Callable[[str], None]
+# Returns the reader's own classes of some numbers, and the name of that order.
+Order = Callable[[set[int]], tuple[Mapping[int, str], str]]
 
 
 @dataclass(frozen=True)
 class FolderNames:
-    """What the folder names of one archive mean."""
+    """What the folder names of one archive mean. `codes`: the reader's own names of classes, such as 'class001'."""
 
     classes: Sequence[str]
     parts: Mapping[str, str]
     own: Mapping[str, str]
     numbers: Mapping[int, str]
+    codes: Mapping[str, str] = field(default_factory=dict)
 
     def label(self, folder: str) -> str | None:
         """Return the class that the last folder of a path names, 'ignore', or None."""
         name = normalized(folder.rpartition("/")[2])
         if self.own.get(name) in (*CLASSES, IGNORE):
             return self.own[name]
+        if name in self.codes:
+            return self.codes[name]
         if _NUMBER.fullmatch(name):
             return self.numbers.get(int(name))
         match = _CLASS.fullmatch(name)
@@ -146,7 +151,7 @@ def _refuse_lost_classes(archive: Path, chosen: Mapping[str, str], names: Folder
         refuse(what, where=f"{archive}: {folder}", allowed=f"{ALLOWED} images", received=received)
 
 
-def _others(archive: Path, chosen: Mapping[str, str], *, with_folders: bool = False) -> list[str]:
+def _others(archive: Path, chosen: Collection[str], *, with_folders: bool = False) -> list[str]:
     visible = (name for name in members.names(archive) if name not in chosen and not is_hidden(name))
     return [name for name in visible if with_folders or not name.endswith("/")]
 
@@ -162,12 +167,12 @@ def count_by_suffix(files: Iterable[str]) -> str:
     return ", ".join(f"{count:,} {suffix} ({first[suffix]})" for suffix, count in counts.most_common(12))
 
 
-def report_images(archive: Path, chosen: Mapping[str, str], note: Note) -> None:
+def report_images(archive: Path, chosen: Mapping[str, str], note: Note, used: Collection[str] = ()) -> None:
     """Count and name the files besides these {image: class}, and the images in a format that is not decoded.
 
-    Raises `UserError` for a class that consists of such images.
+    `used`: other files that are read, such as lists of labels. Raises `UserError` for a class of such images alone.
     """
-    if others := _others(archive, chosen):
+    if others := _others(archive, {*chosen, *used}):
         note(f"{archive}: passed over {len(others):,} files: {count_by_suffix(others)}; read are {ALLOWED} images")
     starts = {name: start for name in chosen if not is_decoded(start := members.start(archive, name))}
     readable = {label for name, label in chosen.items() if name not in starts}
@@ -181,57 +186,79 @@ def report_images(archive: Path, chosen: Mapping[str, str], note: Note) -> None:
         note(f"{archive}: {len(starts):,} images cannot be read, allowed: {ALLOWED}; {found}; `prepare` rejects them")
 
 
+def own_names(class_names: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the user's `class_names` in the form in which names are compared."""
+    return {normalized(name): meaning for name, meaning in (class_names or {}).items()}
+
+
 def folder_names(
     archive: Path,
     images: list[str],
     classes: Sequence[str],
     parts: Mapping[str, str],
     class_names: Mapping[str, str] | None,
-    order: Callable[[set[int]], tuple[Mapping[int, str], str]],
+    order: Order,
     note: Note | None = None,
+    codes: Mapping[str, str] | None = None,
 ) -> FolderNames:
     """Return the meaning of the folder names. `order` returns the reader's own classes of these numbers, and its name.
 
-    Raises `UserError` for numbers that `class_names` or the names file leave out. `note` is told the mapping.
+    Raises `UserError` for numbers that `class_names` or the names file leave out. `note` receives the mapping as text.
     """
-    own = {normalized(name): meaning for name, meaning in (class_names or {}).items()}
+    names = FolderNames(classes, parts, own_names(class_names), {}, codes or {})
     last = {normalized(PurePosixPath(_folder(name)).name) for name in {_folder(n): n for n in images}.values()}
-    folders = {name for name in last if _NUMBER.fullmatch(name)}
+    if note and (coded := sorted(last & (names.codes.keys() - names.own.keys()))):
+        mapping = ", ".join(f"{name} {names.codes[name]}" for name in coded)
+        note(f"{archive}: folders are read as {mapping}; another order: corpora.<corpus>.class_names")
+    return number_names(archive, {name for name in last if _NUMBER.fullmatch(name)}, names, order, note)
+
+
+def number_names(
+    archive: Path, found: set[str], names: FolderNames, order: Order, note: Note | None, what: str = "folder"
+) -> FolderNames:
+    """Return `names` with the classes of the numbers that were `found`. `what` they name: folder or label."""
     numbers: Mapping[int, str] = {}
     source = "class_names"
-    if unmapped := {int(name) for name in folders - own.keys()}:
-        if any(_NUMBER.fullmatch(name) and meaning in (*CLASSES, IGNORE) for name, meaning in own.items()):
-            what, allowed = "number folders that class_names leaves out", "all of them, or none"
-            refuse(what, where=str(archive), allowed=allowed, received=", ".join(map(str, sorted(unmapped))))
-        numbers, source = _names_beside(archive, unmapped, classes) or order(unmapped)
-    names = FolderNames(classes, parts, own, numbers)
-    if folders and note:
-        by_number = sorted((int(name), names.label(name)) for name in folders)
+    mapped = {name for name, meaning in names.own.items() if meaning in (*CLASSES, IGNORE)}
+    if unmapped := {int(name) for name in found - mapped}:
+        if any(map(_NUMBER.fullmatch, mapped)):
+            mistake, received = f"number {what}s that class_names leaves out", ", ".join(map(str, sorted(unmapped)))
+            refuse(mistake, where=str(archive), allowed="all of them, or none", received=received)
+        numbers, source = _names_beside(archive, unmapped, names, what) or order(unmapped)
+    names = replace(names, numbers=numbers)
+    if found and note:
+        by_number = sorted((int(name), names.label(name)) for name in found)
         mapping = ", ".join(f"{number} {label}" for number, label in by_number if label)
-        note(f"{archive}: number folders are read as {mapping} ({source}); another order: corpora.<corpus>.class_names")
+        note(f"{archive}: number {what}s are read as {mapping} ({source}); another order: corpora.<corpus>.class_names")
     return names
 
 
-def _names_beside(archive: Path, numbers: set[int], classes: Sequence[str]) -> tuple[Mapping[int, str], str] | None:
+def _names_beside(
+    archive: Path, numbers: set[int], names: FolderNames, what: str
+) -> tuple[Mapping[int, str], str] | None:
     """Return the classes of the numbers in the names file beside the folders, and its name; None without a file."""
     found = {}
     for file in NAMES_FILES:
         if member := tables.find(archive, file):
-            words = _words(archive, member, 0 if 0 in numbers else 1)
-            found[member] = {number: _class(archive, member, number, words, classes) for number in numbers}
+            # YOLO counts from 0, also where no label is 0.
+            words = _words(archive, member, 0 if 0 in numbers or what == "label" else 1)
+            for number in numbers - words.keys():
+                received = ", ".join(f"{key} {word}" for key, word in sorted(words.items()))
+                mistake = f"no name for {what} {number}"
+                refuse(mistake, where=f"{archive}: {member}", allowed=ADVICE[3:], received=received)
+            found[member] = {number: _class(f"{archive}: {member}", number, words[number], names) for number in numbers}
     if len({tuple(sorted(classes.items())) for classes in found.values()}) > 1:
-        what, allowed = "names of the number folders that differ", "one names file, or equal ones"
-        refuse(what, where=str(archive), allowed=allowed, received=" and ".join(found))
+        mistake, allowed = f"names of the number {what}s that differ", "one names file, or equal ones"
+        refuse(mistake, where=str(archive), allowed=allowed, received=" and ".join(found))
     return (next(iter(found.values())), next(iter(found))) if found else None
 
 
-def _class(archive: Path, member: str, number: int, words: Mapping[int, str], classes: Sequence[str]) -> str:
-    if number not in words:
-        received = ", ".join(f"{key} {word}" for key, word in sorted(words.items()))
-        refuse(f"no name for folder {number}", where=f"{archive}: {member}", allowed=ADVICE[3:], received=received)
-    label = canonical(words[number])
-    if label not in classes:
-        raise UserError(unknown_name(f"{archive}: {member}", words[number], classes, f"unknown class of {number}"))
+def _class(where: str, number: int, word: str, names: FolderNames) -> str:
+    own = names.own.get(normalized(word))
+    label = own if own in (*CLASSES, IGNORE) else canonical(word)
+    if label not in (*names.classes, IGNORE):
+        message = unknown_name(where, word, names.classes, f"unknown class of {number}")
+        raise UserError(message.replace("; received", f", {ADVICE}; received", 1))
     return label
 
 

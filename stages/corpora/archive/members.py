@@ -1,22 +1,20 @@
 """Reading members of a packed corpus in place. All functions may be called in worker processes."""
 
 import os
-import re
 import struct
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from stages.core.errors import refuse
 from stages.corpora.archive.damage import DAMAGE_ERRORS, location, reading, refuse_damaged, refuse_method
 
-MAX_SAMPLE_BYTES = 64 << 20  # one image or clip
-MAX_TABLE_BYTES = 4 << 30  # one .csv, read as a stream
+MAX_SAMPLE_BYTES = 64 << 20  # largest image or clip
+MAX_TABLE_BYTES = 4 << 30  # largest .csv, which is read as a stream
 
 # PKZIP's APPNOTE 4.3.7: signature, 22 bytes that are not needed, lengths of the name and of the extra field.
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -26,15 +24,6 @@ _ENCRYPTED = 1
 def names(archive: Path) -> list[str]:
     """Return the names of all members, sorted. A name that ends in '/' is an empty folder. Raises `UserError`."""
     return sorted(_opened(archive).namelist())
-
-
-def passed_over(archive: Path, used: Collection[str]) -> dict[str, int] | None:
-    """Return {suffix: number of files} of the visible members that no sample uses, None if samples are no members."""
-    visible = {name for name in names(archive) if not name.endswith("/") and not re.search(r"(^|/)\.|__MACOSX/", name)}
-    if not set(used) <= visible:
-        return None
-    suffixes = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in visible.difference(used))
-    return dict(sorted(suffixes.items()))
 
 
 def read(archive: Path, name: str, max_bytes: int = MAX_SAMPLE_BYTES) -> bytes:

@@ -17,8 +17,8 @@ _BLANK_ROW = re.compile(rb"^[ \t,]+(?=\r?$)", re.MULTILINE)
 
 def find(archive: Path, name: str) -> str | None:
     """Return the outermost member with this file name, in any letter case, or None; `UserError` if two differ."""
-    visible = [member for member in members.names(archive) if not is_hidden(member)]
-    found = [member for member in visible if PurePosixPath(member).name.lower() == name]
+    ending = [member for member in members.names(archive) if member.lower().endswith(name)]
+    found = [member for member in ending if PurePosixPath(member).name.lower() == name and not is_hidden(member)]
     if len({members.fingerprint(archive, member) for member in found}) > 1:
         refuse(f"more than one {name}", where=str(archive), allowed=f"one {name}, or exact copies", received=found)
     return min(found, key=lambda member: (member.count("/"), member)) if found else None

@@ -16,7 +16,7 @@ FORMATS = "WAV, FLAC, MP3 or Ogg"
 MAX_DURATION_S = 600
 MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 384_000
 MAX_CHANNELS = 8
-MAX_VALUES = 1 << 27  # samples of all channels together: half a GiB of float32
+MAX_VALUES = 1 << 27  # largest clip, all channels together: half a GiB of float32
 MIN_PEAK_DBFS = -80  # half a quantisation step of 13 bits; below it, the clip contains no speech
 MAX_PEAK = 1e5  # float files may exceed full scale (1), but squares must stay finite
 # Float files may also hold integers of 16, 24 or 32 bits. More than 24 dB above full scale is no recording of floats.

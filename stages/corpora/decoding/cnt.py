@@ -18,7 +18,7 @@ _TABLE_HEADER = struct.Struct("<BiI")  # kind of events (1 to 3), bytes of the t
 _PROBE_SAMPLES, _PROBES = 4_096, 5
 # A right reading of a signal changes little from sample to sample; a wrong one mixes channels, or halves of numbers.
 _CLEARLY = 1.5
-PLAUSIBLE_UV = 0.1, 20_000.0  # SD of a channel with its drift
+PLAUSIBLE_UV = 0.1, 20_000.0  # plausible SD of a channel, drift included
 
 Format = Literal["int16", "int32"]
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-BITS = (8, 10, 12, 14, 16, 24, 32)  # of a camera, a scanner or a program; the smallest that holds all values counts
+BITS = (8, 10, 12, 14, 16, 24, 32)  # bits of cameras, scanners and programs; the smallest that holds all values is used
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would print a line for each odd tag of a TIFF
 _BITS_PER_SAMPLE, _ORIENTATION = 258, 274  # tags of TIFF
 

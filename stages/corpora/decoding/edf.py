@@ -10,7 +10,7 @@ from typing import IO
 
 from stages.core.records import DamagedSample
 
-FIXED_BYTES, SIGNAL_BYTES = 256, 256  # of the header: once, and per signal
+FIXED_BYTES, SIGNAL_BYTES = 256, 256  # sizes of the header's fixed part, and of its part for each signal
 MAX_SIGNALS = 2_048
 ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 # Lengths in bytes of the fields of every signal: label, transducer, unit, four limits, filters, samples, reserved.
@@ -28,7 +28,10 @@ _NOT_EEG = re.compile(
 
 @dataclass(frozen=True)
 class Header:
-    """`n_records` of `record_s` seconds each; label, unit and samples per record of every signal."""
+    """`n_records` of `record_s` seconds each; label, unit and samples per record of every signal.
+
+    `is_interrupted`: there can be gaps between the records (EDF+D).
+    """
 
     n_records: int
     record_s: float
@@ -36,20 +39,22 @@ class Header:
     units: list[str]
     samples: list[int]
     bytes_per_sample: int
+    is_interrupted: bool = False
 
     @property
     def eeg(self) -> dict[str, int]:
-        """{name: samples per record} of the EEG channels, which are voltages without the name of another channel."""
+        """Return {name: samples per record} of the EEG channels, voltages without the name of another channel."""
         signals = zip(self.labels, self.units, self.samples, strict=True)
         return {short(label): samples for label, unit, samples in signals if is_eeg(label) and unit in _VOLTS}
 
     @property
     def duration_s(self) -> float:
+        """Return the seconds of all records, without the gaps of an interrupted recording."""
         return self.n_records * self.record_s
 
     @property
     def size_bytes(self) -> int:
-        """The size of the complete file."""
+        """Return the size of the complete file."""
         record_bytes = sum(self.samples) * self.bytes_per_sample
         return FIXED_BYTES + SIGNAL_BYTES * len(self.labels) + self.n_records * record_bytes
 
@@ -85,14 +90,13 @@ def read_header(stream: IO[bytes], size_bytes: int) -> Header:
     fixed = stream.read(FIXED_BYTES)
     if len(fixed) < FIXED_BYTES or fixed[:8] not in (b"0       ", b"\xffBIOSEMI"):
         raise DamagedSample(f"not an EDF or BDF recording ({size_bytes} bytes starting {fixed[:8].hex()})")
-    if fixed[192:197] in (b"EDF+D", b"BDF+D"):
-        raise DamagedSample("an interrupted recording (EDF+D), whose samples have no fixed time from the start")
     n_records, n_signals = _number(fixed[236:244], int), _number(fixed[252:256], int)
     record_s = _number(fixed[244:252], float)
     if not 1 <= n_signals <= MAX_SIGNALS or not 0 < record_s < 1e6:
         raise DamagedSample(f"its header states {n_signals} signals in records of {record_s:g} s")
     labels, units, samples = _signals(stream.read(SIGNAL_BYTES * n_signals), n_signals)
-    header = Header(n_records, record_s, labels, units, samples, 3 if fixed[0] == 0xFF else 2)
+    is_interrupted = fixed[192:197] in (b"EDF+D", b"BDF+D")
+    header = Header(n_records, record_s, labels, units, samples, 3 if fixed[0] == 0xFF else 2, is_interrupted)
     if n_records < 1:  # -1: the recorder was not stopped properly
         raise DamagedSample(f"its header states {n_records} records; the recording was not closed")
     if size_bytes < header.size_bytes:

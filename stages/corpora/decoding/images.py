@@ -19,7 +19,7 @@ SUFFIXES = (*DECODED, ".gif", ".pgm", ".ppm", ".avif")
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 ALLOWED = "JPEG, PNG, BMP, WebP, TIFF or HEIC"
 MAX_SIDE_PX = 8192
-MAX_PIXELS = 200_000_000  # of a picture that is shrunk: phones have up to 16,320 x 12,240
+MAX_PIXELS = 200_000_000  # largest picture that is scaled down: phones have up to 16,320 x 12,240
 _JPEG = b"\xff\xd8\xff"
 # First bytes of a file and its format; `?` stands for any byte.
 _MAGIC = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"BM": "BMP", b"RIFF????WEBP": "WebP"}

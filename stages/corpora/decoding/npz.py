@@ -10,7 +10,7 @@ import numpy as np
 from stages.core.errors import refuse
 from stages.corpora.archive.damage import location, reading, refuse_damaged, refuse_method
 
-MAX_BYTES = 64 << 20  # of one array
+MAX_BYTES = 64 << 20  # largest array
 ALLOWED = "one value of bytes, as np.savez writes pickle.dumps(…)"
 
 

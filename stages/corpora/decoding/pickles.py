@@ -16,7 +16,7 @@ from stages.corpora.decoding.npz import MAX_BYTES
 
 ALLOWED = "a dict of whole numbers to NumPy arrays of numbers"
 TYPES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
-MAX_OPCODES = 20_000  # a subject of SEED-V takes 2,000
+MAX_OPCODES = 20_000  # the file of a SEED-V subject has 2,000
 
 
 class _Call:
@@ -73,7 +73,7 @@ def _check_opcodes(data: bytes) -> None:
     """Raise `ValueError` for a pickle that is too big or too costly, without running it."""
     if len(data) > MAX_BYTES:
         raise ValueError(f"{len(data)} bytes; allowed: at most {MAX_BYTES}")
-    is_tuple: dict[int, bool] = {}  # by index in the memo
+    is_tuple: dict[int, bool] = {}  # {index in the memo: whether the object is a tuple}
     top_is_tuple = False
     for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
         name = opcode.name

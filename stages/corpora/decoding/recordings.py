@@ -20,13 +20,13 @@ import numpy as np
 
 from stages.core.electrodes import is_position
 from stages.core.records import DamagedSample, Signal
-from stages.corpora.decoding import cnt
+from stages.corpora.decoding import cnt, interrupted
 from stages.corpora.decoding.beside import Beside, copy_recording
 from stages.corpora.decoding.edf import Header, hide_annotations, is_eeg, read_header
 
 SUFFIXES = (".edf", ".bdf", ".cnt", ".fif", ".set", ".vhdr", ".gdf")
-MAX_BYTES = 2 << 30  # of one recording; the lengths in a longer CNT overflow
-MAX_VALUES = 1 << 26  # samples of all channels of one trial together: half a GiB of float64
+MAX_BYTES = 2 << 30  # largest recording; the lengths in a longer CNT overflow
+MAX_VALUES = 1 << 26  # largest trial, all channels together: half a GiB of float64
 MIN_RATE_HZ, MAX_RATE_HZ = 10, 50_000
 
 _MAT_HEADER_BYTES = 128
@@ -38,16 +38,19 @@ _BLOCK_BYTES = 1 << 20
 class Recording:
     """An open recording. `folder`, with the temporary files, is deleted together with this object.
 
-    `left_out`: '; left out: …' with the EEG channels that have another rate, '' if there are none.
+    `left_out`: '; left out: …' with the EEG channels that have another rate, '' if there are none. `segments`: the
+    stretches without a gap. `marks`: the annotations of an interrupted recording, whose times MNE does not know.
     """
 
     raw: mne.io.BaseRaw
     folder: TemporaryDirectory
-    left_out: str = ""
+    left_out: str
+    segments: list[interrupted.Segment]
+    marks: list[interrupted.Mark] | None
 
     @property
     def duration_s(self) -> float:
-        return len(self.raw.times) / self.raw.info["sfreq"]
+        return self.segments[-1].end_s
 
     def stretch(self, onset_s: float, duration_s: float) -> Signal:
         """Return (samples,) with one float64 field per channel, in µV, and the rate in Hz. Raises `DamagedSample`.
@@ -55,8 +58,8 @@ class Recording:
         Samples of any size are returned, also NaN: only the channels that are used must be plausible.
         """
         rate_hz = float(self.raw.info["sfreq"])
-        start = round(onset_s * rate_hz)
-        stop = min(start + round(duration_s * rate_hz), len(self.raw.times))
+        start, stop = interrupted.position(self.segments, onset_s, duration_s, rate_hz)
+        stop = min(stop, len(self.raw.times))
         if not 0 <= start < stop:
             raise DamagedSample(f"no sample in {duration_s:g} s from {onset_s:g} s of {self.duration_s:g} s")
         if (stop - start) * len(self.raw.ch_names) > MAX_VALUES:
@@ -69,6 +72,8 @@ class Recording:
 
     def annotations(self) -> list[tuple[float, float, str]]:
         """Return (onset in seconds from the first sample, duration in seconds, text) of every annotation."""
+        if self.marks is not None:
+            return self.marks
         first_s, marks = self.raw.first_time, self.raw.annotations  # MNE counts from before the first sample
         return [(float(m["onset"]) - first_s, float(m["duration"]), str(m["description"])) for m in marks]
 
@@ -82,7 +87,10 @@ def open_recording(stream: IO[bytes], name: str, beside: Beside | None = None, a
     folder, suffix = TemporaryDirectory(prefix="recording"), Path(name).suffix.lower()
     path = copy_recording(stream, name, beside or {}, Path(folder.name))
     with _mne_errors_as_damage(f"not a whole {suffix[1:].upper()} recording", folder):
-        raw, left_out = _read(path, suffix, annotated)
+        if suffix in (".edf", ".bdf"):
+            raw, left_out, times = _read_edf(path, annotated)
+        else:
+            raw, left_out, times = _read(path, suffix), "", None
         # FIF and SET can name another file of this computer as the place of the samples.
         if {Path(file).resolve().parent for file in raw.filenames if file} != {Path(folder.name).resolve()}:
             raise DamagedSample("its samples are in another file, which is not beside it; save it as one file")
@@ -92,7 +100,9 @@ def open_recording(stream: IO[bytes], name: str, beside: Beside | None = None, a
     rate_hz = float(raw.info["sfreq"])
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise DamagedSample(f"{rate_hz:g} Hz; allowed: {MIN_RATE_HZ} to {MAX_RATE_HZ}")
-    return Recording(raw, folder, left_out)
+    whole = [interrupted.Segment(0.0, len(raw.times) / rate_hz, 0)]
+    segments, marks = times or (whole, None)
+    return Recording(raw, folder, left_out, segments, marks)
 
 
 def refuse_mat_bomb(stream: IO[bytes], max_bytes: int) -> None:
@@ -126,37 +136,36 @@ def _unpacked_bytes(stream: IO[bytes], size_bytes: int, max_bytes: int) -> int:
     return total
 
 
-def _read(path: Path, suffix: str, annotated: bool) -> tuple[mne.io.BaseRaw, str]:
-    """Return the opened recording, and `Recording.left_out`."""
-    if suffix in (".edf", ".bdf"):
-        return _read_edf(path, annotated)
+def _read(path: Path, suffix: str) -> mne.io.BaseRaw:
     if suffix == ".cnt":
-        return mne.io.read_raw_cnt(path, data_format=cnt.repair(path), verbose="ERROR"), ""
+        return mne.io.read_raw_cnt(path, data_format=cnt.repair(path), verbose="ERROR")
     if suffix == ".fif":
-        return mne.io.read_raw_fif(path, allow_maxshield=True, verbose="ERROR"), ""
+        return mne.io.read_raw_fif(path, allow_maxshield=True, verbose="ERROR")
     if suffix == ".vhdr":
-        return mne.io.read_raw_brainvision(path, verbose="ERROR"), ""
+        return mne.io.read_raw_brainvision(path, verbose="ERROR")
     if suffix == ".gdf":
         with path.open("ab") as file:
             file.write(bytes(8))  # an empty table of events, which MNE needs, for files that end after the samples
-        return mne.io.read_raw_gdf(path, stim_channel=False, verbose="ERROR"), ""
+        return mne.io.read_raw_gdf(path, stim_channel=False, verbose="ERROR")
     with path.open("rb") as stream:
         refuse_mat_bomb(stream, MAX_BYTES)
-    return mne.io.read_raw_eeglab(path, verbose="ERROR"), ""
+    return mne.io.read_raw_eeglab(path, verbose="ERROR")
 
 
-def _read_edf(path: Path, annotated: bool) -> tuple[mne.io.BaseRaw, str]:
+def _read_edf(path: Path, annotated: bool) -> tuple[mne.io.BaseRaw, str, interrupted.Times | None]:
+    """Return the opened recording, `Recording.left_out`, and the times of an interrupted recording, else None."""
     with path.open("rb") as stream:
         header = read_header(stream, path.stat().st_size)
     if not header.eeg:
         _refuse_without_eeg([f"{label} ({unit})" for label, unit in zip(header.labels, header.units, strict=True)])
     samples, left_out = _one_rate(header)
-    if not annotated:
+    times = interrupted.read_times(path, header, samples) if header.is_interrupted else None
+    if times or not annotated:
         hide_annotations(path, header)
     read = mne.io.read_raw_edf if header.bytes_per_sample == 2 else mne.io.read_raw_bdf
     names = [name for name, own in header.eeg.items() if own == samples]
     raw = read(path, include=names, infer_types=True, stim_channel=False, encoding="latin1", verbose="ERROR")
-    return raw, left_out
+    return raw, left_out, times
 
 
 def _one_rate(header: Header) -> tuple[int, str]:

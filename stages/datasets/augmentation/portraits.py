@@ -9,7 +9,7 @@ from stages.datasets.augmentation.faces import Images
 from stages.params.options import Fraction, NonNegativeFloat, Probability, UpToHalf
 
 LAYOUT = ("channel", "height", "width")
-ASPECT_RATIO = (0.9, 1.1)  # range of the crop
+ASPECT_RATIO = (0.9, 1.1)  # range of the crop's width to height
 
 
 def build(

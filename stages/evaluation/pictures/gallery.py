@@ -18,7 +18,7 @@ from stages.evaluation import curves
 from stages.evaluation.predictions import Columns
 
 INSIDE = "inside"  # pictures that only some networks have: DVC has no optional files, so the folder is the output
-N_FACES = 4  # recognised correctly, and as many that are not
+N_FACES = 4  # as many recognised correctly as not
 
 
 def choose(test: Columns, seed: int) -> np.ndarray:

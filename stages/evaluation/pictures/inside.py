@@ -14,9 +14,9 @@ from stages.evaluation.pictures.canvas import INK, QUIET, WARNING, Caption, save
 from stages.evaluation.predictions import Columns
 
 BASIS_POINTS = 201
-MAX_LINE_WIDTH = 5.0  # points
+MAX_LINE_WIDTH = 5.0  # in points
 TILE_IN, BELOW_IN = 1.05, 0.3
-OPACITY = 0.5  # of the map over the face
+OPACITY = 0.5  # opacity of the attention map drawn over the face
 
 
 def maps(architecture: Any, x: torch.Tensor, target: torch.Tensor) -> dict[str, np.ndarray]:

@@ -111,7 +111,7 @@ def draw_history(path: Path, caption: Caption, history_rows: list[dict], best_ep
         axes.set(xlabel="epoch", ylabel=quantity, xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.axvline(best_epoch, color=QUIET, linewidth=1, linestyle="--", label=f"selected: epoch {best_epoch}")
-    axes.set_ylim(0, 1)  # of the accuracy
+    axes.set_ylim(0, 1)  # the range of an accuracy
     handles, _ = axes.get_legend_handles_labels()
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8.5)
     canvas.save(figure, path)

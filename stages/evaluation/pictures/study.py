@@ -84,7 +84,7 @@ def _draw_parallel(path: Path, caption: Caption, rows: Sequence[Row], objective:
         axes.plot(_heights(row, space), color="#9aa5b1", linestyle=":", linewidth=0.9)
     for row in sorted(done, key=lambda row: row["value"], reverse=falls):
         axes.plot(_heights(row, space), color=colours(scale(row["value"])), linewidth=1.6)
-    for place, dimension in enumerate(space.values()):  # its ends or choices stand beside the axis
+    for place, dimension in enumerate(space.values()):  # writes its limits or choices beside the axis
         axes.axvline(place, color=GRID, linewidth=1, zorder=0)
         for value in dimension.get("choices") or (dimension["low"], dimension["high"]):
             text = f"{value:.3g}" if isinstance(value, float) else canvas.short(str(value), 12)

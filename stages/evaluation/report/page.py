@@ -49,10 +49,11 @@ def render(
 ) -> str:
     """Return the page as text.
 
-    Each of `runs` has `metrics`, `pictures` {file name: PNG bytes}, `params` (YAML text), `versions` and `md5`; each of
-    `studies` has `metrics` and `pictures`. `produced` {heading: value} is shown in the footer. `ablations` and
-    `paddings` come from `ablation.tables` and `padding.tables`. With `predictions` {run: columns}, each run is compared
-    with the best of its corpus sample by sample.
+    Each of `runs` has `metrics`, `pictures` {file name: PNG bytes}, `params` (YAML text), `versions`, `md5` and
+    `samples` (n_rejected, n_cut, longest_steps, and steps: the length to which samples were cut); each of `studies` has
+    `metrics` and `pictures`. `produced` {heading: value} is shown in the footer. `ablations` and `paddings` come from
+    `ablation.tables` and `padding.tables`. With `predictions` {run: columns}, each run is compared with the best of its
+    corpus sample by sample.
     """
     views = [
         run | {"anchor": f"run-{number}", "pictures": _picture_views(run["pictures"], _PICTURES)}

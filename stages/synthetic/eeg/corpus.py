@@ -9,8 +9,8 @@ import numpy as np
 from stages.core.seeding import generator
 from stages.synthetic.eeg.signal import sample_session_offset, sample_subject, sample_trial
 
-MIN_WINDOWS, MAX_WINDOWS = 8, 74  # of 4 s; 74 is the longest trial of SEED-V
-_PROTOCOL = 3  # of pickle; every Python 3 reads it
+MIN_WINDOWS, MAX_WINDOWS = 8, 74  # number of windows of 4 s; the longest trial of SEED-V has 74
+_PROTOCOL = 3  # version of the pickle format, which every Python 3 reads
 
 Trials = dict[int, np.ndarray]
 

@@ -60,7 +60,7 @@ def _factor(points: np.ndarray, length: float) -> np.ndarray:
 
 
 # All in nats, the unit of differential entropy.
-_RESTING = (4.6, 3.9, 3.6, 3.0, 2.7)  # of each band: slow waves are stronger
+_RESTING = (4.6, 3.9, 3.6, 3.0, 2.7)  # mean of each band at rest: slow waves are stronger
 _SUBJECT_SD, _SESSION_SD = 0.5, 0.15
 _LEVEL, _MOOD_SD = 0.6, 0.32
 _TURN = 0.3

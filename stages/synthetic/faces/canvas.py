@@ -11,7 +11,7 @@ import numpy as np
 
 _SUPERSAMPLING = 4
 _FRACTION_BITS = 4  # cv2 draws with fixed-point coordinates
-_HALF_WIDTH, _HALF_HEIGHT, _DEPTH = 0.86, 1.15, 0.75  # of the ellipsoid
+_HALF_WIDTH, _HALF_HEIGHT, _DEPTH = 0.86, 1.15, 0.75  # half axes of the ellipsoid that the head is
 
 
 # A gray level, or red, green and blue (3,), 0 to 255 each; for some traits of a person, a factor of another tone.

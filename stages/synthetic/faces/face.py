@@ -40,7 +40,7 @@ def draw_portrait(person: Identity, expression: Expression, rng: np.random.Gener
     scene = canvas.render()
     if not in_color:
         return _photograph(scene * shade, rng)
-    warmth = rng.normal(0.0, 0.035)  # of the light
+    warmth = rng.normal(0.0, 0.035)  # colour of the light: above 0 warm, below 0 cold
     return _photograph(scene * shade[..., None] * unit_luma(np.array([1.0 + warmth, 1.0, 1.0 - warmth])), rng)
 
 

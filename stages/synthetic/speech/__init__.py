@@ -1,1 +1,5 @@
-"""Synthetic speech: a source-filter voice with contours of pitch, energy and tempo."""
+"""Synthetic speech: a source-filter voice with contours of pitch, energy and tempo.
+
+`corpus` writes the files of RAVDESS; `voice` synthesises a clip from a `speaker`, a `delivery` (the emotion) and a
+`sentence` through a `source_filter`.
+"""

@@ -20,7 +20,7 @@ class Delivery:
     emphasis_db: float = 0.0  # contrast of stressed and unstressed syllables
     fade_db: float = 0.0  # attenuation of the last syllable relative to the first
     tempo_octaves: float = 0.0  # 1 is twice as fast
-    pause_s: float = 0.0  # between the two phrases
+    pause_s: float = 0.0  # length of the pause between the two phrases
     laxness_octaves: float = 0.0  # of the glottis: above 0 lax, breathy and dull; below 0 pressed and bright
     breath_db: float = 0.0  # noise of the air in the glottis
     roughness: float = 0.0  # cycle-to-cycle irregularity
@@ -67,7 +67,7 @@ PROTOTYPES: dict[str, tuple[Delivery, ...]] = {
 
 # Standard deviations of random variation between takes, in the order of the fields.
 _JITTER = np.array(astuple(Delivery(0.8, 0.2, 0.7, 1.6, 0.7, 1.0, 0.08, 0.03, 0.17, 1.3, 0.15, 0.1, 0.06, 0.03, 0.012)))
-_HABIT = 0.4  # relative to `_JITTER`: variation between actors, constant over the takes of one actor
+_HABIT = 0.4  # variation between actors, relative to `_JITTER`, constant over the takes of one actor
 _EFFORT = {"normal": 1.05, "strong": 1.35}
 _EFFORT_BETA = (4.0, 0.4)  # most takes are expressive; a few are so weak that they sound neutral
 _LARGEST_BLEND = 0.25  # the intended emotion always dominates

@@ -14,7 +14,7 @@ class Speaker:
     """A person in front of a microphone. Ratios are relative to the voice of an average man."""
 
     is_male: bool
-    pitch_hz: float  # when speaking neutrally
+    pitch_hz: float  # mean pitch in neutral speech
     formant_ratios: np.ndarray  # (8,): a shorter vocal tract has higher resonances, and its shape varies
     laxness: float  # Rd of `source_filter.py` when speaking neutrally
     habits: dict[str, np.ndarray]  # individual way of acting each emotion, see `sample_habits`
@@ -30,7 +30,7 @@ class Speaker:
 
 _PITCH_HZ = {True: (95.0, 140.0), False: (170.0, 235.0)}
 _FORMANT_RATIO = {True: (0.94, 1.06), False: (1.1, 1.22)}
-_TRACT_SHAPE_SD = 0.03  # of each resonance
+_TRACT_SHAPE_SD = 0.03  # variation of each resonance
 _LAXNESS = {True: (0.85, 1.25), False: (0.95, 1.4)}  # women's voices are a little breathier (Klatt & Klatt 1990)
 
 

@@ -14,8 +14,8 @@ from stages.synthetic.speech.speaker import Speaker
 
 _STEP = round(FRAME_S * SAMPLE_RATE_HZ)  # samples of a frame
 _LEVEL_DBFS = -27.0  # rms of a neutral voice
-_LEVEL_SD_DB = 3.0  # between takes, for movements in front of the microphone
-_BREATH_DB = -40.0  # relative to the pulses
+_LEVEL_SD_DB = 3.0  # between takes, since speakers move in front of the microphone
+_BREATH_DB = -40.0  # noise relative to the glottal pulses
 _MIN_HISS = 1e-3  # weaker hiss is set to zero, which saves time
 _PITCH_RANGE_HZ = (65.0, 520.0)
 _TEMPO_RANGE = (0.75, 1.4)
