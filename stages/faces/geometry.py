@@ -1,4 +1,4 @@
-"""Geometry of face boxes: rotation, scaling, overlap, and boxes in whole pixels inside the picture."""
+"""Geometry of face boxes: scaling, tiles, overlap, and boxes in whole pixels inside the picture."""
 
 import math
 
@@ -14,16 +14,14 @@ CUT_OFF = 0.02  # a face is cut off if more than this share of its side is outsi
 Rect = tuple[float, float, float, float]  # left, top, width, height
 
 
-def rotated(image: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return (height, width[, 3]) rotated counterclockwise on a canvas that holds it, and the matrix (2, 3) back."""
-    if not degrees:
-        return image, np.eye(2, 3)
-    height, width = image.shape[:2]
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    cos, sin = np.abs(matrix[0, :2])
-    size = math.ceil(width * cos + height * sin), math.ceil(width * sin + height * cos)
-    matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
-    return cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE), cv2.invertAffineTransform(matrix)
+def tiles(image: np.ndarray, side: int) -> list[tuple[int, int, int]]:
+    """Return (left, top, side) of square tiles that cover the picture and overlap by a third of their side or more."""
+    side = min(side, *image.shape[:2])
+    corners = []
+    for length in image.shape[:2]:
+        count = 1 + math.ceil((length - side) / (side * 2 / 3))
+        corners.append(np.linspace(0, length - side, count).round().astype(int).tolist())
+    return [(left, top, side) for top in corners[0] for left in corners[1]]
 
 
 def scaled_down(image: np.ndarray, factor: float) -> np.ndarray:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from stages.core.ge2e import HIDDEN, N_MELS, POOLED, SpeakerEncoder
 from stages.params.options import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, PositiveInts
 
 LAYOUT = ("time", "mel")
@@ -25,6 +26,7 @@ def build(
     use_ffnn: bool = True,
     use_lstm: bool = True,
     use_transformer: bool = True,
+    use_embedding: bool = False,
     n_bases: PositiveInt = 4,
     basis_hidden: PositiveInts = [32, 32, 32],  # noqa: B006 (a literal: options are read off the source)
     basis_dropout: Fraction = 0.1,
@@ -51,7 +53,9 @@ def build(
     `sparsity_weight`, `orthogonality_weight`: the paper's λ1 and λ2, applied to `sampled_bases` bases and
     `sampled_pairs` pairs in each step. `ffnn_hidden`: layers on each frame with `context_frames` frames on either side;
     the LSTM and the Transformer read their output (a linear projection without FFNN), averaged over `stride_frames`.
-    `dropout`: everywhere except in the bases and on the attention weights.
+    `dropout`: everywhere except in the bases and on the attention weights. `use_embedding`: a fifth part, the GE2E
+    speaker encoder (`core.ge2e`) with its published weights, which are not trained; it needs the settings of dataset
+    `speech_ge2e` in params.yaml.
     """
     sequences = ["lstm"] * use_lstm + ["transformer"] * use_transformer
     n_mels, width, parts = input_shape[1], ffnn_hidden[-1], nn.ModuleDict()
@@ -69,9 +73,13 @@ def build(
         parts["frames"] = _layers([n_mels * (2 * context_frames + 1), *ffnn_hidden], nn.LayerNorm, nn.ReLU, dropout)
     elif sequences:
         parts["frames"] = nn.Linear(n_mels, width)
-    n_features = head_hidden[-1] * use_adafnn + 2 * width * use_ffnn + sum(parts[name].n_features for name in sequences)
+    if use_embedding:
+        parts["embedding"] = Embedding(n_mels)
+    n_features = head_hidden[-1] * use_adafnn + 2 * width * use_ffnn
+    n_features += sum(parts[name].n_features for name in (*sequences, *["embedding"] * use_embedding))
     if not n_features:
-        raise ValueError("use_adafnn, use_ffnn, use_lstm, use_transformer are all false; allowed: one or more true")
+        names = "use_adafnn, use_ffnn, use_lstm, use_transformer, use_embedding"
+        raise ValueError(f"{names} are all false; allowed: one or more true")
     parts["classifier"] = nn.Sequential(nn.Dropout(dropout), nn.Linear(n_features, n_classes))
     return AdaFNN(parts, use_ffnn, context_frames * use_ffnn, stride_frames)
 
@@ -102,9 +110,21 @@ class AdaFNN(nn.Module):
         if "frames" in self.parts:
             y = self.parts["frames"](with_neighbours(x, self.context))  # (B, T, M) → (B, T, width)
             features += [statistics(y, valid)] if self.use_ffnn else []  # (B, 2 width)
-            y, valid = thin(y, valid, self.stride)  # (B, T, width) → (B, S, width)
-            features += [self.parts[name](y, valid) for name in ("lstm", "transformer") if name in self.parts]
+            y, steps = thin(y, valid, self.stride)  # (B, T, width) → (B, S, width)
+            features += [self.parts[name](y, steps) for name in ("lstm", "transformer") if name in self.parts]
+        if "embedding" in self.parts:
+            features.append(self.parts["embedding"](x, valid))  # (B, T, M) → (B, 1024)
         return self.parts["classifier"](torch.cat(features, dim=1))
+
+    def set_input_scale(self, mean: torch.Tensor, sd: torch.Tensor) -> None:
+        """Set the mean and standard deviation (M,) with which the input was standardised."""
+        if "embedding" in self.parts:
+            self.parts["embedding"].encoder.set_input_scale(mean, sd)
+
+    def load_pretrained(self) -> None:
+        """Load the encoder's weights, if it is a part. Raises `UserError` if their package is absent."""
+        if "embedding" in self.parts:
+            self.parts["embedding"].encoder.load_pretrained()
 
     def penalty(self) -> torch.Tensor:
         """Return AdaFNN's regularisers, a scalar to add to the loss; 0 without AdaFNN."""
@@ -252,6 +272,20 @@ class Encoder(nn.Module):
         """Return mean and standard deviation over the valid steps: (B, S, n_in), (B, S) → (B, 2 width)."""
         y = self.project(y) + positions(y.shape[1], self.project.out_features).to(y)  # (B, S, width)
         return statistics(self.encoder(y, src_key_padding_mask=~valid), valid)
+
+
+class Embedding(nn.Module):
+    """The frozen GE2E speaker encoder, whose pooled states are standardised: (B, T, M), (B, T) → (B, 1024)."""
+
+    def __init__(self, n_mels: int) -> None:
+        super().__init__()
+        if n_mels != N_MELS:
+            raise ValueError(f"n_mels is {n_mels}; allowed with use_embedding: {N_MELS}")
+        self.encoder, self.n_features = SpeakerEncoder().requires_grad_(False), len(POOLED) * HIDDEN
+        self.standardise = nn.BatchNorm1d(self.n_features, affine=False)
+
+    def forward(self, x: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        return self.standardise(self.encoder(self.encoder.power(x), valid).flatten(1))
 
 
 def positions(n_steps: int, width: int) -> torch.Tensor:

@@ -14,9 +14,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
+from torch.nn import functional as F
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.resnet import BasicBlock
 
+from stages.core import weights
 from stages.core.errors import UserError
 from stages.params.options import Fraction, OddInt, PositiveInt, Pretrained
 
@@ -24,14 +26,21 @@ LAYOUT = ("channel", "height", "width")
 COLOR = "rgb"  # what the published weights expect
 HEADS = ("avgpool", "fc", "classifier")  # the layers of a torchvision model behind its feature map, which are not used
 PUBLISHED_STRIDE = 32  # image pixels per place of the feature map
-N_CHANNELS = {"efficientnet_b4": 1792, "resnet50": 2048, "resnet18": 512, "resnet10": 256}  # of the feature map
+# Channels of the feature map
+N_CHANNELS = {"efficientnet_b4": 1792, "efficientnet_lite0": 1280, "mobilenet_v2": 1280}
+N_CHANNELS |= {"resnet50": 2048, "resnet18": 512, "resnet10": 256}
+# EfficientNet-Lite0: (blocks, kernel, stride of the first, expansion, channels) of each stage
+LITE0 = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192))
+LITE0 += ((1, 3, 1, 6, 320),)
 
 
 def build(
     input_shape: tuple[int, int, int],
     n_classes: int,
     *,
-    backbone: Literal["efficientnet_b4", "resnet50", "resnet18", "resnet10"] = "efficientnet_b4",
+    backbone: Literal[
+        "efficientnet_b4", "efficientnet_lite0", "mobilenet_v2", "resnet50", "resnet18", "resnet10"
+    ] = "efficientnet_b4",
     pretrained: Pretrained = "imagenet",
     total_stride: Literal[32, 16, 8] = 32,
     use_attention: bool = True,
@@ -138,7 +147,8 @@ class SpatialAttention(nn.Module):
 
 def feature_layers(backbone: str, total_stride: int) -> nn.Sequential:
     """Return torchvision's model without its head, with random weights and torchvision's parameter names."""
-    model = resnet10() if backbone == "resnet10" else get_model(backbone, weights=None)
+    own = {"resnet10": resnet10, "efficientnet_lite0": efficientnet_lite0}
+    model = own[backbone]() if backbone in own else get_model(backbone, weights=None)
     layers = nn.Sequential(OrderedDict((name, layer) for name, layer in model.named_children() if name not in HEADS))
     spatial = [layer for layer in layers.modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d)]
     halving = [layer for layer in spatial if layer.stride in (2, (2, 2))]
@@ -160,35 +170,92 @@ def resnet10() -> nn.Sequential:
     return layers
 
 
+def efficientnet_lite0() -> nn.Sequential:
+    """Return EfficientNet-Lite0 without its head: EfficientNet-B0 without squeeze-and-excitation, with ReLU6.
+
+    The names of its parameters are those of the published weights without their leading underscores.
+    """
+    layers = nn.Sequential()
+    layers.conv_stem, layers.bn0, layers.relu0 = SameConv2d(3, 32, 3, stride=2), _batch_norm(32), nn.ReLU6(inplace=True)
+    layers.blocks, n_in = nn.Sequential(), 32
+    for n_blocks, kernel, stride, expansion, n_out in LITE0:
+        for number in range(n_blocks):
+            layers.blocks.append(LiteBlock(n_in, n_out, kernel, 1 if number else stride, expansion))
+            n_in = n_out
+    layers.conv_head, layers.bn1, layers.relu1 = SameConv2d(320, 1280, 1), _batch_norm(1280), nn.ReLU6(inplace=True)
+    return layers
+
+
+class LiteBlock(nn.Module):
+    """An inverted residual block: expand the channels, convolve each by itself, project; plus the input if it fits."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner, self.is_residual = n_in * expansion, stride == 1 and n_in == n_out
+        if expansion > 1:
+            self.expand_conv, self.bn0 = SameConv2d(n_in, inner, 1), _batch_norm(inner)
+        self.depthwise_conv, self.bn1 = (
+            SameConv2d(inner, inner, kernel, stride=stride, groups=inner),
+            _batch_norm(inner),
+        )
+        self.project_conv, self.bn2 = SameConv2d(inner, n_out, 1), _batch_norm(n_out)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu6(self.bn0(self.expand_conv(x))) if hasattr(self, "expand_conv") else x
+        y = F.relu6(self.bn1(self.depthwise_conv(y)))  # (B, inner, H, W) → (B, inner, ⌈H / stride⌉, ⌈W / stride⌉)
+        y = self.bn2(self.project_conv(y))
+        return x + y if self.is_residual else y
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution without bias, padded as in TensorFlow: an odd number of pixels has one more at right and bottom."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(n_in, n_out, kernel, stride=stride, groups=groups, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        rows, columns = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[2:])
+        return super().forward(F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)))
+
+
+def _batch_norm(n_channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(n_channels, eps=1e-3, momentum=0.01)  # TensorFlow's values
+
+
 def fill(layers: nn.Module, backbone: str, pretrained: str) -> None:
     """Load weights into the feature layers; the weights of a head are ignored."""
     loaded = imagenet_weights(backbone) if pretrained == "imagenet" else read_weights(Path(pretrained))
-    weights = {name: value for name, value in loaded.items() if name.split(".")[0] not in HEADS}
+    state = {name: value for name, value in loaded.items() if name.split(".")[0] not in HEADS}
     expected = layers.state_dict()
     mismatched = [
         name
         for name, value in expected.items()
         # num_batches_tracked may be missing, as in torchvision's older weights
-        if not name.endswith("num_batches_tracked") and (name not in weights or weights[name].shape != value.shape)
+        if not name.endswith("num_batches_tracked") and (name not in state or state[name].shape != value.shape)
     ]
-    mismatched += [name for name in weights if name not in expected]
+    mismatched += [name for name in state if name not in expected]
     if mismatched:
         raise UserError(
             f"model dual_attention: pretrained: {pretrained}: weights of another network; allowed: a state dict of "
             f"torchvision's {backbone}; {len(mismatched)} tensors do not match, the first is {mismatched[0]}"
         )
-    layers.load_state_dict(weights)
+    layers.load_state_dict(state)
 
 
 def imagenet_weights(backbone: str) -> dict[str, torch.Tensor]:
-    """Return torchvision's ImageNet-1k weights from its cache or a download, checked against the hash in their name."""
-    weights = get_model_weights(backbone)["IMAGENET1K_V1"]
+    """Return ImageNet-1k weights from a package, or torchvision's from its cache or a download; hashes are checked."""
+    if backbone in weights.WEIGHTS:
+        state = torch.load(weights.path(backbone), map_location="cpu", weights_only=True)
+        # Lite0's names begin with underscores: _blocks.0._bn1.weight
+        return {".".join(part.lstrip("_") for part in name.split(".")): value for name, value in state.items()}
+    published = get_model_weights(backbone)["IMAGENET1K_V1"]
     try:
-        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        return published.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError, HTTPException) as error:
         raise UserError(
             f"model dual_attention: pretrained: imagenet: the weights of {backbone} cannot be downloaded ({error}); "
-            f"download {weights.url} elsewhere and set pretrained to the file's path, or to none"
+            f"download {published.url} elsewhere and set pretrained to the file's path, or to none"
         ) from None
 
 

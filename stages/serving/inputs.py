@@ -77,6 +77,17 @@ class Sample:
     load: Callable[[], Signal]
 
 
+def kind_of_files(given: list[Path]) -> str:
+    """Return 'audio' if the first file, or file of a folder, that is a picture or audio is audio; else 'image'."""
+    for path in given:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            for kind in ("image", "audio"):
+                if file.suffix.lower() in SUFFIXES[kind]:
+                    return kind
+    return "image"
+
+
 def find_files(given: list[Path], kind: str) -> list[Path]:
     """Return the given files and, of given folders, all files with a suffix of this kind, sorted, each once.
 

@@ -6,6 +6,7 @@ A zip is read in place and may hold nothing but `FILES`. Both kinds are untruste
 from pathlib import Path
 
 from stages.core.errors import UserError, did_you_mean, refuse, shorten
+from stages.core.files import read_json
 from stages.corpora.archive import members
 from stages.serving import run_checks
 from stages.training import model_folder
@@ -14,17 +15,19 @@ from stages.training.model_folder import TrainedModel
 INFO, WEIGHTS = "model.json", "best.safetensors"
 FILES = (INFO, WEIGHTS)
 MODELS = Path("data/models")  # where `dvc repro` writes runs
-PRETRAINED = Path(__file__).parent / "pretrained"  # the run that ships with the project
+PRETRAINED = Path(__file__).parent / "pretrained"  # the runs that ship with the project, one of a kind
+# The kind of signal that a run reads, by its feature.
+KINDS = {"faces": "image", "mel": "audio", "speaker_embedding": "audio", "eeg": "windows", "eeg_de": "recording"}
 MAX_BYTES = {INFO: 16 << 20, WEIGHTS: 1 << 30}
 
 
-def load_run(run: str | None) -> TrainedModel:
-    """Return the recogniser of a folder, a packed zip or a name in `data/models`; None: of the run that ships.
+def load_run(run: str | None, kind: str = "image") -> TrainedModel:
+    """Return the recogniser of a folder, a packed zip or a name in `data/models`; None: of the run of `kind` that ships.
 
     It is in evaluation mode on the CPU. Raises `UserError` for files that are missing, damaged, tampered with, or of
     another model.
     """
-    where = find(run)
+    where = find(run, kind)
     info = run_checks.checked_info(read(where, INFO), f"{where}: {INFO}")
     weights = run_checks.checked_weights(read(where, WEIGHTS), info, f"{where}: {WEIGHTS}")
     recogniser = model_folder.build(info)
@@ -32,13 +35,13 @@ def load_run(run: str | None) -> TrainedModel:
     return TrainedModel(recogniser.eval(), info)
 
 
-def find(run: str | None) -> Path:
-    """Return the folder or zip of a run. Raises `UserError` where there is none."""
+def find(run: str | None, kind: str = "image") -> Path:
+    """Return the folder or zip of a run; None: of the run of `kind` that ships. Raises `UserError` where there is none."""
     if run is None:
-        shipped = sorted(PRETRAINED.glob(f"*/{INFO}"))
-        if not shipped:
+        shipped = {kind_of(path.parent): path.parent for path in PRETRAINED.glob(f"*/{INFO}")}
+        if kind not in shipped:
             raise UserError("--run: missing; allowed: a folder or zip of a trained run, or its name in data/models")
-        return shipped[0].parent
+        return shipped[kind]
     for path in (Path(run), MODELS / run):
         if path.is_dir() or path.is_file():
             return path
@@ -48,9 +51,14 @@ def find(run: str | None) -> Path:
     return refuse(f"no such run{hint and ';' + hint}", where="--run", allowed=allowed, received=run)
 
 
-def paths(run: str | None, model: Path | None = None) -> list[Path]:
-    """Return the files of a run, or of the exported `model` in its place."""
-    where = model or find(run)
+def kind_of(folder: Path) -> str:
+    """Return the kind of signal that the trained run in a folder reads: image | audio | windows | recording."""
+    return KINDS[read_json(folder / INFO)["feature"]["name"]]
+
+
+def paths(run: str | None, model: Path | None = None, kind: str = "image") -> list[Path]:
+    """Return the files of a run (see `find`), or of the exported `model` in its place."""
+    where = model or find(run, kind)
     return [where] if where.is_file() else [where / name for name in FILES]
 
 

@@ -20,12 +20,10 @@ from stages.core import lookup
 from stages.core.errors import UserError, warn
 from stages.core.records import DamagedSample
 from stages.datasets import novelty
-from stages.serving.run_files import load_run
+from stages.serving.run_files import KINDS, load_run
 from stages.training.model_folder import TrainedModel
 from stages.training.recogniser import Recogniser
 
-# The kind of signal that a run reads, by its feature.
-KINDS = {"faces": "image", "mel": "audio", "eeg": "windows", "eeg_de": "recording"}
 MAX_BATCH_VALUES = 8_000_000  # the same limit as in `evaluate`
 
 Prepared = tuple[np.ndarray, int]
@@ -123,13 +121,13 @@ class ServedRun:
         raise DamagedSample(f"gives {given}; run {self.info['run']} takes {expected}")
 
 
-def serve(run: str | None = None, model: Path | None = None) -> ServedRun:
-    """Return a run (see `run_files.load_run`) or an exported `model`, ready to serve.
+def serve(run: str | None = None, model: Path | None = None, kind: str = "image") -> ServedRun:
+    """Return a run (see `run_files.load_run`; None: the one of `kind` that ships) or an exported `model`.
 
     Raises `UserError` for a damaged run, and where `model.json` contradicts the layout and scale of its feature.
     """
     if model is None:
-        served = ServedRun(load_run(run))
+        served = ServedRun(load_run(run, kind))
     else:
         from stages.serving import onnx_model  # onnxruntime takes half a second to import
 

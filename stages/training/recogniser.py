@@ -30,6 +30,8 @@ class Recogniser(nn.Module):
         # Not saved with the weights: model.json holds them, where they can be read.
         self.register_buffer("mean", mean.float(), persistent=False)
         self.register_buffer("sd", sd.float(), persistent=False)
+        if hasattr(architecture, "set_input_scale"):  # it reads values in the feature's units
+            architecture.set_input_scale(self.mean, self.sd)
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
         """Return stored values (B, …) as float32 in the feature's units."""

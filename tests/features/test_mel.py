@@ -11,7 +11,7 @@ from scipy.signal import resample_poly
 
 from stages.core.errors import UserError
 from stages.core.records import DamagedSample
-from stages.features import mel
+from stages.features import mel, speech_signal
 
 SETTINGS = {"sample_rate_hz": 16_000, "window_ms": 25.0, "hop_ms": 10.0, "n_mels": 64, "f_min_hz": 0.0}
 SETTINGS |= {"f_max_hz": 8_000.0, "duration_s": 3.0, "trim_db": None, "normalize": "none"}
@@ -236,11 +236,11 @@ SAME_SPEECH = {
 
 @pytest.mark.parametrize(("clip", "frames"), SAME_SPEECH.values(), ids=SAME_SPEECH)
 def test_finds_speech_among_clicks_and_offsets(clip: np.ndarray, frames: int):
-    bounds = mel.speech_bounds(clip, 16_000, 25.0)
-    expected = mel.speech_bounds(np.concatenate([SILENCE, VOICE]), 16_000, 25.0)
+    bounds = speech_signal.speech_bounds(clip, 16_000, 25.0)
+    expected = speech_signal.speech_bounds(np.concatenate([SILENCE, VOICE]), 16_000, 25.0)
     assert abs(bounds.start - expected.start) <= frames * 160
     assert bounds.stop == expected.stop
-    backwards = mel.speech_bounds(clip[::-1].copy(), 16_000, 25.0)
+    backwards = speech_signal.speech_bounds(clip[::-1].copy(), 16_000, 25.0)
     assert abs(len(clip) - backwards.stop - expected.start) <= (frames + 4) * 160
     assert abs(len(clip) - backwards.start - expected.stop) <= 4 * 160
 
@@ -257,7 +257,7 @@ def test_a_dc_offset_changes_nothing(offset: float, trim_db: float | None):
 
 def test_clean_clips_keep_their_bits():
     settings = mel.Settings(**SETTINGS)
-    np.testing.assert_array_equal(mel.waveform(VOICE[None], 16_000, settings), VOICE)
+    np.testing.assert_array_equal(speech_signal.waveform(VOICE[None], 16_000, 16_000, None, False), VOICE)
 
 
 OTHER = voice(2.0, seed=3)

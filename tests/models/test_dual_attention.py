@@ -20,6 +20,9 @@ BACKBONES = {
     "efficientnet_b4": (1792, 19_341_616 - 1792 * 1000 - 1000),
     "resnet50": (2048, 25_557_032 - 2048 * 1000 - 1000),
     "resnet18": (512, 11_689_512 - 512 * 1000 - 1000),
+    "mobilenet_v2": (1280, 3_504_872 - 1280 * 1000 - 1000),
+    # Without squeeze-and-excitation; 4,652,008 with the head of 1,000 classes (TensorFlow's table says 4.7 million).
+    "efficientnet_lite0": (1280, 4_652_008 - 1280 * 1000 - 1000),
     # The stem, then two 3x3 convolutions per stage, from the second on with a 1x1 shortcut, and their normalisations.
     "resnet10": (256, 4_768 + 18_560 + 57_728 + 230_144 + 919_040),
 }

@@ -1,0 +1,65 @@
+"""A clip as a fixed number of values: how a network trained to tell speakers apart (`core.ge2e`) hears it.
+
+The values are mean and standard deviation, over the clip's frames, of the states of the encoder's second and third
+layer. The network is not trained further.
+"""
+
+from functools import cache
+
+import numpy as np
+import torch
+from torchaudio.transforms import MelSpectrogram
+
+from stages.core.ge2e import HOP, N_MELS, SAMPLE_RATE_HZ, WINDOW, SpeakerEncoder
+from stages.core.records import DamagedSample
+from stages.features.speech_signal import waveform
+from stages.params.options import PositiveFloat
+
+LAYOUT = ("statistic", "unit")
+SIZES = {}  # both axes are fixed: 4 statistics of 256 units
+DTYPE = "float32"
+SCALE_FACTOR = 1.0
+ADD_OFFSET = 0.0
+WORKERS = "threads"  # torch releases Python's lock
+LOWEST_RATE_HZ = 16_000.0  # the encoder has heard the whole band up to 8 kHz
+MIN_S = 0.4  # of speech; the encoder's own clips are 1.6 s long
+
+
+def compute(
+    signal: np.ndarray, rate_hz: float, *, trim_db: PositiveFloat | None, max_duration_s: PositiveFloat = 30.0
+) -> tuple[np.ndarray, int]:
+    """Return (4, 256) float32 for one clip, and 0 time steps.
+
+    `signal` is (channels, samples) float32 in [-1, 1] at `rate_hz`. `trim_db`: as in feature `mel`. What follows
+    `max_duration_s` is not read. Raises `DamagedSample` for a clip with less than `MIN_S` of sound, or of a rate below
+    `LOWEST_RATE_HZ`.
+    """
+    if rate_hz < LOWEST_RATE_HZ:
+        raise DamagedSample(f"sample rate; allowed: {LOWEST_RATE_HZ:g} Hz or more; received: {rate_hz:g} Hz")
+    clip = waveform(signal, rate_hz, SAMPLE_RATE_HZ, trim_db, normalize_level=True)
+    if len(clip) < MIN_S * SAMPLE_RATE_HZ:
+        received = f"{len(clip) / SAMPLE_RATE_HZ:.2g} s"
+        raise DamagedSample(f"too little speech; allowed: {MIN_S} s or more; received: {received}")
+    spectrum, encoder = _transforms()
+    with torch.inference_mode():
+        # (samples,) → (n_mels, frames) → (1, frames, n_mels)
+        power = spectrum(torch.from_numpy(clip[: round(max_duration_s * SAMPLE_RATE_HZ)])).T[None]
+        return encoder(power, torch.ones(power.shape[:2], dtype=torch.bool))[0].numpy(), 0
+
+
+def samples_per_chunk(settings: dict) -> int:
+    """Return how many clips a worker processes at a time."""
+    return 16
+
+
+def output_rate_hz(settings: dict) -> None:
+    """Return None: the values have no time steps."""
+
+
+@cache
+def _transforms() -> tuple[MelSpectrogram, SpeakerEncoder]:
+    bands = {"n_mels": N_MELS, "norm": "slaney", "mel_scale": "slaney", "pad_mode": "constant"}
+    spectrum = MelSpectrogram(SAMPLE_RATE_HZ, WINDOW, hop_length=HOP, **bands)
+    encoder = SpeakerEncoder().eval()
+    encoder.load_pretrained()
+    return spectrum, encoder

@@ -1,0 +1,78 @@
+"""The frozen speaker encoder's values of a clip: level, rate, silence, length, and clips it cannot hear."""
+
+import numpy as np
+import pytest
+import soxr
+import torch
+from test_mel import voice
+
+from stages.core.records import DamagedSample
+from stages.features import mel, speaker_embedding
+from stages.models import ge2e
+from stages.training.recogniser import Recogniser
+
+CLIP = voice(2.0)
+
+
+def compute(signal: np.ndarray, rate_hz: float = 16_000.0, trim_db: float | None = 25.0) -> np.ndarray:
+    x, length = speaker_embedding.compute(np.atleast_2d(signal), rate_hz, trim_db=trim_db)
+    assert (x.shape, x.dtype, length) == ((4, 256), np.float32, 0)
+    return x
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [CLIP / 10, CLIP * 4, np.stack([CLIP, CLIP]), CLIP + np.float32(0.2), np.stack([CLIP, -CLIP])],
+    ids=["20 dB less", "louder", "stereo", "DC offset", "cancelling channels"],
+)
+def test_level_and_channels_change_nothing(changed: np.ndarray):
+    np.testing.assert_allclose(compute(changed), compute(CLIP), atol=0.02)
+
+
+@pytest.mark.parametrize("rate_hz", [22_050, 44_100, 48_000])
+def test_the_rate_changes_little(rate_hz: int):
+    other = compute(soxr.resample(CLIP, 16_000, rate_hz).astype(np.float32), rate_hz)
+    assert np.corrcoef(other.ravel(), compute(CLIP).ravel())[0, 1] > 0.99
+
+
+def test_silence_at_the_ends_changes_little():
+    padded = np.concatenate([np.zeros(16_000), CLIP, np.zeros(8_000)]).astype(np.float32)
+    assert np.corrcoef(compute(padded).ravel(), compute(CLIP).ravel())[0, 1] > 0.99
+    assert np.corrcoef(compute(padded, trim_db=None).ravel(), compute(CLIP).ravel())[0, 1] < 0.99
+
+
+def test_model_ge2e_hears_the_same_in_the_spectrogram_of_its_dataset():
+    """Both ways from samples to the encoder, that of the feature and that of feature mel, give the same values."""
+    settings = {"sample_rate_hz": 16_000, "window_ms": 25.0, "hop_ms": 10.0, "n_mels": 40, "f_min_hz": 0.0}
+    settings |= {"f_max_hz": 8_000.0, "duration_s": 3.0, "trim_db": 25.0, "normalize": "none", "n_fft": 400}
+    x, length = mel.compute(CLIP[None], 16_000.0, normalize_level=True, **settings)
+    mean, sd = torch.full((40,), -50.0), torch.full((40,), 12.0)
+    network = Recogniser(ge2e.build(x.shape, 4), mean, sd, 1.0, 0.0).eval()
+    network.load_pretrained()
+    encoder, standard = network.architecture.encoder, network.standardise(torch.from_numpy(x[None]))
+    with torch.no_grad():
+        pooled = encoder(encoder.power(standard), torch.arange(len(x))[None] < length)[0]
+    np.testing.assert_allclose(pooled, compute(CLIP), atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("signal", "rate_hz", "words"),
+    [
+        (CLIP[::2], 8_000, "sample rate; allowed: 16000 Hz or more; received: 8000 Hz"),
+        (CLIP[3_000:6_200], 16_000, "too little speech; allowed: 0.4 s or more; received: 0.2 s"),
+        (np.zeros(32_000, np.float32), 16_000, "too little speech"),
+        (np.eye(1, 32_000, 9_000, dtype=np.float32)[0], 16_000, "too little speech"),
+    ],
+)
+def test_clips_that_the_encoder_cannot_hear_are_damaged(signal: np.ndarray, rate_hz: int, words: str):
+    with pytest.raises(DamagedSample, match=words):
+        compute(signal, rate_hz)
+
+
+def test_what_follows_the_longest_duration_is_not_read():
+    long = np.concatenate([CLIP, voice(3.0, seed=5)])
+    one, other = (
+        speaker_embedding.compute(clip[None], 16_000.0, trim_db=None, max_duration_s=1.5)[0]
+        for clip in (long, long[:30_000])
+    )
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.98
