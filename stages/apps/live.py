@@ -13,6 +13,7 @@ import torch
 
 from stages.core.command import HelpFormatter
 from stages.core.errors import exit_with_one_line
+from stages.faces.detection import DETECTORS
 from stages.live.recognition import SMOOTHINGS
 from stages.live.watch import watch
 from stages.serving.served_run import serve
@@ -54,11 +55,10 @@ def parser() -> argparse.ArgumentParser:
     faces = made.add_argument_group("face detection")
     how = faces.add_mutually_exclusive_group()
     how.add_argument("--no-detect", action="store_true", help="the whole frame is a face")
-    how.add_argument("--detector", choices=("haar", "yunet"), default="haar", help="yunet needs --detector-model")
+    how.add_argument("--detector", choices=DETECTORS, default="blazeface", help="yunet needs --detector-model")
     faces.add_argument("--detect-every", type=int, default=3, help="frames; between them faces are tracked")
     faces.add_argument("--detector-model", type=Path, help="the .onnx file of YuNet")
-    faces.add_argument("--min-neighbors", type=int, default=5, help="Haar: fewer finds more faces and more false ones")
-    faces.add_argument("--scale-factor", type=float, default=1.2, help="Haar: smaller is slower and finds more")
+    faces.add_argument("--min-score", type=float, default=0.6, help="lower finds more faces and more false ones")
     faces.add_argument("--min-face-px", type=int, default=60, help="smaller is slower")
     return made
 

@@ -12,9 +12,9 @@ from stages.core.command import HelpFormatter
 from stages.core.errors import UserError, exit_with_one_line
 from stages.core.outputs import require_outputs, require_png
 from stages.explain.pictures import draw
-from stages.faces.detection import FinderSettings, make_finder
+from stages.faces.detection import DETECTORS, FinderSettings, make_finder
 from stages.serving import predictions as output
-from stages.serving.inputs import find_files
+from stages.serving.inputs import find_files, kind_of_files
 from stages.serving.run_files import paths
 from stages.serving.served_run import serve
 
@@ -26,13 +26,14 @@ def main() -> None:
     outputs = {f"--{name}": getattr(args, name) for name in ("json", "csv", "visualize", "explain")}
     require_outputs(outputs)
     require_png({option: outputs[option] for option in ("--visualize", "--explain")})
-    settings = FinderSettings(args.min_neighbors, args.scale_factor, args.min_face_px)
+    settings = FinderSettings(args.min_score, args.min_face_px)
     find = make_finder("none" if args.no_detect else args.detector, args.detector_model, settings)
     if args.model and args.explain:
         raise UserError("--explain: needs --run: the exported graph of --model has no gradients")
-    run = serve(args.run, args.model)
+    kind = kind_of_files(args.files)
+    run = serve(args.run, args.model, kind)
     files = find_files(args.files, run.kind)
-    require_outputs(outputs, [*files, *paths(args.run, args.model), args.detector_model])
+    require_outputs(outputs, [*files, *paths(args.run, args.model, kind), args.detector_model])
     bar = tqdm(files, run.info["run"], unit=" files", disable=None, leave=False)
     found, interrupted = output.until_interrupted(output.drop_features(output.predict(run, bar, find), MAX_PICTURED))
     try:
@@ -52,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     made.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files, or folders of them")
     which = made.add_mutually_exclusive_group()
-    which.add_argument("--run", help="folder, packed zip, or name in data/models of a run; default: the one that ships")
+    which.add_argument("--run", help="folder, packed zip, or name in data/models of a run; default: one that ships")
     which.add_argument("--model", type=Path, metavar="ONNX", help="a run exported by stages.apps.export, instead")
     made.add_argument("--json", type=Path, help="write all probabilities to this file")
     made.add_argument("--csv", type=Path, help="write one row per sample to this file")
@@ -61,11 +62,10 @@ def parser() -> argparse.ArgumentParser:
     faces = made.add_argument_group("face detection")
     how = faces.add_mutually_exclusive_group()
     how.add_argument("--no-detect", action="store_true", help="the pictures are faces already")
-    how.add_argument("--detector", choices=("haar", "yunet"), default="haar", help="yunet needs --detector-model")
+    how.add_argument("--detector", choices=DETECTORS, default="blazeface", help="yunet needs --detector-model")
     faces.add_argument("--detector-model", type=Path, help="the .onnx file of YuNet")
-    faces.add_argument("--min-neighbors", type=int, default=7, help="Haar: fewer finds more faces and more false ones")
-    faces.add_argument("--scale-factor", type=float, default=1.1, help="Haar: smaller is slower and finds more")
-    faces.add_argument("--min-face-px", type=int, default=40, help="smaller is slower")
+    faces.add_argument("--min-score", type=float, default=0.6, help="lower finds more faces and more false ones")
+    faces.add_argument("--min-face-px", type=int, default=40, help="smaller faces are left out")
     return made
 
 

@@ -26,6 +26,7 @@ SAME_FACE = 0.5  # share of the smaller of two boxes from which on they are one 
 # From the detectors' boxes, eyebrows to chin, to the framing of FER-2013: medians over 143 of its faces.
 FRAME, FRAME_UP = 1.14, 0.05  # side, and shift towards the forehead, of the detected side
 MIN_TILT_DEG = 10.0  # the networks are trained with faces rotated by up to this; the angle has an error of 4 degrees
+DETECTORS = ("blazeface", "yunet")
 FINDER_RANGES = {"min_score": (0.05, 1), "min_face_px": (8, MAX_SIDE_PX)}
 MAX_OVERLAP = 0.3  # YuNet: boxes with a larger IoU are one face
 MAX_YUNET_BYTES = 16 << 20  # the released file has 0.23 MB

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from stages.core.errors import UserError, refuse, warn
 from stages.core.outputs import require_outputs, require_png
-from stages.faces.detection import FinderSettings, make_finder, upright_finder
+from stages.faces.detection import FinderSettings, make_finder
 from stages.faces.follower import Follower, FollowSettings, Locate, whole_frame
 from stages.faces.frames import Camera, Source, open_video
 from stages.live.overlay import Overlay
@@ -22,7 +22,7 @@ from stages.live.window import Window
 from stages.serving.run_files import paths
 from stages.serving.served_run import ServedRun
 
-HOW_TO_FIND_MORE = "a lower --min-neighbors or --min-face-px finds more, --no-detect takes the whole frame"
+HOW_TO_FIND_MORE = "a lower --min-score or --min-face-px finds more, --no-detect takes the whole frame"
 SYNTHETIC_NOTE = "trained on synthetic faces: it says nothing about people"
 
 
@@ -79,11 +79,9 @@ def make_locate(args: argparse.Namespace) -> Locate:
     """Return the function that locates faces in a frame."""
     settings = FollowSettings(args.detect_every, args.min_face_px)
     min_face_px = round(args.min_face_px / settings.scale_factor)
-    finder = FinderSettings(args.min_neighbors, args.scale_factor, min_face_px)
+    finder = FinderSettings(args.min_score, min_face_px)
     find = make_finder("none" if args.no_detect else args.detector, args.detector_model, finder, in_video=True)
-    if args.no_detect:
-        return whole_frame
-    return Follower(find, settings, upright_finder(finder, "half profile") if args.detector == "haar" else None)
+    return whole_frame if args.no_detect else Follower(find, settings)
 
 
 def show_frames(pipeline: Pipeline, window: Window | None) -> None:

@@ -15,7 +15,7 @@ from stages.serving.boxes import Box, Finder, crop
 from stages.serving.inputs import Sample, read_samples, wrong_kind
 from stages.serving.served_run import Prepared, ServedRun
 
-HOW_TO_FIND_MORE = "a lower --min-neighbors or --min-face-px finds more, --no-detect takes the whole picture"
+HOW_TO_FIND_MORE = "a lower --min-score or --min-face-px finds more, --no-detect takes the whole picture"
 NO_FACE = f"no face found ({HOW_TO_FIND_MORE})"
 UNLIKE = "unlike the training data"
 MAX_NAME_LETTERS, MAX_ERROR_LETTERS = 44, 300  # longest file name in the table, and longest error

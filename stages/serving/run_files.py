@@ -22,7 +22,7 @@ MAX_BYTES = {INFO: 16 << 20, WEIGHTS: 1 << 30}
 
 
 def load_run(run: str | None, kind: str = "image") -> TrainedModel:
-    """Return the recogniser of a folder, a packed zip or a name in `data/models`; None: of the run of `kind` that ships.
+    """Return the recogniser of a folder, a packed zip or a name in `data/models`; None: the run of `kind` that ships.
 
     It is in evaluation mode on the CPU. Raises `UserError` for files that are missing, damaged, tampered with, or of
     another model.
@@ -36,7 +36,7 @@ def load_run(run: str | None, kind: str = "image") -> TrainedModel:
 
 
 def find(run: str | None, kind: str = "image") -> Path:
-    """Return the folder or zip of a run; None: of the run of `kind` that ships. Raises `UserError` where there is none."""
+    """Return the folder or zip of a run; None: of the run of `kind` that ships. Raises `UserError` if there is none."""
     if run is None:
         shipped = {kind_of(path.parent): path.parent for path in PRETRAINED.glob(f"*/{INFO}")}
         if kind not in shipped:

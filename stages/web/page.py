@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from stages.faces.detection import FinderSettings, HaarFinder, whole
+from stages.faces.detection import BlazeFinder, FinderSettings, whole
 from stages.serving.boxes import Finder
 from stages.serving.inputs import SUFFIXES
 from stages.serving.served_run import ServedRun
@@ -34,7 +34,7 @@ LIMITS = "It does not detect what anybody feels, and is not for hiring, policing
 
 def page(runs: list[ServedRun], max_upload_mb: int) -> gr.Blocks:
     """Return the page, with a tab for each run where there are several."""
-    find = HaarFinder(FinderSettings())
+    find = BlazeFinder(FinderSettings())
     with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
         gr.Markdown(f"# {TITLE}")
         for run in runs:

@@ -93,7 +93,7 @@ def test_warns_of_a_clip_without_a_face(call, tmp_path: Path, count: int, suffix
     clip, csv_option = write_clip(tmp_path / f"wall.{suffix}", count), ("--csv", tmp_path / "out.csv")
     call("--video", clip, *csv_option, options=("--headless",))
     [line] = [line for line in call.err.splitlines() if "no face" in line]
-    assert line.startswith(f"warning: wall.{suffix}: no face in {count} frames (a lower --min-neighbors")
+    assert line.startswith(f"warning: wall.{suffix}: no face in {count} frames (a lower --min-score")
     call("--video", clip, *csv_option)  # --no-detect: the whole frame is a face
     assert "no face" not in call.err
 
@@ -117,7 +117,7 @@ def test_evaluates_one_crop_instead_of_test_time_augmentation(call, monkeypatch:
     assert len(calls) == 11
 
 
-def test_yunet_replaces_all_cascades(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_yunet_replaces_blazeface(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """A fake replaces the network, whose file is not part of the project."""
 
     class FakeYuNet:
@@ -125,16 +125,16 @@ def test_yunet_replaces_all_cascades(monkeypatch: pytest.MonkeyPatch, tmp_path: 
             self.size = size
 
         def detect(self, image):
-            face = [[40, 10, 30, 30, *[0] * 10, 0.9]]
+            face = [[40, 10, 30, 30, 0, 0, 10, *[0] * 7, 0.9]]  # the eyes are level
             return 1, np.array(face, np.float32) if self.size == (160, 90) else None
 
     monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_: FakeYuNet())
-    monkeypatch.setattr(cv2, "CascadeClassifier", None)
+    monkeypatch.setattr(cv2.dnn, "readNetFromTFLite", None)
     (tmp_path / "yunet.onnx").write_bytes(b"x")
     options = ["--video", "any", "--detector", "yunet", "--detector-model", str(tmp_path / "yunet.onnx")]
     locate = watch.make_locate(live.parser().parse_args(options))
     [located] = locate(Frame(0.0, np.zeros((180, 320, 3), np.uint8)))
-    assert located.box == Box(80, 20, 60, 60)
+    assert (located.box.left, located.box.top, located.box.width) == (76, 12, 68)
 
 
 def test_outputs_keep_the_times_of_a_variable_frame_rate(call, tmp_path: Path):

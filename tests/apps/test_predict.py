@@ -155,7 +155,7 @@ def test_warns_where_no_picture_has_a_face(call, tmp_path: Path, capsys: pytest.
     with pytest.raises(UserError, match="notes"):
         call("faces", tmp_path)
     output = capsys.readouterr()
-    assert "warning: no face in 3 pictures (a lower --min-neighbors" in output.err
+    assert "warning: no face in 3 pictures (a lower --min-score" in output.err
     assert "the picture is very dark" in output.out
     call("faces", tmp_path / "20.png", tmp_path / "90.png", "--no-detect")
     assert "no face" not in call.err

@@ -34,7 +34,10 @@ def test_rejects_unknown_key():
     [
         ({"default": 3, "type": int, "help": "seconds"}, "seconds (default: 3)"),
         ({"default": 0.0, "type": float}, "(default: 0.0)"),
-        ({"default": "haar", "choices": ("haar", "yunet"), "help": "50 %% of"}, "50 % of (default: haar)"),
+        (
+            {"default": "blazeface", "choices": ("blazeface", "yunet"), "help": "50 %% of"},
+            "50 % of (default: blazeface)",
+        ),
         ({"default": "a", "help": "default: the first"}, "default: the first"),
         ({"help": "a file"}, "a file"),
         ({"default": [], "action": "append", "help": "several"}, "several"),

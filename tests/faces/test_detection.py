@@ -171,9 +171,7 @@ def test_tiles_cover_the_picture_and_overlap(shape: tuple[int, int], side: int):
         covered[top : top + tile, left : left + tile] += 1
     assert covered.min() >= 1
     lefts = sorted({left for left, _, _ in tiles(image, side)})
-    assert all(
-        later - left <= np.ceil(min(side, *shape) * 2 / 3) for left, later in zip(lefts, lefts[1:], strict=False)
-    )
+    assert np.diff(lefts).max(initial=0) <= np.ceil(min(side, *shape) * 2 / 3)
 
 
 def test_of_overlapping_faces_the_most_certain_stays():
@@ -193,7 +191,7 @@ def test_boxes_are_framed_as_in_fer2013_and_tilted_by_the_eyes():
     [box] = framed([lying], 1.0, image, 40)
     assert (box.left, box.top, box.tilt_deg) == (98, 93, 90)
     [box] = framed([level], 2.0, np.zeros((800, 800), np.uint8), 40)
-    assert (box.left, box.width) == (186, 228)
+    assert (box.left, box.width) == (187, 228)
     assert framed([level], 1.0, image, 120) == []
 
 

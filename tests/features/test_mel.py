@@ -256,7 +256,6 @@ def test_a_dc_offset_changes_nothing(offset: float, trim_db: float | None):
 
 
 def test_clean_clips_keep_their_bits():
-    settings = mel.Settings(**SETTINGS)
     np.testing.assert_array_equal(speech_signal.waveform(VOICE[None], 16_000, 16_000, None, False), VOICE)
 
 
