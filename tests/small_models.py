@@ -14,6 +14,7 @@ PARAMS = load(ROOT / "params.yaml")
 FACES_RUN = "faces_custom_cnn"
 SIZE_PX, STEPS = 24, 20
 SMALL = {"faces": {"size_px": SIZE_PX}, "mel": {"duration_s": 0.304}, "eeg": {"max_windows": STEPS}}
+SMALL["speaker_embedding"] = {}
 
 
 def small_info(run: str) -> dict:
@@ -22,16 +23,19 @@ def small_info(run: str) -> dict:
     name, feature = dataset.feature["name"], lookup.load("features", dataset.feature["name"])
     channels = 3 if dataset.feature.get("color") == "rgb" else 1
     n_features = {"mel": dataset.feature.get("n_mels"), "eeg": 310}.get(name)
+    sample = [STEPS, n_features] if n_features else [channels, SIZE_PX, SIZE_PX]
+    sample = [6, 256] if name == "speaker_embedding" else sample
     attributes = vars(DESCRIPTION) | {
         "layout": list(feature.LAYOUT),
         "scale_factor": feature.SCALE_FACTOR,
         "add_offset": feature.ADD_OFFSET,
-        "shape": [STEPS, n_features] if n_features else [channels, SIZE_PX, SIZE_PX],
+        "shape": sample,
         "feature": dataset.feature | SMALL[name],
         "rate_hz": None,
         "corpus": dataset.corpus,
     }
     shape = (1, n_features) if n_features else (channels, 1, 1)
+    shape = (6, 256) if name == "speaker_embedding" else shape
     normaliser = {"mean": np.full(shape, 0.4).tolist(), "sd": np.full(shape, 0.3).tolist()}
     return model_folder.describe(run, PARAMS.runs[run], attributes, normaliser, protocol="official")
 

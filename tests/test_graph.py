@@ -194,7 +194,8 @@ def test_make_finds_the_environment_in_any_folder(toy):
     shutil.copyfile(ROOT / "Makefile", toy.root / "Makefile")
     environment = toy.root / ".venv"
     (environment / "bin").mkdir(parents=True)
-    (toy.root / "requirements.txt").touch()
+    for name in ("requirements.txt", "requirements-weights.txt"):
+        (toy.root / name).touch()
     for name in ("python", "tensorboard"):
         (environment / "bin" / name).write_text(f'#!/bin/sh\necho "{name}" "$@"\n')
         (environment / "bin" / name).chmod(0o755)

@@ -18,10 +18,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("--run", required=True, help="folder, packed zip, or name in data/models of a run")
     parser.add_argument("--record", required=True, metavar="NAME", help="metrics/reference/<NAME>.json of that run")
+    parser.add_argument(
+        "--licence", required=True, help="of the weights, as that of the corpus demands: CC BY-NC-SA 4.0 …"
+    )
     args = parser.parse_args()
     model = load_run(args.run)
     require_real(model.info["run"], model.info["corpus"], model.info["synthetic"])
-    folder = ship(model, FOLDER / f"{args.record}.json", PRETRAINED)
+    folder = ship(model, FOLDER / f"{args.record}.json", PRETRAINED, args.licence)
     print(f"{folder}: {(folder / WEIGHTS).stat().st_size / 1e6:.2f} MB of weights, and their card")
 
 

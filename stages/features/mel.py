@@ -16,7 +16,7 @@ from torchaudio.transforms import MelScale, Spectrogram
 
 from stages.core.errors import refuse
 from stages.core.records import DamagedSample
-from stages.features.speech_signal import waveform
+from stages.core.speech_signal import waveform
 from stages.params.options import NonNegativeFloat, PositiveFloat, PositiveInt
 
 Load = Callable[[], tuple[np.ndarray, float]]  # returns a signal and its rate in Hz

@@ -57,5 +57,6 @@ class Ge2e(nn.Module):
         if not torch.onnx.is_in_onnx_export():  # an export would fix this batch's longest clip as a constant
             x = x[:, : int(length.max())]
         valid = torch.arange(x.shape[1], device=x.device) < length[:, None]  # (B, T)
+        x = x.masked_fill(~valid[:, :, None], 0)  # padding may overflow
         pooled = self.encoder(self.encoder.power(x), valid).flatten(1)  # (B, T, 40) → (B, 4, 256) → (B, 1024)
         return self.classifier(self.standardise(pooled))

@@ -124,7 +124,8 @@ class ServedRun:
 def serve(run: str | None = None, model: Path | None = None, kind: str = "image") -> ServedRun:
     """Return a run (see `run_files.load_run`; None: the one of `kind` that ships) or an exported `model`.
 
-    Raises `UserError` for a damaged run, and where `model.json` contradicts the layout and scale of its feature.
+    Warns of weights that are not for commercial use. Raises `UserError` for a damaged run, and where `model.json`
+    contradicts the layout and scale of its feature.
     """
     if model is None:
         served = ServedRun(load_run(run, kind))
@@ -137,6 +138,8 @@ def serve(run: str | None = None, model: Path | None = None, kind: str = "image"
     if (given["layout"], given["scale_factor"], given["add_offset"], given["rate_hz"]) != stored:
         name = served.info["feature"]["name"]
         raise UserError(f"{served.info['run']}: model.json: input: not what feature {name!r} gives: {stored}")
+    if "NC" in served.info.get("licence", ""):
+        warn(f"{served.info['run']}: not for commercial use: {served.info['licence']}")
     return served
 
 

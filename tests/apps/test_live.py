@@ -23,7 +23,6 @@ from stages.export import graph as onnx_graph
 from stages.faces.frames import Frame
 from stages.live import watch
 from stages.models import compact_resnet
-from stages.serving.boxes import Box
 from stages.serving.served_run import serve
 
 CLIP = ROOT.parent / "shared/media/sad_to_laughing.mp4"

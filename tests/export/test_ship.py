@@ -14,6 +14,7 @@ from small_runs import run_stage, small_run
 from stages.apps import ship as app
 from stages.core.errors import UserError
 from stages.core.files import md5
+from stages.core.weights import WEIGHTS as WEIGHTS_OF_OTHERS
 from stages.datasets.store import Store
 from stages.export import ship
 from stages.serving.run_files import INFO, WEIGHTS, load_run
@@ -21,6 +22,7 @@ from stages.serving.served_run import serve
 from stages.training.model_folder import TrainedModel
 
 TARGET = Path("shipped")
+LICENCE = "CC BY-NC-SA 4.0 (as its corpus)"
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def write_record(counts: np.ndarray, **changes: object) -> Path:
     record = {
         "run": "faces_custom_cnn", "accuracy": counts.trace() / counts.sum(), "accuracy_ci95": [0.1, 0.21],
         "balanced_accuracy": 0.123, "f1_macro": 0.05, "confusion": counts.tolist(), "n_test": int(counts.sum()),
-        "data": "some.zip (12 train)", "protocol": "official", "seeds": [7], "date": "2026-01-02",
+        "data": "some.zip (12 train)", "protocol": "official", "seeds": [7], "folds": [0], "date": "2026-01-02",
         "hardware": "a processor", "commit": "0123456789", "command": "dvc exp run -S seed=7",
     }  # fmt: skip
     Path("record.json").write_text(json.dumps(record | changes))
@@ -69,7 +71,7 @@ def write_record(counts: np.ndarray, **changes: object) -> Path:
 
 
 def test_ships_rounded_weights_with_almost_equal_predictions(folder: Path, model: TrainedModel):
-    shipped = ship.ship(model, write_record(confusion(model)), TARGET)
+    shipped = ship.ship(model, write_record(confusion(model)), TARGET, LICENCE)
     assert shipped == TARGET / "faces_custom_cnn"
     before, after = load_file(folder / WEIGHTS), load_file(shipped / WEIGHTS)
     for name, values in before.items():
@@ -80,13 +82,13 @@ def test_ships_rounded_weights_with_almost_equal_predictions(folder: Path, model
     rounded, original = serve(str(shipped)), serve(str(folder))
     prepared = [original.prepare(image)]
     assert rounded.probabilities(prepared) == pytest.approx(original.probabilities(prepared), abs=0.005)
-    assert rounded.info == original.info
+    assert rounded.info == original.info | {"licence": LICENCE}
 
 
 def test_card_has_the_figures_of_the_record(model: TrainedModel):
     counts, others = confusion(model), confusion(model, 7)  # without samples 4, 5 and 6
     classes = model.info["classes"]
-    card = (ship.ship(model, write_record(counts), TARGET) / ship.CARD).read_text()
+    card = (ship.ship(model, write_record(counts), TARGET, LICENCE) / ship.CARD).read_text()
     assert f"**{100 * counts.trace() / counts.sum():.1f} %**, 95 % interval 10.0 to 21.0, {counts.sum()} faces" in card
     for words in ("dvc exp run -S seed=7", "`metrics/reference/record.json`, commit 0123456", "some.zip"):
         assert words in card
@@ -108,7 +110,7 @@ def test_card_has_the_accuracy_without_test_time_augmentation(model: TrainedMode
     model.recogniser.architecture.tta_views = tta_views
     model.info["model"]["tta_views"] = tta_views
     counts = confusion(model)
-    card = (ship.ship(model, write_record(counts), TARGET) / ship.CARD).read_text()
+    card = (ship.ship(model, write_record(counts), TARGET, LICENCE) / ship.CARD).read_text()
     rows = [line for line in card.splitlines() if "test-time augmentation" in line and line.startswith("|")]
     assert len(rows) == (tta_views == 2)
     assert all(f"{100 * counts.trace() / counts.sum():.1f} %" in row for row in rows)
@@ -118,7 +120,7 @@ def test_card_has_the_accuracy_without_test_time_augmentation(model: TrainedMode
 @pytest.mark.parametrize("changes", [{"run": "faces_compact"}, {"accuracy": 0.9}])
 def test_refuses_a_record_of_other_weights(model: TrainedModel, changes: dict):
     with pytest.raises(UserError, match="the record of other weights"):
-        ship.ship(model, write_record(confusion(model), **changes), TARGET)
+        ship.ship(model, write_record(confusion(model), **changes), TARGET, LICENCE)
     assert not TARGET.exists()
 
 
@@ -128,31 +130,58 @@ def test_refuses_a_missing_record_and_one_of_something_else(model: TrainedModel,
     Path("records/search.json").write_text("{}")
     write_record(np.eye(7, dtype=int)).rename("records/record.json")
     with pytest.raises(UserError, match="not the record of one run; allowed: record; received"):
-        ship.ship(model, Path(f"records/{name}.json"), TARGET)
+        ship.ship(model, Path(f"records/{name}.json"), TARGET, LICENCE)
 
 
 def test_refuses_a_run_on_a_synthetic_corpus():
     with pytest.raises(UserError, match="a synthetic corpus gives no reference"):
-        run_stage(app, "--run", small_run("faces").folder, "--record", "any")
+        run_stage(app, "--run", small_run("faces").folder, "--record", "any", "--licence", LICENCE)
 
 
 def test_ships_one_run_only(model: TrainedModel, monkeypatch: pytest.MonkeyPatch):
     record = write_record(np.eye(7, dtype=int))
     monkeypatch.setattr(ship, "evaluate", lambda *_: ship.Evaluation(1.0, 1.0, 0, 1.0, None))
     for _ in range(2):  # the second time it replaces itself
-        ship.ship(model, record, TARGET)
+        ship.ship(model, record, TARGET, LICENCE)
     (TARGET / "faces_custom_cnn").rename(TARGET / "other")
-    with pytest.raises(UserError, match=r"another run ships; allowed: one: remove its folder; received: \['other'\]"):
-        ship.ship(model, record, TARGET)
+    with pytest.raises(
+        UserError, match=r"another run ships; allowed: one of kind image: remove its folder; received: \['other'\]"
+    ):
+        ship.ship(model, record, TARGET, LICENCE)
 
 
 def test_refuses_large_weights(model: TrainedModel, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ship, "MAX_BYTES", 1000)
     with pytest.raises(UserError, match=r"too large to ship.*allowed: 1,000 bytes"):
-        ship.ship(model, write_record(confusion(model)), TARGET)
+        ship.ship(model, write_record(confusion(model)), TARGET, LICENCE)
 
 
 def test_refuses_a_run_without_its_data(model: TrainedModel):
     Path("faces.h5").unlink()
     with pytest.raises(UserError, match="prepared data are here"):
-        ship.ship(model, write_record(np.eye(7, dtype=int)), TARGET)
+        ship.ship(model, write_record(np.eye(7, dtype=int)), TARGET, LICENCE)
+
+
+def test_a_licence_without_commercial_use_is_shown_first(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    folder = ship.ship(model, write_record(confusion(model)), TARGET, LICENCE)
+    assert f"| licence of the weights | {LICENCE} |" in (folder / ship.CARD).read_text()
+    serve(str(folder))
+    assert capsys.readouterr().err == f"warning: faces_custom_cnn: not for commercial use: {LICENCE}\n"
+
+
+@pytest.mark.parametrize(
+    ("feature", "network", "names"),
+    [
+        ("faces", {"name": "compact_resnet"}, []),
+        ("faces", {"name": "dual_attention", "backbone": "mobilenet_v2", "pretrained": "imagenet"}, ["mobilenet_v2"]),
+        ("faces", {"name": "dual_attention", "backbone": "mobilenet_v2", "pretrained": "none"}, []),
+        ("mel", {"name": "ge2e", "pretrained": "ge2e"}, ["ge2e"]),
+        ("mel", {"name": "adafnn", "use_embedding": True}, ["ge2e"]),
+        ("speaker_embedding", {"name": "mlp"}, ["ge2e"]),
+    ],
+)
+def test_card_names_the_weights_that_a_run_is_derived_from(feature: str, network: dict, names: list[str]):
+    info = {"feature": {"name": feature}, "model": network}
+    assert ship.pretrained_parts(info) == [WEIGHTS_OF_OTHERS[name] for name in names]

@@ -9,9 +9,10 @@ import torch
 from joblib import Parallel, delayed
 from scipy.signal import resample_poly
 
+from stages.core import speech_signal
 from stages.core.errors import UserError
 from stages.core.records import DamagedSample
-from stages.features import mel, speech_signal
+from stages.features import mel
 
 SETTINGS = {"sample_rate_hz": 16_000, "window_ms": 25.0, "hop_ms": 10.0, "n_mels": 64, "f_min_hz": 0.0}
 SETTINGS |= {"f_max_hz": 8_000.0, "duration_s": 3.0, "trim_db": None, "normalize": "none"}

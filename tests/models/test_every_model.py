@@ -32,10 +32,12 @@ BUILDS = {
     "eeg_lstm, use_length": ((11, 20), {"hidden": 4, "layers": 2, "bidirectional": True, "use_length": True}),
     "eeg_transformer": ((11, 20), {"width": 8, "feedforward": 8}),
     "eeg_transformer, use_length": ((11, 20), {"width": 8, "feedforward": 8, "use_length": True}),
+    "ge2e": ((11, 40), {"tuned_layers": 3}),
     "keras_cnn": ((1, 16, 16), {}),
+    "mlp": ((2, 6), {"hidden": [8]}),
 }
 N_CLASSES = 5
-TIMED = [name for name, (shape, _) in sorted(BUILDS.items()) if len(shape) == 2]
+TIMED = [name for name in sorted(BUILDS) if lookup.constants("models", name.split(",")[0])["LAYOUT"][0] == "time"]
 # Models that read padding like true windows, as published; those with `use_length` mask it if that is true.
 UNMASKED = ("eeg_cnn", "eeg_cnn_lstm", "eeg_dnn", "eeg_lstm", "eeg_transformer")
 MASKED = [name for name in TIMED if name not in UNMASKED]

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from stages.core.ge2e import N_MELS, SpeakerEncoder
-from stages.models import adafnn, ge2e
+from stages.models import adafnn
+from stages.models.ge2e import build
 from stages.training.recogniser import Recogniser
 
 MEAN, SD = torch.linspace(-70, -30, N_MELS), torch.full((N_MELS,), 11.0)
@@ -18,7 +19,7 @@ def decibels(n: int = 4, frames: int = 30) -> torch.Tensor:
 
 def recogniser(**options: object) -> Recogniser:
     torch.manual_seed(0)
-    return Recogniser(ge2e.build((30, N_MELS), 4, **{"pretrained": "none"} | options), MEAN, SD, 1.0, 0.0)
+    return Recogniser(build((30, N_MELS), 4, **{"pretrained": "none"} | options), MEAN, SD, 1.0, 0.0)
 
 
 def test_equals_a_linear_layer_on_the_pooled_states():
@@ -47,7 +48,7 @@ def test_only_the_last_layers_learn(tuned_layers: int):
 @pytest.mark.parametrize("n_mels", [39, 64])
 def test_another_number_of_bands_is_an_error(n_mels: int):
     with pytest.raises(ValueError, match=f"n_mels is {n_mels}; allowed: 40"):
-        ge2e.build((30, n_mels), 4)
+        build((30, n_mels), 4)
     with pytest.raises(ValueError, match=f"n_mels is {n_mels}; allowed with use_embedding: 40"):
         adafnn.build((30, n_mels), 4, use_embedding=True)
 

@@ -1,0 +1,40 @@
+"""A multilayer perceptron on all values of a sample."""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from stages.params.options import Fraction, PositiveInts
+
+LAYOUT = ("statistic", "unit")
+
+
+def build(
+    input_shape: tuple[int, int],
+    n_classes: int,
+    *,
+    hidden: PositiveInts = [256],  # noqa: B006 (a literal: options are read off the source)
+    input_dropout: Fraction = 0.3,
+    dropout: Fraction = 0.5,
+) -> nn.Module:
+    """Return the network for `input_shape` (statistic, unit), standardised.
+
+    `hidden`: units of each hidden layer. `input_dropout`: of the input values; `dropout`: of the hidden units.
+    """
+    layers: list[nn.Module] = [nn.Flatten(), nn.Dropout(input_dropout)]  # (B, S, U) → (B, S · U)
+    for n_in, n_out in pairwise([input_shape[0] * input_shape[1], *hidden]):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
+    return Perceptron(nn.Sequential(*layers, nn.Linear(hidden[-1], n_classes)))
+
+
+class Perceptron(nn.Module):
+    """The layers, which have no time steps to read."""
+
+    def __init__(self, layers: nn.Sequential) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
+        """Return logits (B, n_classes) for `x` (B, statistic, unit); the values have no `length`."""
+        return self.layers(x)
