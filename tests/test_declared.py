@@ -23,7 +23,7 @@ IMAGE = ["channel", "height", "width"]
 SAMPLES = {
     "faces": ((1, 24, 24), IMAGE),
     "portraits": ((3, 24, 24), IMAGE),
-    "speech": ((188, 64), ["time", "mel"]),
+    "speech": ((188, 40), ["time", "mel"]),
     "eeg": ((74, 310), ["time", "feature"]),
 }
 # Names by which a training looks up its other settings; they are changed in other tests.

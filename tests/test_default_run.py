@@ -64,4 +64,5 @@ def test_all_runs_of_an_ablation_are_compared(corpus: str):
     """The report compares only runs whose settings differ in the parts of the model alone."""
     steps = json.loads((ROOT / "metrics/ablation.json").read_text())["steps"]
     compared = {step[which] for step in steps if step["corpus"] == corpus for which in ("run", "before")}
-    assert compared == {run for run, metrics in METRICS.items() if metrics["corpus"] == corpus}
+    others = {"speech_ge2e"}  # another network, on another feature
+    assert compared == {run for run, metrics in METRICS.items() if metrics["corpus"] == corpus} - others

@@ -11,7 +11,8 @@ import numpy as np
 from stages.core.errors import refuse
 from stages.datasets.store import Store, Writer
 
-KEPT_AXES = ("channel", "mel", "feature")  # these axes have a mean for each index; all others are averaged
+# These axes have a mean for each index; all others are averaged.
+KEPT_AXES = ("channel", "mel", "feature", "statistic", "unit")
 SAMPLES_AT_ONCE, VALUES_AT_ONCE = 1024, 24_000_000  # the smaller limit applies; 192 MB in double precision
 
 

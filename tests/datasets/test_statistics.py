@@ -37,6 +37,16 @@ def test_large_samples_are_read_in_small_blocks(tmp_path: Path, monkeypatch: pyt
     np.testing.assert_allclose(mean.ravel(), x.mean(axis=(0, 2, 3)) / 255, rtol=1e-6)
 
 
+def test_statistics_of_a_clip_are_standardised_one_by_one(tmp_path: Path):
+    """Values of a speaker embedding have no axis that could be averaged."""
+    x = np.random.default_rng(3).normal(size=(30, 4, 5)).astype(np.float32)
+    attributes = {"layout": ["statistic", "unit"], "scale_factor": 1.0, "add_offset": 0.0}
+    with Store(write_store(tmp_path / "a.h5", x, **attributes)) as store:
+        mean, sd = statistics.mean_and_sd(store, np.arange(20))
+    np.testing.assert_allclose(mean, x[:20].mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(sd, x[:20].std(axis=0), rtol=1e-5)
+
+
 def spectrograms(count: int = 20) -> np.ndarray:
     """Return (count, 6, 3) with a different level in each band; small_store sets the length of sample n to n % 5."""
     x = np.random.default_rng(2).normal([-20, 0, 50], [1, 5, 20], (count, 6, 3)).astype(np.float32)
