@@ -21,14 +21,14 @@ def main() -> None:
     if not 1 <= args.max_upload_mb <= MAX_UPLOAD_MB:
         refuse("out of range", where="--max-upload-mb", allowed=f"1 to {MAX_UPLOAD_MB}", received=args.max_upload_mb)
     require_free(args.host, args.port)
-    runs = [serve(run) for run in args.run or [None]]
+    runs = [serve(run) for run in args.run or ()] or [serve(kind=kind) for kind in ("image", "audio")]
     with tempfile.TemporaryDirectory(prefix="emotion_web_", ignore_cleanup_errors=True) as uploads:
         serve_page(runs, args.host, args.port, args.max_upload_mb, Path(uploads))
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
-    made.add_argument("--run", action="append", help="as for predict, default too; several make a tab each")
+    made.add_argument("--run", action="append", help="as for predict; several make a tab each; default: those that ship")
     made.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves everyone who reaches this machine")
     made.add_argument("--port", type=int, default=7860, help="of the page's address")
     made.add_argument("--max-upload-mb", type=int, default=20, help=f"of one file, at most {MAX_UPLOAD_MB}")

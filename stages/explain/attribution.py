@@ -56,12 +56,16 @@ def map_layer(architecture: Any, x: torch.Tensor) -> nn.Module:
 
 
 def attributions(run: ServedRun, prepared: Prepared, target: int) -> np.ndarray:
-    """Return (true steps, features) in logits: how much each value supports (> 0) or opposes (< 0) class `target`."""
+    """Return (true steps, features) in logits: how much each value supports (> 0) or opposes (< 0) class `target`.
+
+    For a speaker embedding: (statistics, units).
+    """
     x, length = _standardised(run, prepared), torch.tensor([prepared[1]])
     with torch.enable_grad():
         method = IntegratedGradients(run.recogniser.architecture)
         found = method.attribute(x, target=target, additional_forward_args=(length,), n_steps=STEPS)
-    return found.detach()[0, : prepared[1]].float().numpy()
+    n_rows = prepared[1] if run.info["input"]["layout"][0] == "time" else x.shape[1]
+    return found.detach()[0, :n_rows].float().numpy()
 
 
 def _standardised(run: ServedRun, prepared: Prepared) -> torch.Tensor:

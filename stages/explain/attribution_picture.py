@@ -33,10 +33,12 @@ def draw_attributions(path: Path, run: ServedRun, predictions: list[Prediction])
     """Draw one row for each of the first `ROWS` faces, clips or trials: the attribution of its most probable class."""
     rows, kind = predictions[:ROWS], run.kind
     left_out = f", the first {ROWS} of {len(predictions)}" if len(predictions) > ROWS else ""
-    figure = titled_figure(picture.caption(run, len(rows)), WHAT[kind] + left_out, WIDTH_IN, ROW_IN[kind] * len(rows))
+    is_embedding = run.info["input"]["layout"][0] == "statistic"
+    what = ("attribution over layers of the speaker encoder" if is_embedding else WHAT[kind]) + left_out
+    figure = titled_figure(picture.caption(run, len(rows)), what, WIDTH_IN, ROW_IN[kind] * len(rows))
     names = picture.distinct_names(prediction.query.file for prediction in rows)
     grid = figure.add_gridspec(len(rows), 1)
-    draw = {"image": _face, "audio": _clip}.get(kind, _trial)
+    draw = _embedding if is_embedding else {"image": _face, "audio": _clip}.get(kind, _trial)
     for number, prediction in enumerate(rows):
         draw(figure, grid[number], run, prediction, picture.title(prediction, kind, names))
     picture.save_full_color(figure, path)
@@ -81,6 +83,22 @@ def _clip(figure: Figure, place: SubplotSpec, run: ServedRun, prediction: Predic
     below.set_title(f"for (red) and against (blue) {_class_text(run, prediction)}", fontsize=8.5, color=INK, loc="left")
     picture.bars(figure.add_subplot(grid[0, 1]), prediction.probabilities, run.classes)
     _band_sums(figure.add_subplot(grid[1, 1], sharey=below), found.sum(axis=0))
+
+
+def _embedding(figure: Figure, place: SubplotSpec, run: ServedRun, prediction: Prediction, name: str) -> None:
+    """Draw what the statistics of each layer of the speaker encoder add to the class: its units have no names."""
+    grid = place.subgridspec(1, 2, width_ratios=(2.2, 1))
+    left = figure.add_subplot(grid[0, 0])
+    found = attribution.attributions(run, prediction.query.prepared, int(prediction.probabilities.argmax()))
+    sums = found.sum(axis=1)  # (statistics,)
+    left.barh(picture.STATISTICS, sums, color=np.where(sums >= 0, "#b2182b", "#2166ac"))
+    left.axvline(0, color=QUIET, linewidth=0.8)
+    left.invert_yaxis()
+    left.set_xlabel("logit, summed over the units of the speaker encoder", fontsize=8, color=INK)
+    left.tick_params(labelsize=7.5, colors=QUIET)
+    heading = f"{name}: for (red) and against (blue) {_class_text(run, prediction)}"
+    left.set_title(heading, fontsize=8.5, color=INK, loc="left")
+    picture.bars(figure.add_subplot(grid[0, 1]), prediction.probabilities, run.classes)
 
 
 def _band_sums(axes: Axes, sums: np.ndarray) -> None:

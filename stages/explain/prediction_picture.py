@@ -31,6 +31,7 @@ LABEL = {"color": "white", "backgroundcolor": ORANGE, "fontsize": 7, "va": "bott
 PHOTO_PX = 900
 WIDTH_IN, ROW_IN, BAR_IN = 8.6, 2.9, 0.21
 BANDS = tuple(BANDS_HZ)
+STATISTICS = [f"layer {layer} {what}" for layer in (2, 3) for what in ("sd", "10 %", "90 %")]  # as the feature's rows
 # The channels of SEED's cap in the order of its features (Liu et al. 2021, channel_62_pos.locs).
 SEED_CHANNELS = (
     *("Fp1", "Fpz", "Fp2", "AF3", "AF4"),
@@ -116,13 +117,24 @@ def photo(axes: Axes, row: list[Prediction], classes: list[str]) -> None:
 
 
 def draw_prepared(axes: Axes, run: ServedRun, prediction: Prediction) -> None:
-    """Draw the input of the network: a spectrogram without padding, or the channels and bands of a trial."""
+    """Draw the input of the network: a spectrogram without padding, a speaker embedding, or channels and bands."""
     x, length = prediction.query.prepared
-    if run.kind == "audio":
+    if run.info["input"]["layout"][0] == "statistic":
+        embedding(axes, run.standardised((x, length)))
+    elif run.kind == "audio":
         spectrogram(axes, run, x[:length])
     else:
         means = run.standardised((x, length))[:length].mean(axis=0)  # (features,) over the true steps
         channel_map(axes, channel_names(run.info), means, "standard deviations")
+
+
+def embedding(axes: Axes, values: np.ndarray) -> None:
+    """Draw (statistics, units) of the speaker encoder in standard deviations."""
+    image = axes.imshow(values, aspect="auto", cmap="RdBu_r", vmin=-3, vmax=3, interpolation="nearest")
+    axes.set_yticks(range(len(STATISTICS)), STATISTICS)
+    axes.set_xlabel("unit of the speaker encoder", fontsize=8, color=INK)
+    axes.tick_params(labelsize=7.5, colors=QUIET)
+    color_bar(axes, image, "standard deviations")
 
 
 def spectrogram(axes: Axes, run: ServedRun, bands: np.ndarray) -> None:

@@ -16,10 +16,12 @@ from stages.core.errors import UserError, refuse
 from stages.core.files import read_json, write_json, written_whole
 from stages.core.weights import WEIGHTS as PUBLISHED
 from stages.core.weights import Weights
+from stages.datasets import novelty
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.export.table import EvaluationData, batch_size, evaluation_data, predict, test_batches
 from stages.serving.run_files import INFO, KINDS, WEIGHTS, kind_of
+from stages.serving.served_run import ServedRun
 from stages.training.model_folder import TrainedModel
 from stages.training.recogniser import disable_tta
 
@@ -58,7 +60,7 @@ def ship(model: TrainedModel, record: Path, into: Path, licence: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(folder / WEIGHTS) as temporary:
         temporary.write_bytes(content)
-    info = model.info | {"licence": licence}
+    info = model.info | {"licence": licence} | ({"ood": calibrated(model)} if model.info.get("ood") else {})
     write_json(folder / INFO, info)
     (folder / CARD).write_text(card(info, figures, record.stem, weights, evaluation), encoding="utf-8")
     return folder
@@ -92,6 +94,21 @@ def evaluate(model: TrainedModel, weights: dict[str, torch.Tensor]) -> Evaluatio
         duplicated = np.isin(np.array(store.sample_id)[test], sorted(exact_duplicates(read_json(data.split))))
     without_tta = correct(model, data).mean() if disable_tta(model.recogniser.architecture) else None
     return Evaluation(before.mean(), after.mean(), int(duplicated.sum()), after[~duplicated].mean(), without_tta)
+
+
+def calibrated(model: TrainedModel) -> dict[str, Any]:
+    """Return the run's measure of novelty with a threshold that the test part reaches, too.
+
+    The validation part alone may be too few speakers, so that every other speaker would be unlike the training data.
+    """
+    ood, data, served = model.info["ood"], evaluation_data(model), ServedRun(model)
+    with Store(data.dataset) as store:
+        test = load_parts(data.split, store.sample_id)["test"]
+        samples, lengths = store.read_packed(test), store.length[test]
+    layout = model.info["input"]["layout"]
+    rows = [novelty.statistics(served.standardised((x, 0)), n, layout) for x, n in zip(samples, lengths, strict=True)]
+    farthest = float(np.quantile([novelty.distance(row, ood) for row in rows], novelty.QUANTILE))
+    return ood | {"threshold": max(ood["threshold"], novelty.MARGIN * farthest)}
 
 
 def correct(model: TrainedModel, data: EvaluationData) -> np.ndarray:

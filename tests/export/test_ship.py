@@ -15,10 +15,12 @@ from stages.apps import ship as app
 from stages.core.errors import UserError
 from stages.core.files import md5
 from stages.core.weights import WEIGHTS as WEIGHTS_OF_OTHERS
+from stages.datasets import novelty
+from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.export import ship
 from stages.serving.run_files import INFO, WEIGHTS, load_run
-from stages.serving.served_run import serve
+from stages.serving.served_run import ServedRun, serve
 from stages.training.model_folder import TrainedModel
 
 TARGET = Path("shipped")
@@ -185,3 +187,20 @@ def test_a_licence_without_commercial_use_is_shown_first(
 def test_card_names_the_weights_that_a_run_is_derived_from(feature: str, network: dict, names: list[str]):
     info = {"feature": {"name": feature}, "model": network}
     assert ship.pretrained_parts(info) == [WEIGHTS_OF_OTHERS[name] for name in names]
+
+
+def test_the_test_part_is_not_unlike_the_training_data(model: TrainedModel, monkeypatch: pytest.MonkeyPatch):
+    """A threshold below the distances of all test samples is raised to their 99 % quantile, times the margin."""
+    n = novelty.n_statistics(model.info["input"]["shape"], model.info["input"]["layout"])
+    ood = {"method": novelty.METHOD, "mean": [0.0] * n, "precision": np.eye(n).tolist(), "threshold": 1e-6}
+    with_ood = TrainedModel(model.recogniser, model.info | {"ood": ood})
+    served = ServedRun(with_ood)
+    data = ship.evaluation_data(model)
+    with Store(data.dataset) as store:
+        test = load_parts(data.split, store.sample_id)["test"]
+        layout = model.info["input"]["layout"]
+        rows = [novelty.statistics(served.standardised((x, 0)), 0, layout) for x in store.read_packed(test)]
+    expected = 1.1 * np.quantile(np.linalg.norm(rows, axis=1), 0.99)
+    assert ship.calibrated(with_ood)["threshold"] == pytest.approx(expected, rel=1e-6)
+    ood["threshold"] = 1e6
+    assert ship.calibrated(with_ood)["threshold"] == 1e6
