@@ -28,7 +28,7 @@ def main() -> None:
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
-    made.add_argument("--run", action="append", help="as for predict; several make a tab each; default: those that ship")
+    made.add_argument("--run", action="append", help="as for predict; each has a tab; default: the runs that ship")
     made.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves everyone who reaches this machine")
     made.add_argument("--port", type=int, default=7860, help="of the page's address")
     made.add_argument("--max-upload-mb", type=int, default=20, help=f"of one file, at most {MAX_UPLOAD_MB}")
