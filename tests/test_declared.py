@@ -138,13 +138,15 @@ def test_every_setting_of_a_run_reaches_its_training(run, alone, inputs, tmp_pat
 
 
 def test_a_changed_recipe_changes_all_of_its_runs(tmp_path):
-    """The test above shows that the settings of a run reach its training."""
+    """What a run sets itself stays. The test above shows that the settings of a run reach its training."""
     params = tmp_path / "params.yaml"
     params.write_bytes((ROOT / "params.yaml").read_bytes())
     settings = {"optimizer.lr": 0.0123, "max_epochs": 3}
     recipes = {run.recipe for run in PARAMS.runs.values()}
     apply_overrides(params, [f"recipes.{key}.{path}={settings[path]}" for key in recipes for path in settings])
     changed = {key: dict(leaves(run.model_dump())) for key, run in load(params).runs.items()}
-    assert {key: {path: run[path] for path in settings} for key, run in changed.items()} == dict.fromkeys(
-        PARAMS.runs, settings
-    )
+    runs = parse((ROOT / "params.yaml").read_text(encoding="utf-8"))["runs"]
+    own = {key: {path: value for path, value in leaves(run) if path in settings} for key, run in runs.items()}
+    assert {key: {path: run[path] for path in settings} for key, run in changed.items()} == {
+        key: settings | own[key] for key in runs
+    }
