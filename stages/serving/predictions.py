@@ -102,7 +102,7 @@ def _sample_queries(run: ServedRun, file: Path, sample: Sample, find: Finder) ->
 def _face_note(box: Box, face: np.ndarray, size_px: int) -> str:
     edge = "cut off at the edge of the picture" if box.cut_off else ""
     tiny = f"tiny: {box.width} px, enlarged to {size_px}" if 2 * max(box.width, box.height) <= size_px else ""
-    tilted = f"tilted: rotated upright by {abs(box.tilt_deg):g}°" if box.tilt_deg else ""
+    tilted = f"tilted: rotated upright by {abs(box.tilt_deg):.0f}°" if box.tilt_deg else ""
     return _joined(edge, tiny, tilted, image_quality.exposure(face), image_quality.blur(face))
 
 
