@@ -9,7 +9,9 @@ from stages.core import lookup
 from stages.core.command import arguments, item
 from stages.core.errors import UserError, exit_with_one_line, warn
 from stages.corpora.archive.fetch import fetch, without_secrets
+from stages.corpora.archive.image_files import count_by_suffix
 from stages.corpora.archive.pack import pack
+from stages.corpora.archive.unread import GROUPS, unread_files
 from stages.params.schema import Corpus
 
 
@@ -43,6 +45,8 @@ def check(archive: Path, corpus: Corpus) -> None:
         if not labels[name]:
             found = ", ".join(sorted(labels))
             raise UserError(f"{archive}: class {name!r} has no samples; found: {found}; remove it from classes")
+    if corpus.source != "synthetic" and reader.GROUP in GROUPS and (others := unread_files(archive, reader.GROUP)):
+        warn(f"{archive}: passed over {len(others):,} files: {count_by_suffix(others)}")
     # votes without a clear answer leave samples out; the reader has counted them
     if corpus.source != "synthetic" and corpus.labels is None and (missing := reader.missing(parts)):
         warn(f"{archive}: {missing}; it is used as it is")

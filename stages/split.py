@@ -11,6 +11,7 @@ from stages.core.errors import UserError, exit_with_one_line, warn
 from stages.core.files import write_json
 from stages.core.records import Record
 from stages.corpora.archive import labels
+from stages.corpora.archive.unread import unread_files
 from stages.datasets import splits
 from stages.datasets.groups import merge_similar
 from stages.datasets.near_duplicates import hash_records, near_duplicates_across
@@ -24,7 +25,7 @@ def main() -> None:
     corpus, split, where = item(params.corpora, args.key, "corpora"), params.splits[args.key], f"splits.{args.key}"
     reader = lookup.load("corpora", corpus.reader)
     shows_faces = reader.GROUP in (None, "person")  # recordings have speakers or subjects as groups
-    records, passed_over = select(args.archive, corpus, shows_faces)
+    records, passed_over = select(args.archive, corpus, reader.GROUP, shows_faces)
     metadata, split, similar = merge_similar(Metadata.of(records, reader.PARTS, reader.GROUP), split, where)
     with splits.errors_naming(where):
         part, protocol = lookup.function("datasets.protocols", split.protocol)(metadata, split)
@@ -61,14 +62,18 @@ def main() -> None:
         warn(line)
 
 
-def select(archive: Path, corpus: Corpus, shows_faces: bool) -> tuple[list[Record], dict[str, int] | None]:
-    """Return the samples of the configured classes, and in image folders {suffix: number of files} passed over."""
+def select(
+    archive: Path, corpus: Corpus, group: str | None, shows_faces: bool
+) -> tuple[list[Record], dict[str, int] | None]:
+    """Return the samples of the configured classes, and {suffix: number of files} passed over; None for a table."""
     records = list(lookup.read(corpus.reader, archive, class_names=corpus.class_names, labels=corpus.labels))
     chosen = [record for record in records if record.label in corpus.classes]
     if not chosen:
         raise UserError(f"{archive}: no sample of the classes {', '.join(corpus.classes)}")
     used = {record.sample_id for record in records}
-    return chosen, labels.passed_over(archive, used) if shows_faces else None
+    if shows_faces:
+        return chosen, labels.passed_over(archive, used)
+    return chosen, labels.suffixes(unread_files(archive, group))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ COLUMNS = {"download": 0, "prepare": 1, "split": 1, "train": 2, "tune": 3, "eval
 
 @dataclass
 class Box:
-    """A titled box; `row` None: in the vertical middle of the picture. `x` and `y` are set by `_arrange`."""
+    """A titled box; `row` None: in the vertical middle of the picture. `x`, `y` and `width` are set by `_arrange`."""
 
     key: str
     column: int
@@ -39,9 +39,10 @@ class Box:
     lines: list[str] = field(default_factory=list)
     x: float = 0.0
     y: float = 0.0
+    width: float = 0.0
 
     @property
-    def width(self) -> float:
+    def text_width(self) -> float:
         return LETTER_PX * max(map(len, (self.title, *self.lines))) + 2 * PAD_PX
 
     @property
@@ -130,9 +131,9 @@ def _arrange(boxes: list[Box], top: float) -> tuple[float, float]:
     """Set the places of the boxes in columns and rows; return width and height of the picture."""
     x, widths = PAD_PX * 2.0, {}
     for column in sorted({box.column for box in boxes}):
-        widths[column] = max(box.width for box in boxes if box.column == column)
+        widths[column] = max(box.text_width for box in boxes if box.column == column)
         for box in (box for box in boxes if box.column == column):
-            box.x = x
+            box.x, box.width = x, widths[column]  # equally wide, so that no arrow passes behind a box
         x += widths[column] + COLUMN_GAP_PX
     y = top
     for row in sorted({box.row for box in boxes if box.row is not None}):
@@ -145,8 +146,6 @@ def _arrange(boxes: list[Box], top: float) -> tuple[float, float]:
         y += max(heights) + GAP_PX
     for box in (box for box in boxes if box.row is None):
         box.y = (top + y - box.height) / 2
-    for box in boxes:
-        box.x += (widths[box.column] - box.width) / 2
     return x - COLUMN_GAP_PX + PAD_PX * 2, y
 
 
@@ -168,8 +167,9 @@ def _svg(boxes: list[Box], arrows: list[tuple[str, str]], title: str) -> str:
 
 def _arrow(one: Box, other: Box) -> str:
     x0, y0, x1, y1 = one.x + one.width, one.y + one.height / 2, other.x - 2, other.y + other.height / 2
-    middle = (x0 + x1) / 2
-    path = f"M{x0:.1f} {y0:.1f} C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {x1:.1f} {y1:.1f}"
+    bent = min(x1, x0 + COLUMN_GAP_PX)  # straight from there, above the boxes of a column that is skipped
+    middle = (x0 + bent) / 2
+    path = f"M{x0:.1f} {y0:.1f} C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {bent:.1f} {y1:.1f} L{x1:.1f} {y1:.1f}"
     return f'<path d="{path}" fill="none" stroke="#59636e" stroke-width="1.2" marker-end="url(#tip)"/>'
 
 

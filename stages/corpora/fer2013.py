@@ -76,6 +76,9 @@ def read(
     folders = folder_names(archive, images, CODES, FOLDERS, class_names, partial(_no_order, archive), note)
     has_folders = any(folders.label(folder) for folder in {name.rpartition("/")[0] for name in images})
     _refuse_other_labels(archive, headers, next(iter(faces), "class folders of images" if has_folders else None))
+    if faces and has_folders:
+        what, received = "faces as a table and as class folders of images", f"{next(iter(faces))} and {images[0]}"
+        refuse(what, where=str(archive), allowed="one of them: remove the other from the source", received=received)
     if images and (has_folders or not faces):
         chosen = class_images(archive, images, folders, note)
         partitions = {folder: folders.partition(folder) for folder in {name.rpartition("/")[0] for name in chosen}}

@@ -23,7 +23,7 @@ from stages.core.errors import UserError, refuse, unknown_name
 from stages.core.labels import CLASSES, EMOTIONS, canonical
 from stages.core.records import Record
 from stages.corpora.archive import members, tables
-from stages.corpora.archive.clips import audio_names, count_mismatch, refuse_layout
+from stages.corpora.archive.clips import audio_names, count_mismatch, is_hidden, refuse_layout
 from stages.corpora.decoding.audio import decode_audio
 
 CODES = EMOTIONS
@@ -189,7 +189,21 @@ def _table(archive: Path) -> tuple[str | None, Rows]:
     found = [table for name in TABLES if (table := tables.find(archive, name))]
     if len(found) > 1:
         refuse("two tables of the clips", where=str(archive), allowed=" or ".join(TABLES), received=found)
+    if not found:
+        _refuse_other_list(archive)
     return (found[0], list(tables.rows(archive, found[0], ("file", "speaker"), COLUMNS))) if found else (None, [])
+
+
+def _refuse_other_list(archive: Path) -> None:
+    """Raise `UserError` for a table with the columns of a list, but another name, which nothing would read."""
+    for name in members.names(archive):
+        if name.lower().endswith(".csv") and not is_hidden(name):
+            with members.open_member(archive, name) as stream:
+                header = stream.readline(1000).decode("utf-8-sig", errors="replace")
+            columns = {column.strip(' "\r\n').lower() for column in header.replace(";", ",").split(",")}
+            if {"file", "emotion"} <= columns or {"file", "speaker"} <= columns:
+                what, allowed = "a list of clips under another name", f"{' or '.join(TABLES)}, or no such table"
+                refuse(what, where=str(archive), allowed=allowed, received=name)
 
 
 def _rows_by_id(rows: Rows, paths: dict[str, str], corpus: Corpus | None = None) -> dict[str, Row]:

@@ -83,3 +83,15 @@ def one_line(call: Callable[[], object], *words: str) -> str:
 def contents(archive: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(archive) as opened:
         return {name: opened.read(name) for name in opened.namelist()}
+
+
+def run_stages(corpus: str, params: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run download, prepare and split of a corpus, whose files are written beside `params`: x.h5 and split.json."""
+    from stages import download, prepare, split
+
+    folder = params.parent
+    common = [corpus, "--params", params, "--archive", folder / "raw.zip"]
+    for stage, output in ((download, "-"), (prepare, "x.h5"), (split, "split.json")):
+        outputs = [] if output == "-" else ["--output", folder / output]
+        monkeypatch.setattr("sys.argv", ["stage", *map(str, (*common, *outputs))])
+        stage.main()

@@ -51,3 +51,14 @@ def test_odd_values(values: np.ndarray, expected: list):
 )
 def test_shrinks_by_whole_factors(shape: tuple, side: int, expected: tuple):
     assert shrink_to(np.zeros(shape, np.uint8), side).shape == expected
+
+
+@pytest.mark.parametrize("n_hot", [1, 2])
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_a_hot_pixel_does_not_darken_the_others(bits: int, n_hot: int):
+    values = np.tile(np.arange(256, dtype=np.uint16) << (bits - 8), (200, 1))  # 51,200 pixels
+    expected = (values >> (bits - 8)).astype(np.uint8)
+    values[0, :n_hot] = 65_535
+    found = eight_bits(values)
+    np.testing.assert_array_equal(found[1:], expected[1:])
+    assert (found[0, :n_hot] == 255).all()

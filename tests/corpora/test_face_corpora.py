@@ -2,7 +2,6 @@
 
 import io
 import pickle
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -11,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from archive_files import make_folder, make_zip, one_line
+from archive_files import make_folder, make_zip, one_line, run_stages
 from PIL import Image
 
-from stages import download, prepare, split
 from stages.core.files import read_json
 from stages.core.records import DamagedSample, Record
 from stages.corpora import image_folder
@@ -527,21 +525,14 @@ def npy_files() -> dict[str, bytes | str]:
 )
 def test_every_stage_reads_it(tmp_path: Path, monkeypatch, capsys, files, told: list[str], passed_over: dict[str, int]):
     content = parse((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
-    source, archive, inputs = tmp_path / "source", tmp_path / "raw.zip", tmp_path / "params.yaml"
+    source, inputs = tmp_path / "source", tmp_path / "params.yaml"
     make_folder(source, {name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()})
     content["corpora"]["portraits"] |= {"source": str(source), "name": "own", "classes": ["happy", "angry"]}
     content["splits"]["portraits"] |= {"protocol": "stratified"}
     content["prepare"]["max_rejected_fraction"] = 0.1
     inputs.write_text(yaml.safe_dump(content), encoding="utf-8")
-    common = ["portraits", "--params", inputs, "--archive", archive]
-    for stage, output in (
-        (download, ()),
-        (prepare, ("--output", tmp_path / "x.h5")),
-        (split, ("--output", tmp_path / "x.json")),
-    ):
-        monkeypatch.setattr(sys, "argv", ["stage", *map(str, (*common, *output))])
-        stage.main()
-    found = read_json(tmp_path / "x.json")
+    run_stages("portraits", inputs, monkeypatch)
+    found = read_json(tmp_path / "split.json")
     printed = capsys.readouterr()
     assert [words for words in told if words not in printed.err] == []
     assert "x.h5: 24 samples" in printed.out

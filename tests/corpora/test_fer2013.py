@@ -295,3 +295,10 @@ def test_real_corpus(tmp_path: Path):
         image = record.load()[0]
         assert (image.shape, image.dtype) == ((48, 48), np.uint8)
         assert image.std() > 5
+
+
+@pytest.mark.parametrize("names", [["train/sad/0.jpg"], ["train/happy/0.jpg", "test/angry/1.png"], ["happy/x.jpeg"]])
+@pytest.mark.parametrize("table", ["fer2013.csv", "data/icml_face_data.csv"])
+def test_refuses_a_table_beside_class_folders(tmp_path: Path, table: str, names: list[str]):
+    archive = corpus(tmp_path, {table: FER, **dict.fromkeys(names, encoded(gray()))})
+    one_line(lambda: list(read(archive)), "faces as a table and as class folders", table, sorted(names)[0])

@@ -1,7 +1,6 @@
 """Image files in the wild: every common format, what is passed over, and what the names of folders mean."""
 
 import io
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from archive_files import make_folder, make_zip, one_line
+from archive_files import make_folder, make_zip, one_line, run_stages
 from PIL import Image
 
-from stages import download, prepare, split
 from stages.core.files import read_json
 from stages.core.records import DamagedSample
 from stages.corpora import fer2013, image_folder
@@ -289,7 +287,7 @@ def test_class_names_may_merge_folders(tmp_path: Path):
 def test_every_stage_uses_class_names_and_download_warns(key: str, tmp_path: Path, monkeypatch, capsys):
     content = parse((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
     meaning = {0: "happy", "böse": "angry", "Lernen": "train", "Probe": "test"}
-    source, archive, inputs = tmp_path / "source", tmp_path / "raw.zip", tmp_path / "params.yaml"
+    source, inputs = tmp_path / "source", tmp_path / "params.yaml"
     content["corpora"][key] |= {"source": str(source), "name": "own", "classes": ["happy", "angry"]}
     content["corpora"][key] |= {"class_names": meaning}
     content["splits"][key]["validation_fraction"] = 0.5
@@ -297,18 +295,29 @@ def test_every_stage_uses_class_names_and_download_warns(key: str, tmp_path: Pat
     names = [f"{part}/{folder}/{n}.webp" for part in ("Lernen", "Probe") for folder in ("0", "Böse") for n in range(4)]
     pictures = {name: encoded("WEBP", picture(number)) for number, name in enumerate(names)}
     make_folder(source, pictures | {"Lernen/0/5.avif": b"x", "Thumbs.db": b"x"})
-    common = [key, "--params", inputs, "--archive", archive]
-    for stage, output in (
-        (download, ()),
-        (prepare, ("--output", tmp_path / "x.h5")),
-        (split, ("--output", tmp_path / "x")),
-    ):
-        monkeypatch.setattr(sys, "argv", ["stage", *map(str, (*common, *output))])
-        stage.main()
-    counts = read_json(tmp_path / "x")["counts"]
+    run_stages(key, inputs, monkeypatch)
+    counts = read_json(tmp_path / "split.json")["counts"]
     assert (counts["train"], counts["validation"], counts["test"]) == (4, 4, 8)
     printed = capsys.readouterr()
     assert "number folders are read as 0 happy (class_names)" in printed.err
     assert "passed over 1 files: 1 .avif (Lernen/0/5.avif)" in printed.err
     assert printed.err.count("passed over") == 1
     assert "x.h5: 16 samples" in printed.out
+
+
+@pytest.mark.parametrize(
+    ("own", "unused"),
+    [
+        ({"Anger1": "angry"}, ["anger1"]),
+        ({"Holdout": "test", "happy": "happy"}, ["holdout"]),
+        ({"train": "test", "sad": "ignore"}, []),
+        ({"unclear": "ignore", "0": "angry"}, ["0", "unclear"]),
+    ],
+)
+@pytest.mark.parametrize("reader", [fer2013, image_folder])
+def test_class_names_that_match_no_folder_are_told(reader, tmp_path: Path, own: dict[str, str], unused: list[str]):
+    files = {f"train/{label}/{n}.jpg": JPEG for label in ("happy", "sad", "angry") for n in range(2)}
+    archive, notes = make_zip(tmp_path / "a.zip", files), []
+    list(reader.read(archive, own, notes.append))
+    told = [note for note in notes if "no folder is called" in note]
+    assert [note.split("is called ")[1].split(";")[0].split(", ") for note in told] == ([unused] if unused else [])

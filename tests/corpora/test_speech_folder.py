@@ -314,3 +314,16 @@ def test_refuses_invalid_lists(tmp_path: Path, change: tuple[str, str], words: l
 def test_refuses_two_different_tables(tmp_path: Path):
     archive = make_zip(tmp_path / "raw.zip", LISTED | {"speakers.csv": LIST.encode(), "clips.csv": LIST.encode()})
     one_line(lambda: listed(archive), "two tables of the clips", "clips.csv")
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "meta/List.CSV"])
+@pytest.mark.parametrize("header", ["file,emotion,speaker", "file;emotion", "speaker,file", "\ufeffFile, Emotion"])
+def test_refuses_a_list_under_another_name(tmp_path: Path, name: str, header: str):
+    archive = with_table(tmp_path, f"{header}\n", name=name)
+    words = "a list of clips under another name", "allowed: speakers.csv or clips.csv", name
+    one_line(lambda: list(speech_folder.read(archive)), *words)
+
+
+def test_other_tables_are_no_lists(tmp_path: Path):
+    archive = with_table(tmp_path, "day,weather\n", name="diary.csv")
+    assert list(speech_folder.read(archive))

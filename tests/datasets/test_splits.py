@@ -111,6 +111,7 @@ def split_speech(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..
         inputs.write_text(yaml.safe_dump(content), encoding="utf-8")
         reader = SimpleNamespace(read=read, PARTS={}, GROUP=kind)
         monkeypatch.setattr(split.lookup, "load", lambda room, name: reader)
+        monkeypatch.setattr(split, "unread_files", lambda archive, group: [])
         arguments = ["faces", "--params", inputs, "--archive", tmp_path, "--output", output]
         monkeypatch.setattr(sys, "argv", ["split", *map(str, arguments)])
         split.main()

@@ -3,5 +3,5 @@
 Fetching and packing: `fetch`, `sources` (a zip, tar, folder or csv of the user), `pack`, `damage` (errors in one
 line). Reading: `members` (files in an archive), `tables` (.csv), `clips` (of speech), `events` (of BIDS),
 `image_files` (class folders), `labels` (label files beside images), `face_lists` (lists of labelled faces),
-`face_names` (persons and emotions in file names), `fer_plus` (votes for FER-2013).
+`face_names` (persons and emotions in file names), `fer_plus` (votes for FER-2013), `unread` (what is passed over).
 """

@@ -207,10 +207,18 @@ def folder_names(
     """
     names = FolderNames(classes, parts, own_names(class_names), {}, codes or {})
     last = {normalized(PurePosixPath(_folder(name)).name) for name in {_folder(n): n for n in images}.values()}
+    if note and (unused := sorted(names.own.keys() - _parts_of(images))):
+        found = ", ".join(sorted(_parts_of(images))[:12]) or "none"
+        note(f"{archive}: class_names: no folder is called {', '.join(unused)}; folders: {found}")
     if note and (coded := sorted(last & (names.codes.keys() - names.own.keys()))):
         mapping = ", ".join(f"{name} {names.codes[name]}" for name in coded)
         note(f"{archive}: folders are read as {mapping}; another order: corpora.<corpus>.class_names")
     return number_names(archive, {name for name in last if _NUMBER.fullmatch(name)}, names, order, note)
+
+
+def _parts_of(images: Iterable[str]) -> set[str]:
+    """Return the names of all folders around the images, in the form in which names are compared."""
+    return {normalized(part) for folder in {_folder(name) for name in images} for part in folder.split("/") if part}
 
 
 def number_names(

@@ -33,6 +33,9 @@ def passed_over(archive: Path, sample_ids: Collection[str]) -> dict[str, int] | 
     if not used <= visible:
         return None
     labels = {label_file(name, kind) for name in used for kind in (YOLO, EXPRESSION)}
-    unused = visible.difference(used, labels)
-    suffixes = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in unused)
-    return dict(sorted(suffixes.items()))
+    return suffixes(visible.difference(used, labels))
+
+
+def suffixes(names: Collection[str]) -> dict[str, int]:
+    """Return {suffix: number of files}, sorted by suffix."""
+    return dict(sorted(Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in names).items()))
