@@ -34,17 +34,20 @@ def main() -> None:
         parts = load_parts(args.split, store.sample_id)
         predicted = {part: predict(model, store, parts[part], part) for part in predictions.PARTS}
         groups, test = store.groupings(parts["test"]), predicted["test"]
+        every_group = store.groupings(np.concatenate([parts[part] for part in predictions.PARTS]))
         shown = gallery.choose(test, info["seed"])
         samples = torch.from_numpy(store.read(parts["test"][shown]))
     columns = {name: np.concatenate([predicted[part][name] for part in predictions.PARTS]) for name in test}
     origin = {"run": args.key, **{name: info[name] for name in (*ORIGIN, "classes")}}
-    predictions.write(args.predictions, columns, origin)
-    metrics = compute_metrics(test["label"], test["probabilities"], groups, origin["classes"], info["seed"])
+    content = test["label"], test["probabilities"], groups, origin["classes"]
+    metrics = compute_metrics(*content, info["seed"], info["temperature"])
     x = torch.zeros(1, *info["input"]["shape"])
     described = {"run": args.key, "model": info["model"]["name"]} | {name: info[name] for name in ORIGIN}
     described |= {f"n_{part}": len(indices) for part, indices in parts.items()}
     described["parameters"] = sum(weight.numel() for weight in model.recogniser.architecture.parameters())
     described["flops"] = flops(model.recogniser, x, torch.tensor([x.shape[1]]))
+    of_network = {name: described[name] for name in ("n_train", "parameters", "flops")}
+    predictions.write(args.predictions, columns, every_group, origin | of_network)
     write_json(args.metrics, described | metrics)
     gallery.draw(args.plots, test, metrics, origin, args.history, info)
     gallery.draw_inside(args.plots, test, origin, model.recogniser, shown, samples)

@@ -22,6 +22,7 @@ from stages.params.schema import Params, Run
 from stages.training import model_folder
 from stages.training.devices import resolved_precision
 from stages.training.fit import HISTORY_COLUMNS, class_weights, fit, resume_folder
+from stages.training.temperature import validation_temperature
 
 # Code that affects the weights, besides the model: a training resumes only if it is unchanged.
 CODE = ("core/lookup.py", "core/seeding.py", "params/schema.py", "datasets/**/*.py", "training/*.py")
@@ -39,11 +40,13 @@ def main() -> None:
     patterns = (*CODE, f"models/{run.model['name']}.py")
     code = [path for pattern in patterns for path in sorted(Path(__file__).parent.glob(pattern))]
     torch.manual_seed(derive(params.seed, "initial weights"))
+    recogniser = model_folder.build(info)
+    validation = LOADING[run.loading](args.dataset, parts["validation"], run.batch_size)
     outcome = fit(
-        model_folder.build(info),
+        recogniser,
         lookup.build("datasets.augmentation", run.augmentation) if run.augmentation else None,
         LOADING[run.loading](args.dataset, parts["train"], run.batch_size, shuffle_seed=params.seed),
-        LOADING[run.loading](args.dataset, parts["validation"], run.batch_size),
+        validation,
         run,
         classes=info["classes"],
         weights=class_weights(run.loss, info["classes"], counts),
@@ -55,7 +58,8 @@ def main() -> None:
     if outcome.is_global_zero:
         history = ([*(row[name] for name in HISTORY_COLUMNS), info["name"]] for row in outcome.history)
         write_csv(args.history, (*HISTORY_COLUMNS, "corpus"), history)
-        info |= {"best_epoch": outcome.best_epoch, "epochs": len(outcome.history)}
+        temperature = validation_temperature(args.key, recogniser, outcome.best_weights, validation)
+        info |= {"best_epoch": outcome.best_epoch, "epochs": len(outcome.history), "temperature": temperature}
         model_folder.save(args.model, info, {"best": outcome.best_weights, "final": outcome.final_weights})
         shutil.rmtree(args.checkpoints, ignore_errors=True)  # a short training has none
 
@@ -66,11 +70,10 @@ def describe(args, params: Params, run: Run, store: Store, parts: dict[str, np.n
     mean, sd = mean_and_sd(store, train)
     dataset, normaliser = asdict(of) | {"shape": store.sample_shape}, {"mean": mean.tolist(), "sd": sd.tolist()}
     more = {"protocol": protocol_of(args.split, of), "seed": params.seed, "max_epochs": run.max_epochs}
-    more |= {"n_train": len(train), "n_rejected": len(of.rejected), "n_cut": of.cut}
-    more |= {"longest_steps": of.longest, "threads": params.machine.threads}
+    more |= {"n_train": len(train), "n_rejected": len(of.rejected), "n_cut": of.cut, "longest_steps": of.longest}
+    more |= {"threads": params.machine.threads, "ood": novelty.fit(store, train, parts["validation"], mean, sd)}
     inputs = {path.as_posix(): md5(path) for path in (args.dataset, args.split)}
-    ood = novelty.fit(store, train, parts["validation"], mean, sd)
-    return model_folder.describe(args.key, run, dataset, normaliser, **more, inputs=inputs, ood=ood)
+    return model_folder.describe(args.key, run, dataset, normaliser, **more, inputs=inputs)
 
 
 if __name__ == "__main__":

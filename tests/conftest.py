@@ -137,6 +137,7 @@ def shrink(params):
         params[section] = {"faces": params[section]["faces"]}
     params["corpora"]["faces"]["synthetic"].update(size=SIZE)
     params["studies"] = {RUN: {**params["studies"][RUN], "n_trials": 2, "max_epochs": 1}}
+    params["ensembles"] = {}
     params["machine"].update(accelerator="cpu", devices=1, threads=1, workers=1)
 
 
@@ -173,6 +174,7 @@ def only_speech(params):
     """Replace everything by `add_speech`."""
     for section in ("corpora", "datasets", "splits", "recipes", "runs", "studies"):
         params[section].clear()
+    params["ensembles"] = {}
     add_speech(params)
 
 
@@ -198,6 +200,8 @@ def reproduced(make_clone):
     # those of the committed params belong to other runs
     for folder in ("plots", "metrics"):
         shutil.rmtree(clone.root / folder, ignore_errors=True)
+        (clone.root / folder / "ensembles").mkdir(parents=True)
+        (clone.root / folder / "ensembles/.gitkeep").touch()  # the report needs the folders of a project's ensembles
     (clone.root / "dvc.lock").unlink(missing_ok=True)
     stages = clone.stages_run("dvc", "repro")
     clone.run("git", "add", "-A")

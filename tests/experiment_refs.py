@@ -24,6 +24,7 @@ PARAMS = {
               "optimizer": {"name": "adam", "lr": 0.001}, "schedule": {"name": "constant"}}
         for run in ("a", "b")
     },
+    "ensembles": {"e": {"corpus": "faces", "members": ["a", "b"], "weights": "equal"}},
     "studies": {"s": {"run": "a", "corpus": "faces", "dataset": "faces", "n_trials": 100,
                       "space": {"batch_size": {"type": "int"}}}},
 }  # fmt: skip
@@ -50,6 +51,7 @@ OUTS = {
     "prepare@faces": "data/prepared/faces.h5",
     **{f"train@{run}": f"data/models/{run}" for run in "ab"},
     **{f"evaluate@{run}": f"data/predictions/{run}.h5" for run in "ab"},
+    "ensemble@e": "metrics/ensembles/e.json",
     "tune@s": "metrics/tune/s.json",
     "report": "metrics/ablation.json",
 }
@@ -106,15 +108,17 @@ class Project:
         self.git("reset", "-q", "--hard", "main")
         self.baseline = self.git("rev-parse", "main")
 
-    def experiment(self, name, figures, locked=None, study=None, steps=None, **values):
+    def experiment(self, name, figures, locked=None, study=None, steps=None, ensemble=None, **values):
         """Add a completed experiment that changed dotted params; `figures` of run a, or {run: figures}.
 
-        `locked`: arguments of `lock`; `study`: the result of study s; `steps`: of metrics/ablation.json.
+        `locked`: arguments of `lock`; `study`: the result of study s; `steps`: of metrics/ablation.json; `ensemble`:
+        the metrics of ensemble e.
         """
         of_runs = {"a": figures} if "accuracy" in figures else figures
         ref = f"refs/exps/{self.baseline[:2]}/{self.baseline[2:]}/{name}"
         files = self._files(changed(**values), of_runs, locked or {})
         files |= {"metrics/tune/s.json": json.dumps(study)} if study else {}
+        files |= {"metrics/ensembles/e.json": json.dumps(ensemble)} if ensemble else {}
         files |= {"metrics/ablation.json": json.dumps({"steps": steps})} if steps is not None else {}
         self._commit(ref, files, self.baseline)
 

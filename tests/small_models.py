@@ -14,7 +14,7 @@ PARAMS = load(ROOT / "params.yaml")
 FACES_RUN = "faces_custom_cnn"
 SIZE_PX, STEPS = 24, 20
 SMALL = {"faces": {"size_px": SIZE_PX}, "mel": {"duration_s": 0.304}, "eeg": {"max_windows": STEPS}}
-SMALL["speaker_embedding"] = {}
+SMALL["speaker_embedding"] = {"speeds": [0.9, 1.0]}
 
 
 def small_info(run: str) -> dict:
@@ -24,7 +24,7 @@ def small_info(run: str) -> dict:
     channels = 3 if dataset.feature.get("color") == "rgb" else 1
     n_features = {"mel": dataset.feature.get("n_mels"), "eeg": 310}.get(name)
     sample = [STEPS, n_features] if n_features else [channels, SIZE_PX, SIZE_PX]
-    sample = [6, 256] if name == "speaker_embedding" else sample
+    sample = [2, 6, 256] if name == "speaker_embedding" else sample
     attributes = vars(DESCRIPTION) | {
         "layout": list(feature.LAYOUT),
         "scale_factor": feature.SCALE_FACTOR,
@@ -35,7 +35,7 @@ def small_info(run: str) -> dict:
         "corpus": dataset.corpus,
     }
     shape = (1, n_features) if n_features else (channels, 1, 1)
-    shape = (6, 256) if name == "speaker_embedding" else shape
+    shape = (1, 6, 256) if name == "speaker_embedding" else shape
     normaliser = {"mean": np.full(shape, 0.4).tolist(), "sd": np.full(shape, 0.3).tolist()}
     return model_folder.describe(run, PARAMS.runs[run], attributes, normaliser, protocol="official")
 

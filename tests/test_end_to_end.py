@@ -132,6 +132,28 @@ def test_one_number_runs_what_depends_on_it_and_experiments_are_compared(extende
     assert clone.outputs() == before
 
 
+def test_one_block_adds_an_ensemble(extended):
+    members = ["eeg_lstm_zero", "eeg_lstm_mask"]
+    block = f"{{corpus:eeg,members:[{','.join(members)}],weights:validation}}"
+    ran = extended.stages_run("dvc", "exp", "run", "-n", "both", "-S", f"+ensembles.both={block}")
+    assert ran == ["ensemble@both", "report"]
+    found = json.loads((extended.root / "metrics/ensembles/both.json").read_text())
+    alone = {name: read_metrics(extended, name) for name in members}
+    assert found.keys() == alone[members[0]].keys() | {"weights", "members"}
+    assert sum(weight for _, weight in found["weights"]) == pytest.approx(1, abs=1e-3)
+    assert {row["run"]: row["accuracy"] for row in found["members"]} == {
+        name: metrics["accuracy"] for name, metrics in alone.items()
+    }
+    assert found["parameters"] == sum(metrics["parameters"] for metrics in alone.values())
+    assert list(json.loads((extended.root / "metrics/summary.json").read_text())["ensembles"]) == ["both"]
+    assert {"confusion.csv", "coverage.png"} <= {
+        path.name for path in (extended.root / "plots/ensembles/both").iterdir()
+    }
+    page = (extended.root / "plots/report.html").read_text(encoding="utf-8")
+    assert 'aria-label="members of both"' in page
+    assert extended.stages_run("dvc", "repro") == []
+
+
 def test_dvc_shows_the_graph(clone):
     assert set(clone.run("dvc", "stage", "list", "--name-only").split()) == set(STAGES)
     shown = clone.run("dvc", "dag", "--dot")

@@ -3,6 +3,7 @@
 import ast
 import io
 import itertools
+import json
 import re
 import shlex
 import shutil
@@ -358,6 +359,7 @@ def reads(make_clone, tmp_path_factory):
     clone.edit_params(shrink)
     clone.edit_params(lambda params: [params["runs"].pop(key) for key in list(params["runs"])[1:]])
     clone.edit_params(lambda params: params["splits"]["faces"].update(validation_fraction=0.25))
+    clone.edit_params(add_ensemble)
     reads_of = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(clone.root)
@@ -371,11 +373,19 @@ def reads(make_clone, tmp_path_factory):
     return reads_of
 
 
+def add_ensemble(params):
+    """Add a second run that equals the first, without its comments, and an ensemble of both."""
+    own_loss = {"loss": {"label_smoothing": 0.0}}  # the default one is an object that all runs share
+    params["runs"]["twin"] = json.loads(json.dumps(next(iter(params["runs"].values())))) | own_loss
+    members = {"corpus": "faces", "members": list(params["runs"]), "weights": "validation"}
+    params["ensembles"] = {"both": members}
+
+
 def _run_stages(clone, reads_of, patch):
     from dvc.repo import Repo
 
     stages = {stage.addressing: stage for stage in Repo(str(clone.root)).index.stages}
-    for script in ("download", "prepare", "split", "train", "evaluate", "tune", "report"):
+    for script in ("download", "prepare", "split", "train", "evaluate", "tune", "ensemble", "report"):
         for name, stage in stages.items():
             if name.split("@")[0] == script:
                 reads, _ = reads_of.setdefault(name, (Reads(), stage))
@@ -427,7 +437,7 @@ def test_stages_declare_the_params_that_they_read(reads):
 
 def starred(path):
     """Replace the key of an item by a star: corpora.faces.name → corpora.*.name."""
-    return re.sub(r"^(corpora|datasets|splits|recipes|runs|studies)\.[^.]+", r"\1.*", path)
+    return re.sub(r"^(corpora|datasets|splits|recipes|runs|studies|ensembles)\.[^.]+", r"\1.*", path)
 
 
 def test_stages_read_the_params_that_they_declare(reads):

@@ -22,10 +22,10 @@ DOCS, RECORD = Path("docs"), Path("metrics/reference/fer2013_compact.json")
 LETTER_PX, LINE_PX, PAD_PX, GAP_PX, COLUMN_GAP_PX = 6.7, 16, 10, 14, 56
 # Fill of a box, by what it is.
 COLOURS = {"data": "#e8f1fa", "feature": "#eaf5ea", "model": "#fdf3e1", "evaluation": "#f4eaf5"}
-COLUMN_KINDS = ("data", "feature", "model", "evaluation", "evaluation")
+COLUMN_KINDS = ("data", "feature", "model", "evaluation", "evaluation", "evaluation")
 TITLE, LINE = 'fill="#1b1f24" font-weight="bold"', 'fill="#59636e"'
 # The column of each stage in the picture of the pipeline.
-COLUMNS = {"download": 0, "prepare": 1, "split": 1, "train": 2, "tune": 3, "evaluate": 3, "report": 4}
+COLUMNS = {"download": 0, "prepare": 1, "split": 1, "train": 2, "tune": 3, "evaluate": 3, "ensemble": 4, "report": 5}
 
 
 @dataclass
@@ -167,9 +167,12 @@ def _svg(boxes: list[Box], arrows: list[tuple[str, str]], title: str) -> str:
 
 def _arrow(one: Box, other: Box) -> str:
     x0, y0, x1, y1 = one.x + one.width, one.y + one.height / 2, other.x - 2, other.y + other.height / 2
-    bent = min(x1, x0 + COLUMN_GAP_PX)  # straight from there, above the boxes of a column that is skipped
-    middle = (x0 + bent) / 2
-    path = f"M{x0:.1f} {y0:.1f} C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {bent:.1f} {y1:.1f} L{x1:.1f} {y1:.1f}"
+    # It is bent within one gap, and straight beside the boxes of a column that it skips.
+    start = x1 - COLUMN_GAP_PX + 2 if other.row is None else x0
+    end = min(x1, start + COLUMN_GAP_PX)
+    middle = (start + end) / 2
+    curve = f"C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {end:.1f} {y1:.1f}"
+    path = f"M{x0:.1f} {y0:.1f} L{start:.1f} {y0:.1f} {curve} L{x1:.1f} {y1:.1f}"
     return f'<path d="{path}" fill="none" stroke="#59636e" stroke-width="1.2" marker-end="url(#tip)"/>'
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stages.core.command import HelpFormatter
-from stages.core.errors import UserError, exit_with_one_line
+from stages.core.errors import UserError, exit_with_one_line, refuse
 from stages.core.outputs import require_outputs, require_png
 from stages.explain.pictures import draw
 from stages.faces.detection import DETECTORS, FinderSettings, make_finder
@@ -26,6 +26,8 @@ def main() -> None:
     outputs = {f"--{name}": getattr(args, name) for name in ("json", "csv", "visualize", "explain")}
     require_outputs(outputs)
     require_png({option: outputs[option] for option in ("--visualize", "--explain")})
+    if not 0 <= args.threshold < 1:
+        refuse("not a probability", where="--threshold", allowed="0 to less than 1", received=args.threshold)
     settings = FinderSettings(args.min_score, args.min_face_px)
     find = make_finder("none" if args.no_detect else args.detector, args.detector_model, settings)
     if args.model and args.explain:
@@ -35,7 +37,8 @@ def main() -> None:
     files = find_files(args.files, run.kind)
     require_outputs(outputs, [*files, *paths(args.run, args.model, kind), args.detector_model])
     bar = tqdm(files, run.info["run"], unit=" files", disable=None, leave=False)
-    found, interrupted = output.until_interrupted(output.drop_features(output.predict(run, bar, find), MAX_PICTURED))
+    answers = output.predict(run, bar, find, args.threshold)
+    found, interrupted = output.until_interrupted(output.drop_features(answers, MAX_PICTURED))
     try:
         output.write_files(args.json, args.csv, found, run.info, interrupted)
         draw(args.visualize, args.explain, run, found)
@@ -59,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--csv", type=Path, help="write one row per sample to this file")
     made.add_argument("--visualize", type=Path, metavar="PNG", help="draw the samples with their probabilities")
     made.add_argument("--explain", type=Path, metavar="PNG", help="draw the attribution of each prediction")
+    how = "answer 'uncertain' below this probability"
+    made.add_argument("--threshold", type=float, metavar="P", default=0.0, help=how)
     faces = made.add_argument_group("face detection")
     how = faces.add_mutually_exclusive_group()
     how.add_argument("--no-detect", action="store_true", help="the pictures are faces already")

@@ -25,7 +25,7 @@ MAX_RATE_HZ = 384_000  # the highest rate at which clips are read
 MAX_VALUES = 1 << 27  # largest number of values in a sample: half a GiB of float32
 # Items that name an item of another section: section, key in each of its items, the other section.
 REFERENCES = [("datasets", "corpus", "corpora"), ("runs", "corpus", "corpora"), ("runs", "dataset", "datasets")]
-REFERENCES += [("runs", "recipe", "recipes"), ("studies", "run", "runs")]
+REFERENCES += [("runs", "recipe", "recipes"), ("studies", "run", "runs"), ("ensembles", "corpus", "corpora")]
 
 
 def consistency_mistakes(content: Item, valid: dict[str, Item]) -> Iterator[str]:
@@ -44,10 +44,26 @@ def consistency_mistakes(content: Item, valid: dict[str, Item]) -> Iterator[str]
         yield from _fold_mistakes(f"splits.{key}", split)
     for key, dataset in datasets.items():
         yield from _dataset_mistakes(f"datasets.{key}", dataset, corpora.get(dataset["corpus"]))
+    for key, ensemble in valid.get("ensembles", {}).items():
+        yield from _ensemble_mistakes(content, key, ensemble)
     for key, run in valid.get("runs", {}).items():
         yield from _training_mistakes(f"runs.{key}", run, corpora.get(run["corpus"]))
         if run["dataset"] in datasets:
             yield from _run_mistakes(f"runs.{key}", run, datasets[run["dataset"]], _keys(content, "corpora"))
+
+
+def _ensemble_mistakes(content: Item, key: str, ensemble: Item) -> Iterator[str]:
+    """Yield mistakes of the members: unknown, of another corpus, twice; and of a name that a run has, too."""
+    where, runs, corpus = f"ensembles.{key}", section(content, "runs"), ensemble["corpus"]
+    if key in runs:
+        yield f"{where}: allowed: a name that no run has, since one report shows both; received: {key!r}"
+    for number, name in enumerate(ensemble["members"]):
+        other = runs.get(name, {}).get("corpus", corpus)
+        if name not in runs:
+            yield unknown_name(f"{where}.members.{number}", name, list(runs))
+        elif other != corpus and corpus in _keys(content, "corpora"):
+            yield f"{where}.members.{number}: allowed: runs on {corpus!r}; received: {name!r}, on {other!r}"
+    yield from duplicate_names(f"{where}.members", ensemble["members"], "run")
 
 
 def _reference_mistakes(content: Item) -> Iterator[str]:

@@ -6,6 +6,6 @@ Command lines: `command` (arguments and help), `errors` (messages of one line), 
 Files: `files` (atomic writes, JSON, CSV, checksums). Data: `records` (the record of a sample), `labels` (class names),
 `electrodes` (names of electrodes), `speech_signal` (conditions clips for the features of speech). Pretrained networks:
 `weights` (files that come as packages), `ge2e` (the speaker encoder, which a feature and two models use). Runs:
-`lookup` (imports a reader, feature or model by its name), `seeding` (random streams), `malloc` (settings of the memory
-allocator).
+`lookup` (imports a reader, feature or model by its name), `seeding` (random streams), `calibration` (temperatures of
+probabilities), `malloc` (settings of the memory allocator).
 """

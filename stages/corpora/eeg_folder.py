@@ -166,8 +166,9 @@ def _trials(archive: Path, _modified_ns: int, _size_bytes: int) -> list[Trial]:
     others, trials, numbers = Counter(), [], defaultdict(lambda: count(1))
     subjects = _subjects(recordings)
     for where, member, text, onset, duration in found:
-        if canonical(text, CLASSES) is None or duration in ("", "0", "0.0"):
-            others[text if canonical(text, CLASSES) is None else f"{text} without duration"] += 1
+        absent = "onset" if not onset else "duration" if duration in ("", "0", "0.0") else None
+        if canonical(text, CLASSES) is None or absent:
+            others[text if canonical(text, CLASSES) is None else f"{text} without {absent}"] += 1
             continue
         session = events.entities(member).get("ses", "1")
         number = next(numbers[subjects[member], session])

@@ -34,6 +34,7 @@ TABLES = ("speakers.csv", "clips.csv")
 COLUMNS = "file,speaker[,gender], or of a list file,emotion,speaker[,gender][,part]"
 PART_NAMES = PARTS | {"training": "train", "dev": "validation", "val": "validation", "valid": "validation"}
 GENDERS = {"female": "female", "f": "female", "male": "male", "m": "male"}
+UNKNOWN = ("", "unknown", "other", "n/a", "nan")  # a gender that no result is listed by
 IGNORE = "ignore"  # the value in `class_names` of an emotion that is passed over
 
 missing = partial(count_mismatch, expected=None)  # a user's own corpus has any size
@@ -221,9 +222,10 @@ def _row(where: str, row: dict[str, str], corpus: Corpus | None) -> Row:
     gender, part = row.get("gender", "").lower(), row.get("part", "").lower()
     if not row["speaker"]:
         refuse("no speaker", where=where, allowed="a name", received=row["speaker"])
-    if gender not in ("", *GENDERS):
-        refuse("unknown gender", where=where, allowed=f"{', '.join(GENDERS)}, or empty", received=gender)
-    extra = {"gender": GENDERS[gender]} if gender else {}
+    if gender not in (*UNKNOWN, *GENDERS):
+        allowed = f"{', '.join(GENDERS)}, unknown, or empty"
+        refuse("not a gender that is read", where=where, allowed=allowed, received=gender)
+    extra = {"gender": GENDERS[gender]} if gender in GENDERS else {}
     if corpus is None:
         return Row(row["speaker"], extra)
     if part not in ("", *PART_NAMES):

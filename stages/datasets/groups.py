@@ -14,13 +14,17 @@ from stages.params.schema import Split
 
 _SEPARATORS = re.compile(r"[\s_-]+")
 _WHOLE_NUMBER = re.compile(r"(\d+)\.0+")  # pandas writes integers like this if some are missing
+_BEFORE_DIGITS = re.compile(r"(?<=[^\W\d]) (?=\d)")
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 def plain_name(name: str) -> str:
-    """Return the name without case, outer blanks, kind of separator, leading zeros, and other forms of a letter."""
+    """Return the name in small letters and plain forms, without outer blanks and leading zeros.
+
+    Separators vanish before a number and are blanks elsewhere: 'S-01' is 's1', 'Anna_Maria' is 'anna maria'.
+    """
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    text = _SEPARATORS.sub(" ", text).strip()
+    text = _BEFORE_DIGITS.sub("", _SEPARATORS.sub(" ", text).strip())
     return _LEADING_ZEROS.sub("", _WHOLE_NUMBER.sub(r"\1", text) if _WHOLE_NUMBER.fullmatch(text) else text)
 
 

@@ -1,4 +1,4 @@
-"""One-vs-rest ROC curves, and calibration bins with their error.
+"""One-vs-rest ROC curves, calibration with its error, and accuracy by the share of samples that are answered.
 
 scikit-learn would take a second to import in every `evaluate`; the tests compare with it.
 """
@@ -77,6 +77,29 @@ def _thinned(fpr: np.ndarray, tpr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     kept = np.unique(np.append(np.minimum(kept, len(fpr) - 1), len(fpr) - 1))
     kept[0] = 0
     return fpr[kept], tpr[kept]
+
+
+class Answered(NamedTuple):
+    """The samples with a confidence of `threshold` or more: their share of all, and the accuracy among them."""
+
+    threshold: float
+    coverage: float
+    accuracy: float
+
+
+def coverage(labels: np.ndarray, probabilities: np.ndarray) -> list[Answered]:
+    """Return what is answered, and how well, at thresholds from 0 to 0.99 that still leave a sample.
+
+    This is the risk–coverage curve of selective classification (El-Yaniv and Wiener 2010), with accuracy for risk.
+    """
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    rows = []
+    for percent in range(100):
+        answered = confidence >= percent / 100
+        if answered.any():
+            rows.append(Answered(percent / 100, float(answered.mean()), float(correct[answered].mean())))
+    return rows
 
 
 def calibration(labels: np.ndarray, probabilities: np.ndarray) -> list[Bin]:

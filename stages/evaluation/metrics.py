@@ -9,20 +9,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stages.core.calibration import tempered
 from stages.evaluation import curves
 from stages.evaluation.intervals import accuracy_interval
+from stages.evaluation.predictions import Groupings
 
-Groupings = dict[str, Sequence[str | None]]
 _SUM_TOLERANCE = 1e-3  # allowed error of a sum: a softmax may be in half precision
 
 
 def compute_metrics(
-    labels: np.ndarray, probabilities: np.ndarray, groups: Groupings, classes: list[str], seed: int
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    groups: Groupings,
+    classes: list[str],
+    seed: int,
+    temperature: float = 1.0,
 ) -> dict:
     """Return all metrics of samples with `labels` (N,), indices into `classes`, and `probabilities` (N, C).
 
-    `groups` {'speaker': (N,) names, 'gender': …} has one name per sample, '' or None if unknown. Raises `ValueError`
-    for logits and NaN (a training that diverged).
+    `groups` {'speaker': (N,) names, 'gender': …} has one name per sample, '' or None if unknown. `temperature`: the one
+    that the probabilities have been divided by. Raises `ValueError` for logits and NaN (a training that diverged).
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
     is_broken = ~((probabilities >= 0).all(axis=1) & (np.abs(probabilities.sum(axis=1) - 1) <= _SUM_TOLERANCE))
@@ -35,17 +41,24 @@ def compute_metrics(
     confusion = np.bincount(labels * n + predicted, minlength=n**2).reshape(n, n)
     per_class, averages = _class_metrics(confusion, classes)
     interval, method = accuracy_interval(correct, groups, seed)
+    before = tempered(probabilities, 1 / temperature)
     return {
         "accuracy": _rounded(correct.mean()),
         "accuracy_ci95": [_rounded(bound) for bound in interval],
         "accuracy_ci95_method": method,
         **averages,
-        "ece": _rounded(curves.expected_calibration_error(curves.calibration(labels, probabilities))),
+        "ece": _rounded(_ece(labels, probabilities)),
+        # a list, like all that follows, so that `dvc metrics diff` leaves it out
+        "calibration": [{"temperature": temperature, "ece_before": _rounded(_ece(labels, before))}],
         "per_class": per_class,
         "per_group": [row for by, names in groups.items() for row in _group_metrics(correct, by, names)],
         "confusion": confusion.tolist(),
         "most_confused": _most_confused(confusion, classes),
     }
+
+
+def _ece(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return curves.expected_calibration_error(curves.calibration(labels, probabilities))
 
 
 def _most_confused(confusion: np.ndarray, classes: list[str]) -> list | None:

@@ -25,6 +25,7 @@ from stages.params.load import resolve as resolve_recipes
 WORKSPACE = "workspace"
 ALL = "*"
 ARCHIVES = "data/raw/"
+METRICS = ("metrics/runs/", "metrics/ensembles/")
 FILES = "metrics, params.yaml or dvc.lock"
 _REF = re.compile(r"(\w+) refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
 _FIGURES = ("name", "synthetic", "protocol", "n_train", "n_validation", "n_test", "accuracy", "accuracy_ci95",
@@ -34,8 +35,10 @@ OLDER_INTERVAL = "bootstrap over test samples"  # the method of metrics that do 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One run in one experiment. `settings`: all that determines its figures except seed and fold; `code`: md5s of
-    the files in `stages/`."""
+    """A run or ensemble of an experiment.
+
+    `settings`: all that determines its figures except seed and fold; `code`: md5s of the files in `stages/`.
+    """
 
     name: str
     revision: str
@@ -47,7 +50,12 @@ class Experiment:
 
     @property
     def corpus(self) -> str:
-        return self.params["runs"][self.run]["corpus"]
+        return self.params["runs"][self.members[0]]["corpus"]
+
+    @property
+    def members(self) -> list[str]:
+        """Return the runs of an ensemble; of a run, itself."""
+        return members_of(self.params, self.run)
 
     @property
     def split(self) -> dict[str, Any]:
@@ -106,37 +114,48 @@ def _load_all(run: str, glob: str, named: list[tuple[str, str]]) -> list[Experim
     if not loaded:
         hint = did_you_mean(run, set().union(*runs.values()) - {run})
         which = "" if glob == ALL else f" of the {len(named)} named {glob}"
-        raise UserError(f"{run}: no completed experiment{which} has metrics/runs/{run}.json;{hint} see `dvc exp show`")
+        where = f"{METRICS[0]}{run}.json or {METRICS[1]}{run}.json"
+        raise UserError(f"{run}: no completed experiment{which} has {where};{hint} see `dvc exp show`")
     return loaded
 
 
 def runs_at(revision: str) -> set[str]:
-    """Return the names of the runs with metrics at a revision."""
+    """Return the names of the runs and ensembles with metrics at a revision."""
     if revision == WORKSPACE:
-        return {path.stem for path in Path("metrics/runs").glob("*.json")}
-    return {Path(line).stem for line in git("ls-tree", "--name-only", revision, "metrics/runs/").splitlines()}
+        return {path.stem for folder in METRICS for path in Path(folder).glob("*.json")}
+    return {Path(line).stem for line in git("ls-tree", "--name-only", revision, *METRICS).splitlines()} - {".gitkeep"}
 
 
 def load(run: str, name: str, revision: str) -> Experiment:
-    """Return a run at a revision. Raises `UserError` where its metrics are missing or older than its params."""
+    """Return a run or ensemble at a revision. Raises `UserError` for metrics that are missing or older than params."""
     if run not in (known := runs_at(revision)):
-        raise UserError(f"{name}: no metrics/runs/{run}.json;{did_you_mean(run, known)} `dvc repro` makes it")
+        raise UserError(f"{name}: no {METRICS[0]}{run}.json;{did_you_mean(run, known)} `dvc repro` makes it")
     with readable(f"{name}: {FILES} are"):
-        metrics = {"accuracy_ci95_method": OLDER_INTERVAL, **json.loads(show(revision, f"metrics/runs/{run}.json"))}
-        metrics = {key: metrics[key] for key in _FIGURES}
         params = parse(show(revision, "params.yaml"))
-        corpus, dataset = params["runs"][run]["corpus"], params["runs"][run]["dataset"]
-        stages = (f"download@{corpus}", f"split@{corpus}", f"prepare@{dataset}", f"train@{run}", f"evaluate@{run}")
-        entries = list(locked(show(revision, "dvc.lock"), stages))
+        members = members_of(params, run)
+        own, folder = [f"{stage}@{member}" for member in members for stage in ("train", "evaluate")], METRICS[0]
+        if members != [run]:
+            own, folder = [*own, f"ensemble@{run}"], METRICS[1]
+        metrics = {"accuracy_ci95_method": OLDER_INTERVAL, **json.loads(show(revision, f"{folder}{run}.json"))}
+        metrics = {key: metrics[key] for key in _FIGURES}
+        corpus = params["runs"][members[0]]["corpus"]
+        prepared = dict.fromkeys(f"prepare@{params['runs'][member]['dataset']}" for member in members)
+        made = (f"download@{corpus}", f"split@{corpus}", *prepared)
+        entries = list(locked(show(revision, "dvc.lock"), (*made, *own)))
         require_up_to_date(name, run, params, entries)
         # the md5 of the packed corpus, since a source of the same name may have other content
         archive = {
             out["path"]: out["md5"] for entry in entries for out in entry["outs"] if out["path"].startswith(ARCHIVES)
         }
-        settings = dict(_settings(params, run)) | archive
+        settings = dict(_settings(params, run, members)) | archive
     deps = [dep for entry in entries for dep in entry.get("deps", ())]
     code = {dep["path"]: dep["md5"] for dep in deps if dep["path"].startswith("stages/")}
     return Experiment(name, revision, run, metrics, params, settings, code)
+
+
+def members_of(params: dict[str, Any], run: str) -> list[str]:
+    """Return the runs of the ensemble called `run`; of a run, itself."""
+    return [run] if run in params["runs"] else params["ensembles"][run]["members"]
 
 
 def load_study(key: str, name: str, revision: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -160,13 +179,20 @@ def readable(files: str) -> Iterator[None]:
         raise UserError(f"{files} not as this version writes them ({reason})") from None
 
 
-def _settings(params: dict[str, Any], run: str) -> Iterator[tuple[str, Any]]:
-    """Yield (key, value) of the settings of a run except seed and fold; keys of the run itself have no prefix."""
-    own = resolve_recipes(params)["runs"][run]
-    corpus, dataset = own["corpus"], own["dataset"]
-    yield from leaves({key: value for key, value in own.items() if key != "recipe"})
+def _settings(params: dict[str, Any], run: str, members: list[str]) -> Iterator[tuple[str, Any]]:
+    """Yield (key, value) of the settings of a run except seed and fold; keys of the run itself have no prefix.
+
+    Those of an ensemble are its own and, with the names of its `members` before them, theirs.
+    """
+    runs, is_run = resolve_recipes(params)["runs"], members == [run]
+    if not is_run:
+        yield from leaves(params["ensembles"][run])
+    for member in members:
+        own = {key: value for key, value in runs[member].items() if key != "recipe"}
+        yield from leaves(own, "" if is_run else f"runs.{member}.")
+    corpus, datasets = runs[members[0]]["corpus"], dict.fromkeys(runs[member]["dataset"] for member in members)
     is_synthetic = params["corpora"][corpus]["source"] == "synthetic"
-    for section, key in (("corpora", corpus), ("datasets", dataset), ("splits", corpus)):
+    for section, key in (("corpora", corpus), *(("datasets", dataset) for dataset in datasets), ("splits", corpus)):
         for name, value in leaves(params[section][key], f"{section}.{key}."):
             is_used = is_synthetic or not name.startswith(f"corpora.{corpus}.synthetic.")
             if name != f"splits.{corpus}.fold" and is_used:

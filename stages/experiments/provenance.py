@@ -33,8 +33,10 @@ def command(before: dict, group: list[Experiment], *stages: str) -> str:
     depends, are left out.
     """
     first = group[0]
-    own = {"runs": {one.run for one in group}, "corpora": {first.corpus}, "splits": {first.corpus}}
-    own |= {"datasets": {one.params["runs"][one.run]["dataset"] for one in group}, "studies": set()}
+    runs = {member for one in group for member in one.members}
+    own = {"runs": runs, "ensembles": {one.run for one in group}, "studies": set()}
+    own |= {"corpora": {first.corpus}, "splits": {first.corpus}}
+    own |= {"datasets": {one.params["runs"][member]["dataset"] for one in group for member in one.members}}
     seeds_and_folds = {"seed": [one.seed for one in group], f"splits.{first.corpus}.fold": [one.fold for one in group]}
     several = {key: sorted(set(values)) for key, values in seeds_and_folds.items() if len(set(values)) > 1}
     lists = {key: ",".join(map(str, values)) for key, values in several.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from stages.checks.params import PUBLISHED
 from stages.params.options import options_of
-from stages.params.schema import Params
+from stages.params.schema import Params, Run
 
 # What the default run reduces: image sizes and options of models, by model; settings of recipes, splits and studies.
 SIZE_PX = {"keras_cnn": 48, "custom_cnn": 48, "compact_resnet": 48, "dual_attention": 224}
@@ -21,6 +21,8 @@ RECIPES = {
     "speech": {"max_epochs": 40},
     "eeg": {"max_epochs": 50, "early_stopping": 10},
 }
+RUNS = {"speech_ge2e": {"max_epochs": 80}}  # settings of a run instead of its recipe's
+FEATURES = {"speaker_embedding": {"speeds": [0.9, 1.0, 1.1]}}
 FOLDS = {"speech": 6}  # number of folds in splits.<corpus>
 # Text that Hydra reads as it is, without quotes.
 PLAIN = re.compile(r"(?!(?:true|false|null|inf|nan)$)[a-z_/][\w.:/-]*", re.IGNORECASE | re.ASCII)
@@ -33,21 +35,28 @@ def published(params: Params, own: dict[str, Any], corpus: str) -> Iterator[tupl
     `own` {run: its block in params.yaml}: a setting that stands there is changed there, else in the recipe.
     """
     runs = {key: run for key, run in params.runs.items() if run.corpus == corpus}
-    sizes = {run.dataset: SIZE_PX[run.model["name"]] for run in runs.values() if run.model["name"] in SIZE_PX}
-    yield from ((f"datasets.{dataset}.feature.size_px", size) for dataset, size in sizes.items())
+    yield from _of_datasets(params, list(runs.values()))
     for key, run in runs.items():
         for option, value in published_model(run.model).items():
             if run.model.get(option, value) != value:
                 yield f"runs.{key}.model.{option}", value
         if f"{run.recipe}{PUBLISHED}" in params.recipes:
             yield f"runs.{key}.recipe", f"{run.recipe}{PUBLISHED}"
-        for name, value in RECIPES.get(run.recipe, {}).items():
+        for name, value in (RECIPES.get(run.recipe, {}) | RUNS.get(key, {})).items():
             yield f"{f'runs.{key}' if name in own[key] else f'recipes.{run.recipe}'}.{name}", value
     if corpus in FOLDS and params.splits[corpus].folds is not None:
         yield f"splits.{corpus}.folds", FOLDS[corpus]
     for key in (key for key in TRIALS if key in params.studies and params.studies[key].corpus == corpus):
         yield f"studies.{key}.n_trials", TRIALS[key]
         yield f"studies.{key}.max_epochs", None
+
+
+def _of_datasets(params: Params, runs: list[Run]) -> Iterator[tuple[str, Any]]:
+    sizes = {run.dataset: SIZE_PX[run.model["name"]] for run in runs if run.model["name"] in SIZE_PX}
+    yield from ((f"datasets.{dataset}.feature.size_px", size) for dataset, size in sizes.items())
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        for option, value in FEATURES.get(params.datasets[dataset].feature["name"], {}).items():
+            yield f"datasets.{dataset}.feature.{option}", value
 
 
 def published_model(model: dict[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def record_of_study(key: str, word: str, note: str) -> dict[str, Any]:
     result, params = completed.load_study(key, word, revision)
     corpus, baseline = result["corpus"], completed.baseline_of(revision)
     provenance.require_real(key, corpus, result["synthetic"])
-    own = {"studies": {key}, "runs": {result["run"]}, "datasets": {result["dataset"]}}
+    own = {"studies": {key}, "runs": {result["run"]}, "datasets": {result["dataset"]}, "ensembles": set()}
     own |= {"corpora": {corpus}, "splits": {corpus}}
     before, after = (provenance.restricted_to(own, tree) for tree in (params_at(baseline), params))
     command = " ".join(["dvc exp run", *provenance.changes(before, after, {}), f"tune@{key}"])

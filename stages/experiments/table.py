@@ -73,7 +73,7 @@ def swept(by: str, rows: list[Row]) -> str:
     if by in ("seed", "fold"):
         raise UserError(f"--by {by}: allowed: a swept param; a row summarises seeds and folds")
     for row in rows:
-        recipe = row.group[0].params["runs"][row.run].get("recipe")  # missing in experiments of older versions
+        recipe = row.group[0].params["runs"].get(row.run, {}).get("recipe")  # missing in experiments of older versions
         by = by.removeprefix(f"runs.{row.run}.").removeprefix(f"recipes.{recipe}.")
     known = sorted({key for row in rows for key in row.group[0].settings})
     varying = pooling.differing([row.group for row in rows])

@@ -58,7 +58,7 @@ def map_layer(architecture: Any, x: torch.Tensor) -> nn.Module:
 def attributions(run: ServedRun, prepared: Prepared, target: int) -> np.ndarray:
     """Return (true steps, features) in logits: how much each value supports (> 0) or opposes (< 0) class `target`.
 
-    For a speaker embedding: (statistics, units).
+    For a speaker embedding: (speeds, statistics, units).
     """
     x, length = _standardised(run, prepared), torch.tensor([prepared[1]])
     with torch.enable_grad():

@@ -33,7 +33,7 @@ def draw_attributions(path: Path, run: ServedRun, predictions: list[Prediction])
     """Draw one row for each of the first `ROWS` faces, clips or trials: the attribution of its most probable class."""
     rows, kind = predictions[:ROWS], run.kind
     left_out = f", the first {ROWS} of {len(predictions)}" if len(predictions) > ROWS else ""
-    is_embedding = run.info["input"]["layout"][0] == "statistic"
+    is_embedding = run.info["input"]["layout"][0] == "speed"
     what = ("attribution over layers of the speaker encoder" if is_embedding else WHAT[kind]) + left_out
     figure = titled_figure(picture.caption(run, len(rows)), what, WIDTH_IN, ROW_IN[kind] * len(rows))
     names = picture.distinct_names(prediction.query.file for prediction in rows)
@@ -90,7 +90,7 @@ def _embedding(figure: Figure, place: SubplotSpec, run: ServedRun, prediction: P
     grid = place.subgridspec(1, 2, width_ratios=(2.2, 1))
     left = figure.add_subplot(grid[0, 0])
     found = attribution.attributions(run, prediction.query.prepared, int(prediction.probabilities.argmax()))
-    sums = found.sum(axis=1)  # (statistics,)
+    sums = found.sum(axis=(0, 2))  # (speeds, statistics, units) → (statistics,)
     left.barh(picture.STATISTICS, sums, color=np.where(sums >= 0, "#b2182b", "#2166ac"))
     left.axvline(0, color=QUIET, linewidth=0.8)
     left.invert_yaxis()

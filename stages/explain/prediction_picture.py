@@ -112,15 +112,15 @@ def photo(axes: Axes, row: list[Prediction], classes: list[str]) -> None:
             axes.add_patch(Rectangle((box.left, box.top), box.width, box.height, **rotation, **line))
         if len(row) <= MAX_NUMBERED:
             number_text = str(number) if len(row) > 1 else ""
-            class_text = short(classes[int(prediction.probabilities.argmax())]) if len(row) <= MAX_NAMED else ""
+            class_text = short(prediction.answer(classes)) if len(row) <= MAX_NAMED else ""
             axes.text(box.left, box.top, f"{number_text} {class_text}".strip(), **LABEL)
 
 
 def draw_prepared(axes: Axes, run: ServedRun, prediction: Prediction) -> None:
     """Draw the input of the network: a spectrogram without padding, a speaker embedding, or channels and bands."""
     x, length = prediction.query.prepared
-    if run.info["input"]["layout"][0] == "statistic":
-        embedding(axes, run.standardised((x, length)))
+    if run.info["input"]["layout"][0] == "speed":
+        embedding(axes, run.standardised((x, length)).mean(axis=0))
     elif run.kind == "audio":
         spectrogram(axes, run, x[:length])
     else:
@@ -129,7 +129,7 @@ def draw_prepared(axes: Axes, run: ServedRun, prediction: Prediction) -> None:
 
 
 def embedding(axes: Axes, values: np.ndarray) -> None:
-    """Draw (statistics, units) of the speaker encoder in standard deviations."""
+    """Draw (statistics, units) of the speaker encoder, the mean over the speeds, in standard deviations."""
     image = axes.imshow(values, aspect="auto", cmap="RdBu_r", vmin=-3, vmax=3, interpolation="nearest")
     axes.set_yticks(range(len(STATISTICS)), STATISTICS)
     axes.set_xlabel("unit of the speaker encoder", fontsize=8, color=INK)

@@ -4,9 +4,9 @@
             length (batch,) int64, true time steps, where the network reads it
     output  probabilities (batch, n_classes) float32, in the order of `classes`
 
-Unpacking, normalising and softmax are inside the graph. The metadata, each as JSON, hold what else a program needs:
-`classes`; `feature`, the settings that compute x from a signal; `input`, its shape, axes, type and scale; `run`, the
-origin of the run and its normaliser; `precision`.
+Unpacking, normalising, temperature and softmax are inside the graph. The metadata, each as JSON, hold what else a
+program needs: `classes`; `feature`, the settings that compute x from a signal; `input`, its shape, axes, type and
+scale; `run`, the origin of the run and its normaliser; `precision`.
 """
 
 import io
@@ -21,7 +21,6 @@ from torch import nn
 
 from stages.serving.onnx_model import LENGTH, PROBABILITIES, X, stored_dtype
 from stages.training.model_folder import TrainedModel
-from stages.training.recogniser import Recogniser
 
 SEPARATE = ("classes", "feature", "input")  # keys of model.json that are not under `run`
 
@@ -29,13 +28,13 @@ SEPARATE = ("classes", "feature", "input")  # keys of model.json that are not un
 class Served(nn.Module):
     """The recogniser from stored values to probabilities, as in `TrainedModel.probabilities`."""
 
-    def __init__(self, recogniser: Recogniser) -> None:
+    def __init__(self, model: TrainedModel) -> None:
         super().__init__()
-        self.recogniser = recogniser
+        self.recogniser, self.temperature = model.recogniser, model.temperature
 
     def forward(self, packed: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
         """Return (B, n_classes) for stored values (B, …) with true time steps (B,)."""
-        return self.recogniser(self.recogniser.unpack(packed), length).softmax(1)
+        return (self.recogniser(self.recogniser.unpack(packed), length) / self.temperature).softmax(1)
 
 
 def export(model: TrainedModel) -> onnx.ModelProto:
@@ -43,7 +42,7 @@ def export(model: TrainedModel) -> onnx.ModelProto:
     inputs, stream = examples(model, 2), io.BytesIO()
     with warnings.catch_warnings(action="ignore"):  # the exporter with dynamo needs another package, onnxscript
         torch.onnx.export(
-            Served(model.recogniser).eval(),
+            Served(model).eval(),
             tuple(torch.from_numpy(value) for value in inputs.values()),
             stream,
             input_names=list(inputs),  # the graph leaves out an input that is not read

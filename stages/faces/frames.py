@@ -19,61 +19,16 @@ import numpy as np
 from stages.core.errors import UserError, refuse
 from stages.core.outputs import require_utf8
 from stages.corpora.decoding.images import MAX_SIDE_PX
+from stages.serving.inputs import READABLE, signature
 
 # FFmpeg's names of the formats that hold their own frames: a playlist (hls, concat, dash, sdp) would open other files.
 _FORMATS = (
-    *(
-        "mov",
-        "mp4",
-        "matroska",
-        "webm",
-        "avi",
-        "asf",
-        "flv",
-        "gif",
-        "apng",
-        "ogg",
-        "mpeg",
-        "mpegts",
-        "mpegvideo",
-        "m4v",
-    ),
-    *(
-        "h261",
-        "h263",
-        "h264",
-        "hevc",
-        "vvc",
-        "av1",
-        "obu",
-        "ivf",
-        "vc1",
-        "mjpeg",
-        "dv",
-        "rm",
-        "nut",
-        "nsv",
-        "nuv",
-        "mxf",
-    ),
-    *(
-        "gxf",
-        "wtv",
-        "swf",
-        "yuv4mpegpipe",
-        "mjpeg_2000",
-        "flic",
-        "ea",
-        "smk",
-        "bink",
-        "roq",
-        "amv",
-        "film_cpk",
-        "cavsvideo",
-    ),
-    *("jpeg_pipe", "png_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "webp_anim"),
+    "mov,mp4,matroska,webm,avi,asf,flv,gif,apng,ogg,mpeg,mpegts,mpegvideo,m4v,h261,h263,h264,"
+    "hevc,vvc,av1,obu,ivf,vc1,mjpeg,dv,rm,nut,nsv,nuv,mxf,gxf,wtv,swf,yuv4mpegpipe,"
+    "mjpeg_2000,flic,ea,smk,bink,roq,amv,film_cpk,cavsvideo,jpeg_pipe,png_pipe,webp_pipe,"
+    "bmp_pipe,tiff_pipe,webp_anim"
 )
-_FILE_OPTIONS = f"protocol_whitelist;file|format_whitelist;{','.join(_FORMATS)}"
+_FILE_OPTIONS = f"protocol_whitelist;file|format_whitelist;{_FORMATS}"
 _STREAM_OPTIONS = "protocol_whitelist;rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,rtmp,rtmps,data"
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _FILE_OPTIONS  # read by OpenCV whenever it opens a video
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg prints a line for each damaged packet
@@ -84,6 +39,7 @@ DEFAULT_RATE_HZ = 30.0  # where no plausible rate is reported
 MAX_GAP_S = 600.0  # a longer gap between frames is a damaged time stamp; a recorded screen may stand still
 MAX_BACKWARD_S = 1.0  # a time stamp that is further behind the last one restarts the clock
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "rtp")  # schemes of the address of a stream
+ADDRESSES = f"an address {', '.join(f'{name}://' for name in SCHEMES)}"
 TIMEOUT_MS = 10_000  # longest wait for a stream to open, and for its next frame
 MAX_CAMERAS = 100  # OpenCV takes number 200 for the first camera of its second backend
 MAX_MISSING = 0.02, 2  # allowed share and number of missing frames, since a clip's frame count is often estimated
@@ -135,11 +91,15 @@ class Video:
     def __init__(self, path: Path) -> None:
         self.name = path.name
         if not path.is_file():
-            refuse("no such file", where="--video", allowed="a video file", received=str(path))
+            what = "a folder" if path.is_dir() else "neither a file nor a camera" if path.exists() else "no such file"
+            refuse(what, where="--video", allowed=f"a video file, /dev/video0, or {ADDRESSES}", received=str(path))
         require_utf8(path, "--video")
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
         if not capture.isOpened():
-            raise UserError(f"--video: {path}: not a video that can be read, or cut off before its index")
+            name, kind, *_ = signature(path)
+            unread = "not a video that can be read, or cut off before its index"
+            what = unread if kind in ("", "video") else name
+            raise UserError(f"--video: {path}: {what}; allowed: {READABLE['video']}")
         self._describe(capture, f"--video: {path}")
 
     def _describe(self, capture: cv2.VideoCapture, where: str) -> None:
@@ -196,9 +156,8 @@ class Stream(Video):
 
     def __init__(self, address: str) -> None:
         self.name = without_password(address)
-        scheme = urlsplit(address).scheme.lower()
-        if scheme not in SCHEMES:
-            allowed = f"a file, /dev/video0, or an address {', '.join(f'{name}://' for name in SCHEMES)}"
+        if not address.lower().startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
+            allowed = f"a file, /dev/video0, or {ADDRESSES}"
             refuse("unknown kind of address", where="--video", allowed=allowed, received=self.name)
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
         with stream_options():
@@ -220,7 +179,7 @@ Source = Video | Camera
 
 def open_video(given: str) -> Source:
     """Return the source that `--video` names: a file, the address of a stream, or a camera as /dev/video0."""
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", given):
+    if re.match(rf"[A-Za-z][A-Za-z0-9+.-]+://|({'|'.join(SCHEMES)}):", given, re.IGNORECASE):
         return Stream(given)
     path = Path(given)
     device = re.fullmatch(r"/dev/video(\d+)", str(path.resolve() if path.is_char_device() else path))

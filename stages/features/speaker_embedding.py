@@ -1,22 +1,25 @@
 """A clip as a fixed number of values: how a network trained to tell speakers apart (`core.ge2e`) hears it.
 
-The values are the standard deviation and the 10 % and 90 % quantiles, over the clip's frames, of the states of the
-encoder's second and third layer: how they vary tells more of the emotion than their mean, which tells the speaker.
+The clip is heard at several speeds, as a tape that is played faster, which also changes the pitch (Ko et al. 2015):
+further voices for training, and a better answer from their mean. The values are the standard deviation and the 10 % and
+90 % quantiles, over the clip's frames, of the states of the encoder's second and third layer: how they vary tells more
+of the emotion than their mean, which tells the speaker.
 """
 
 from functools import cache
 
 import numpy as np
+import soxr
 import torch
 from torchaudio.transforms import MelSpectrogram
 
 from stages.core.ge2e import HOP, N_MELS, SAMPLE_RATE_HZ, WINDOW, SpeakerEncoder
 from stages.core.records import DamagedSample
 from stages.core.speech_signal import waveform
-from stages.params.options import PositiveFloat
+from stages.params.options import PositiveFloat, Speeds
 
-LAYOUT = ("statistic", "unit")
-SIZES = {}  # both axes are fixed: 6 statistics of 256 units
+LAYOUT = ("speed", "statistic", "unit")
+SIZES = {"speed": "speeds"}  # the other axes are fixed: 6 statistics of 256 units
 DTYPE = "float32"
 SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0
@@ -26,9 +29,14 @@ MIN_S = 0.4  # of speech; the encoder's own clips are 1.6 s long
 
 
 def compute(
-    signal: np.ndarray, rate_hz: float, *, trim_db: PositiveFloat | None, max_duration_s: PositiveFloat = 30.0
+    signal: np.ndarray,
+    rate_hz: float,
+    *,
+    trim_db: PositiveFloat | None,
+    max_duration_s: PositiveFloat = 30.0,
+    speeds: Speeds = [0.9, 1.0, 1.1],  # noqa: B006 (a literal: options are read off the source)
 ) -> tuple[np.ndarray, int]:
-    """Return (6, 256) float32 for one clip, and 0 time steps.
+    """Return (speeds, 6, 256) float32 for one clip, and 0 time steps.
 
     `signal` is (channels, samples) float32 in [-1, 1] at `rate_hz`. `trim_db`: as in feature `mel`. What follows
     `max_duration_s` is not read. Raises `DamagedSample` for a clip with less than `MIN_S` of sound, or of a rate below
@@ -40,12 +48,9 @@ def compute(
     if len(clip) < MIN_S * SAMPLE_RATE_HZ:
         received = f"{len(clip) / SAMPLE_RATE_HZ:.2g} s"
         raise DamagedSample(f"too little speech; allowed: {MIN_S} s or more; received: {received}")
-    spectrum, encoder = _transforms()
-    with torch.inference_mode():
-        # (samples,) → (n_mels, frames) → (1, frames, n_mels)
-        power = spectrum(torch.from_numpy(clip[: round(max_duration_s * SAMPLE_RATE_HZ)])).T[None]
-        statistics = [statistic for states in encoder.states(power)[1:] for statistic in _statistics(states[0])]
-    return torch.stack(statistics).numpy(), 0
+    clip = clip[: round(max_duration_s * SAMPLE_RATE_HZ)]
+    played = [clip if speed == 1 else soxr.resample(clip, speed * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ) for speed in speeds]
+    return np.stack([_heard(samples.astype(np.float32)) for samples in played]), 0
 
 
 def samples_per_chunk(settings: dict) -> int:
@@ -55,6 +60,15 @@ def samples_per_chunk(settings: dict) -> int:
 
 def output_rate_hz(settings: dict) -> None:
     """Return None: the values have no time steps."""
+
+
+def _heard(clip: np.ndarray) -> np.ndarray:
+    """Return (6, 256) statistics of the encoder's states for samples at 16 kHz."""
+    spectrum, encoder = _transforms()
+    with torch.inference_mode():
+        power = spectrum(torch.from_numpy(clip)).T[None]  # (samples,) → (n_mels, frames) → (1, frames, n_mels)
+        statistics = [statistic for states in encoder.states(power)[1:] for statistic in _statistics(states[0])]
+    return torch.stack(statistics).numpy()
 
 
 def _statistics(states: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -1,4 +1,7 @@
-"""A multilayer perceptron on all values of a sample."""
+"""A multilayer perceptron on all values of a sample, which is given at several speeds.
+
+In training it reads one speed of each sample, drawn anew in every step; its answer is the mean over all speeds.
+"""
 
 from itertools import pairwise
 
@@ -7,23 +10,23 @@ from torch import nn
 
 from stages.params.options import Fraction, PositiveInts
 
-LAYOUT = ("statistic", "unit")
+LAYOUT = ("speed", "statistic", "unit")
 
 
 def build(
-    input_shape: tuple[int, int],
+    input_shape: tuple[int, int, int],
     n_classes: int,
     *,
     hidden: PositiveInts = [256],  # noqa: B006 (a literal: options are read off the source)
     input_dropout: Fraction = 0.3,
     dropout: Fraction = 0.5,
 ) -> nn.Module:
-    """Return the network for `input_shape` (statistic, unit), standardised.
+    """Return the network for `input_shape` (speed, statistic, unit), standardised.
 
     `hidden`: units of each hidden layer. `input_dropout`: of the input values; `dropout`: of the hidden units.
     """
     layers: list[nn.Module] = [nn.Flatten(), nn.Dropout(input_dropout)]  # (B, S, U) → (B, S · U)
-    for n_in, n_out in pairwise([input_shape[0] * input_shape[1], *hidden]):
+    for n_in, n_out in pairwise([input_shape[1] * input_shape[2], *hidden]):
         layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
     return Perceptron(nn.Sequential(*layers, nn.Linear(hidden[-1], n_classes)))
 
@@ -36,5 +39,9 @@ class Perceptron(nn.Module):
         self.layers = layers
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
-        """Return logits (B, n_classes) for `x` (B, statistic, unit); the values have no `length`."""
-        return self.layers(x)
+        """Return logits (B, n_classes) for `x` (B, speed, statistic, unit); the values have no `length`."""
+        if self.training:
+            drawn = torch.randint(x.shape[1], (len(x),), device=x.device)
+            return self.layers(x[torch.arange(len(x), device=x.device), drawn])  # (B, V, S, U) → (B, S, U)
+        logits = self.layers(x.flatten(0, 1))  # (B, V, S, U) → (B · V, S, U) → (B · V, C)
+        return logits.unflatten(0, (-1, x.shape[1])).mean(1)  # (B · V, C) → (B, V, C) → (B, C)

@@ -34,6 +34,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 OddInt = Annotated[PositiveInt, AfterValidator(_require_odd)]
 Pretrained = Annotated[str, AfterValidator(_require_weights)]
 PositiveInts = Annotated[list[PositiveInt], Field(min_length=1)]
+Speeds = Annotated[list[Annotated[float, Field(ge=0.5, le=2)]], Field(min_length=1, max_length=9)]
 Names = Annotated[list[str], Field(min_length=1)]
 
 

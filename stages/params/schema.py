@@ -141,6 +141,14 @@ class Study(Section):
     timeout_s: PositiveFloat | None = None
 
 
+class Ensemble(Section):
+    """The weighted mean of the probabilities of several runs on one corpus."""
+
+    corpus: str
+    members: Annotated[list[str], Field(min_length=2)]
+    weights: Literal["validation", "equal"]
+
+
 class Params(Section):
     """The whole file."""
 
@@ -153,6 +161,7 @@ class Params(Section):
     recipes: dict[Key, Recipe]
     runs: Annotated[dict[Key, Run], Field(min_length=1)]
     studies: dict[Key, Study]
+    ensembles: dict[Key, Ensemble]
 
 
 def source_kind(source: str) -> str | None:

@@ -34,6 +34,7 @@ READABLE = {
     "audio": "audio (WAV, FLAC, MP3, Ogg)",
     "windows": "EEG features (npz, npy)",
     "recording": "EEG recordings (EDF, BDF, CNT, FIF, SET, BrainVision, GDF)",
+    "video": "a whole video (MP4, Matroska, WebM, AVI, GIF and others that FFmpeg reads)",
 }
 _CONVERT = "save it as PNG or JPEG"
 _VIDEO = "python -m stages.apps.live --video reads it"
@@ -154,12 +155,14 @@ def _report_others(where: str, kind: str, names: Iterable[PurePath], has_any: bo
     text = ", ".join(f"{count:,} {printable(suffix)}" for count, suffix in others[:MAX_LISTED])
     text += f" and {len(others) - MAX_LISTED} more suffixes" if len(others) > MAX_LISTED else ""
     allowed = ", ".join(SUFFIXES[kind])
+    elsewhere = [READABLE[other] for other in SUFFIXES if other != kind and suffixes.keys() & {*SUFFIXES[other]}]
+    hint = f"; for {elsewhere[0]}, name a recogniser of theirs with --run, in a command of its own" if elsewhere else ""
     if not has_any:
-        refuse(f"holds no {kind} files", where=where, allowed=allowed, received=text or "no file")
+        refuse(f"holds no {kind} files{hint}", where=where, allowed=allowed, received=text or "no file")
     if others:
         total = sum(count for count, _ in others)
         files = f"{total:,} files" if total > 1 else "1 file"
-        warn(f"{printable(where)}: {files} passed over for the suffix ({text}); read: {allowed}")
+        warn(f"{printable(where)}: {files} passed over for the suffix ({text}); read: {allowed}{hint}")
 
 
 def _is_zip(path: Path) -> bool:
@@ -259,18 +262,23 @@ def wrong_kind(path: Path, kind: str) -> str:
 
     It explains an error: no decision rests on the first bytes.
     """
+    name, found, advice, is_zip = signature(path)
+    # a zip of such files is read, too
+    if not name or (found == kind and not advice) or (is_zip and kind != "recording"):
+        return ""
+    hint = f"; {advice}" if found == kind or (found, kind) == ("video", "image") else ""
+    hint = "; --run with a recogniser of EEG reads it" if found in ("windows", "recording") and not is_zip else hint
+    return f"{name}; allowed: {READABLE[kind]}, as this run reads them{hint}"
+
+
+def signature(path: Path) -> tuple[str, str, str, bool]:
+    """Return format, kind, advice, and whether it is a zip, by the first bytes of a file; '' where they are unknown."""
     try:
         with path.open("rb") as stream:
             start = stream.read(16)
             if start[4:8] == b"ftyp" and _is_sound_only(start + stream.read(members.MAX_SAMPLE_BYTES)):
                 start = start[:8] + b"M4A "  # phones name other brands
     except OSError:
-        return ""
-    for pattern, name, found, advice in _SIGNATURES:
-        if re.match(pattern, start, re.DOTALL):
-            is_read = found == kind and not advice
-            if is_read or (start.startswith(_ZIP) and kind != "recording"):  # a zip of such files is read, too
-                return ""
-            hint = f"; {advice}" if found == kind or (found, kind) == ("video", "image") else ""
-            return f"{name}; allowed: {READABLE[kind]}, as this run reads them{hint}"
-    return ""
+        return "", "", "", False
+    fitting = (found for pattern, *found in _SIGNATURES if re.match(pattern, start, re.DOTALL))
+    return *next(fitting, ("", "", "")), start.startswith(_ZIP)

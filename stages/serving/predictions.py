@@ -17,6 +17,7 @@ from stages.serving.served_run import Prepared, ServedRun
 
 HOW_TO_FIND_MORE = "a lower --min-score or --min-face-px finds more, --no-detect takes the whole picture"
 NO_FACE = f"no face found ({HOW_TO_FIND_MORE})"
+UNCERTAIN = "uncertain"
 UNLIKE = "unlike the training data"
 MAX_NAME_LETTERS, MAX_ERROR_LETTERS = 44, 300  # longest file name in the table, and longest error
 
@@ -39,24 +40,33 @@ class Query:
 
 @dataclass(frozen=True)
 class Prediction:
-    """`probabilities` (n_classes,) in the run's order of classes; None where the query could not be answered."""
+    """`probabilities` (n_classes,) in the run's order of classes; None where the query could not be answered.
+
+    An answer less probable than `threshold` is uncertain.
+    """
 
     query: Query
     probabilities: np.ndarray | None
+    threshold: float = 0.0
+
+    def answer(self, classes: list[str]) -> str:
+        """Return the most probable class, or 'uncertain'."""
+        best = int(self.probabilities.argmax())
+        return classes[best] if self.probabilities[best] >= self.threshold else UNCERTAIN
 
 
-def predict(run: ServedRun, files: Iterable[Path], find: Finder) -> Iterator[Prediction]:
+def predict(run: ServedRun, files: Iterable[Path], find: Finder, threshold: float = 0.0) -> Iterator[Prediction]:
     """Yield a prediction for every sample of every file, in order, computed in batches.
 
-    Memory holds the features of one batch, not the decoded files.
+    Memory holds the features of one batch, not the decoded files. `threshold`: the least probability of an answer.
     """
     waiting: list[Query] = []
     for file in files:
         waiting += queries(run, file, find)
         if len(waiting) >= run.batch_size:
-            yield from _predict_batch(run, waiting)
+            yield from _predict_batch(run, waiting, threshold)
             waiting = []
-    yield from _predict_batch(run, waiting)
+    yield from _predict_batch(run, waiting, threshold)
 
 
 def queries(run: ServedRun, file: Path, find: Finder) -> Iterator[Query]:
@@ -135,14 +145,14 @@ def _without_name(file: Path, error: Exception) -> str:
     return " ".join(str(error).replace(f"{file}: ", "", 1).split())
 
 
-def _predict_batch(run: ServedRun, batch: list[Query]) -> Iterator[Prediction]:
+def _predict_batch(run: ServedRun, batch: list[Query], threshold: float) -> Iterator[Prediction]:
     rows = iter(run.probabilities([query.prepared for query in batch if query.prepared is not None]))
     for query in batch:
         row = None if query.prepared is None else next(rows)
         if row is not None and not np.isfinite(row).all():  # values far outside the training data overflow float32
             error = "no prediction: the network overflows on this input"
             row, query = None, replace(query, prepared=None, error=error)
-        yield Prediction(query, row)
+        yield Prediction(query, row, threshold)
 
 
 def drop_features(predictions: Iterable[Prediction], kept: int) -> Iterator[Prediction]:
@@ -182,9 +192,10 @@ def _table_row(prediction: Prediction, classes: list[str]) -> tuple[str, ...]:
     name = name if len(name) <= MAX_NAME_LETTERS else f"…{name[1 - MAX_NAME_LETTERS :]}"
     if p is None:
         return name, part, "–", "", "", query.note
-    first, *rest = np.argsort(-p, kind="stable")[:3]
-    then = ", ".join(f"{classes[index]} {p[index]:.2f}" for index in rest)
-    return name, part, classes[first], f"{p[first]:.2f}", then, query.note
+    answer, order = prediction.answer(classes), np.argsort(-p, kind="stable")
+    shown = order[:2] if answer == UNCERTAIN else order[1:3]
+    then = ", ".join(f"{classes[index]} {p[index]:.2f}" for index in shown)
+    return name, part, answer, "" if answer == UNCERTAIN else f"{p[order[0]]:.2f}", then, query.note
 
 
 def warn_without_faces(predictions: list[Prediction]) -> None:
@@ -226,13 +237,13 @@ def _json_row(prediction: Prediction, classes: list[str]) -> dict[str, Any]:
     if p is None:
         return row | {"class": None, "probability": None, "probabilities": None}
     by_class = {name: float(value) for name, value in zip(classes, p, strict=True)}
-    return row | {"class": classes[int(p.argmax())], "probability": float(p.max()), "probabilities": by_class}
+    return row | {"class": prediction.answer(classes), "probability": float(p.max()), "probabilities": by_class}
 
 
 def _csv_row(prediction: Prediction, classes: list[str]) -> list[Any]:
     query, p, b = prediction.query, prediction.probabilities, prediction.query.box
     box = [b.left, b.top, b.width, b.height, f"{b.tilt_deg:g}"] if b else [None] * 5
-    values = [None] * (2 + len(classes)) if p is None else [classes[int(p.argmax())], float(p.max()), *map(float, p)]
+    values = [None] * (2 + len(classes)) if p is None else [prediction.answer(classes), float(p.max()), *map(float, p)]
     return [_as_text(query.file), query.part, *box, *values, query.note, query.error]
 
 

@@ -13,7 +13,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from stages.checks.consistency import MAX_VALUES, axis_lengths, feature_mistakes, too_large
 from stages.checks.schema import schema_mistakes
-from stages.core import lookup
+from stages.core import calibration, lookup
 from stages.core.errors import UserError, duplicate_names, refuse, unknown_name
 from stages.core.labels import CLASSES
 from stages.datasets import novelty
@@ -71,7 +71,8 @@ class ModelJson(BaseModel):
     name: BoundedText
     synthetic: bool
     protocol: BoundedText
-    ood: Ood | None = None  # not in runs of earlier versions
+    ood: Ood | None = None  # not in runs of earlier versions, like the next
+    temperature: Annotated[float, Field(ge=calibration.RANGE[0], le=calibration.RANGE[1])] = 1.0
 
 
 def checked_info(content: bytes, where: str) -> dict[str, Any]:

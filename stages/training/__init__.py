@@ -3,6 +3,6 @@
 In: a run, its dataset and split. Out: `model.json` and weights. A change here retrains every run.
 
 `fit` trains one run: `devices`, `learner` (one epoch), `recogniser` (the network with its standardisation),
-`optimizers`, `schedules`, `ema`, `mixup`, `tensorboard_log`. `model_folder` saves and loads the result; `trial`
-trains for a search.
+`optimizers`, `schedules`, `ema`, `mixup`, `tensorboard_log`. `temperature` calibrates the result, `model_folder` saves
+and loads it; `trial` trains for a search.
 """

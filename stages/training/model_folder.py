@@ -29,11 +29,19 @@ class TrainedModel:
     recogniser: Recogniser
     info: dict[str, Any]
 
+    @property
+    def temperature(self) -> float:
+        """Return what the logits are divided by (see `evaluation.calibration`); 1 for runs of earlier versions."""
+        return self.info.get("temperature", 1.0)
+
     @torch.inference_mode()
+    def logits(self, packed: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
+        """Return float32 logits (B, n_classes) for stored values (B, …); `length` (B,) true time steps."""
+        return self.recogniser(self.recogniser.unpack(packed), length).float()
+
     def probabilities(self, packed: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
-        """Return float32 probabilities (B, n_classes) for stored values (B, …); `length` (B,) true time steps."""
-        logits = self.recogniser(self.recogniser.unpack(packed), length)  # (B, n_classes)
-        return logits.float().softmax(1)
+        """Return calibrated float32 probabilities (B, n_classes), for the same."""
+        return (self.logits(packed, length) / self.temperature).softmax(1)
 
 
 def describe(key: str, run: Run, dataset: dict[str, Any], normaliser: dict[str, list], **more: Any) -> dict[str, Any]:

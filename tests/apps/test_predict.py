@@ -165,6 +165,9 @@ def test_warns_where_no_picture_has_a_face(call, tmp_path: Path, capsys: pytest.
     ("names", "words"),
     [
         (["a.heics", "b.heics", "c.txt", "noext"], "4 files passed over for the suffix (2 .heics, 1 .txt, 1 without"),
+        (["a.edf", "b.txt"], "(1 .edf, 1 .txt); read: .jpg"),
+        (["a.edf"], "for EEG recordings (EDF, BDF, CNT, FIF, SET, BrainVision, GDF), name a recogniser of theirs with"),
+        (["a.wav", "a.txt"], "for audio (WAV, FLAC, MP3, Ogg), name a recogniser of theirs with --run"),
         (["Photo.AVIFS"], "1 file passed over for the suffix (1 .avifs)"),
         ([f"{number}.s{number}" for number in range(12)], "and 4 more suffixes"),
         ([".hidden", "__MACOSX/a.txt"], ""),
@@ -222,9 +225,9 @@ def test_refuses_a_zip_without_files_of_the_kind(call, tmp_path: Path, corpus: s
     ("form", "mode", "size"),
     [
         ("JPEG", "RGB", (12_000, 9_000)),
-        ("JPEG", "L", (16_400, 1_000)),
+        ("JPEG", "L", (40_000, 300)),
         ("PNG", "L", (9_000, 12_000)),
-        ("PNG", "1", (30_000, 40)),
+        ("PNG", "1", (50_000, 1_500)),
     ],
 )
 def test_shrinks_huge_photos(call, tmp_path: Path, form: str, mode: str, size: tuple[int, int]):
@@ -232,9 +235,17 @@ def test_shrinks_huge_photos(call, tmp_path: Path, form: str, mode: str, size: t
     call("faces", tmp_path / f"a.{form}", "--no-detect", "--json", tmp_path / "a.json")
     [prediction] = predictions_in(tmp_path / "a.json")
     box = prediction["box"]
-    assert 2_000 < max(box["width"], box["height"]) <= 8_192
+    assert 5_000 < max(box["width"], box["height"]) <= 32_000
+    assert box["width"] * box["height"] <= 8_192**2
     assert box["width"] / box["height"] == pytest.approx(size[0] / size[1], rel=0.02)
     assert "very bright" in prediction["note"]
+
+
+def test_keeps_the_pixels_of_a_panorama(call, tmp_path: Path):
+    Image.new("L", (20_000, 600), "white").save(tmp_path / "a.jpg")
+    call("faces", tmp_path / "a.jpg", "--no-detect", "--json", tmp_path / "a.json")
+    [prediction] = predictions_in(tmp_path / "a.json")
+    assert (prediction["box"]["width"], prediction["box"]["height"]) == (20_000, 600)
 
 
 def test_refuses_more_pixels_than_any_camera_has(call, tmp_path: Path):
@@ -651,3 +662,25 @@ def test_refuses_outputs_that_are_inputs(call, tmp_path: Path):
     ):
         assert error_of(call, "", tmp_path / "a.png", "--run", run, *options).startswith(words.format(tmp_path))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_below_the_threshold_the_answer_is_uncertain(call, tmp_path: Path):
+    face().save(tmp_path / "a.png")
+    call("faces", tmp_path / "a.png", "--no-detect", "--json", tmp_path / "a.json")
+    [sure] = predictions_in(tmp_path / "a.json")
+    for threshold, answer in ((sure["probability"] - 1e-6, sure["class"]), (sure["probability"] + 1e-6, "uncertain")):
+        options = ("--threshold", threshold, "--json", tmp_path / "b.json", "--csv", tmp_path / "b.csv")
+        table = call("faces", tmp_path / "a.png", "--no-detect", *options)
+        [found] = predictions_in(tmp_path / "b.json")
+        assert found == sure | {"class": answer}
+        assert answer in table
+        assert f"{sure['class']} {sure['probability']:.2f}" in " ".join(table.split())  # still told
+        [row] = csv.DictReader((tmp_path / "b.csv").read_text(encoding="utf-8").splitlines())
+        assert row["class"] == answer
+
+
+@pytest.mark.parametrize("threshold", ["-0.1", "1", "nan"])
+def test_refuses_a_threshold_that_is_no_probability(call, tmp_path: Path, threshold: str):
+    face().save(tmp_path / "a.png")
+    error = error_of(call, "faces", tmp_path / "a.png", f"--threshold={threshold}")
+    assert "--threshold: not a probability; allowed: 0 to less than 1" in error

@@ -46,6 +46,7 @@ runs:
     model: {name: custom_cnn, widths: [8, 8], residual: false, dropout: 0.25}
     recipe: faces
 studies: {}
+ensembles: {}
 """)
 GROUPED = {**SMALL["splits"]["faces"], "protocol": "group_disjoint"}
 MEL = {"name": "mel", "sample_rate_hz": 16_000, "window_ms": 25.0, "hop_ms": 10.0, "n_mels": 64, "f_min_hz": 0.0}

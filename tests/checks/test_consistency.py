@@ -12,6 +12,8 @@ from stages.features import mel
 
 CORPUS, SPLIT = "corpora.faces", "splits.faces"
 OTHERS = {"corpora.others": SMALL["corpora"]["faces"], "splits.others": SMALL["splits"]["faces"]}
+BOTH = {"corpus": "faces", "members": ["faces_custom_cnn", "other"], "weights": "validation"}
+OTHER = {"runs.other": SMALL["runs"]["faces_custom_cnn"]}
 LAST_EPOCH = {f"{RECIPE}.monitor": "last_epoch"}
 KERAS, ADAFNN, MODEL = {"name": "keras_cnn"}, {"name": "adafnn"}, f"{RUN}.model"
 RAVDESS = {f"{CORPUS}.reader": "ravdess"}
@@ -31,6 +33,17 @@ MISTAKES = [
     ({f"{RUN}.dataset": "face"}, f"{RUN}.dataset", "unknown name", "'faces'"),
     ({"datasets.faces.corpus": "speech"}, "datasets.faces.corpus", "unknown name", "allowed: faces"),
     ({"splits.face": SMALL["splits"]["faces"]}, "splits.face", "no such corpus", "'faces'"),
+    # ensembles
+    ({**OTHER, "ensembles.e": {**BOTH, "members": ["faces_custom_cnn", "other", "otter"]}}, "ensembles.e.members.2",
+     "unknown name", "'other'"),
+    ({**OTHER, "ensembles.e": {**BOTH, "members": ["other", "other"]}}, "ensembles.e.members", "listed 2 times"),
+    ({"ensembles.e": {**BOTH, "members": ["other"]}}, "ensembles.e.members", "2 or more of them"),
+    ({**OTHER, "ensembles.e": {**BOTH, "corpus": "face"}}, "ensembles.e.corpus", "unknown name", "'faces'"),
+    ({**OTHER, "ensembles.e": {**BOTH, "weights": "test"}}, "ensembles.e.weights", "'validation'", "'equal'", "'test'"),
+    ({**OTHER, "ensembles.other": BOTH}, "ensembles.other", "a name that no run has"),
+    ({**OTHERS, **OTHER, "ensembles.e": {**BOTH, "corpus": "others"}, "runs.other.corpus": "others",
+      "datasets.others": {**SMALL["datasets"]["faces"], "corpus": "others"}, "runs.other.dataset": "others"},
+     "ensembles.e.members.0", "runs on 'others'", "'faces_custom_cnn', on 'faces'"),
     # classes and their weights
     ({f"{CORPUS}.classes": ["happy", "sad", "happy"]}, f"{CORPUS}.classes", "'happy' is listed 2 times"),
     ({f"{CORPUS}.classes": ["angry", "calm", "sad"]}, f"{CORPUS}.classes.1", "reader 'fer2013'", "received: 'calm'"),
@@ -189,7 +202,10 @@ FEATURES = {
         MEL | {"n_mels": 40, "f_min_hz": 50.0, "duration_s": 0.7, "trim_db": None, "normalize": "none"},
         (RECORDING[None].astype(np.float32), 16_000.0),
     ),
-    "speaker_embedding": ({"trim_db": None}, (np.tile(RECORDING, 5)[None].astype(np.float32), 16_000.0)),
+    "speaker_embedding": (
+        {"trim_db": None, "speeds": [1.0]},
+        (np.tile(RECORDING, 5)[None].astype(np.float32), 16_000.0),
+    ),
 }
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.corpora.decoding.depth import eight_bits, shrink_to
+from stages.corpora.decoding.depth import eight_bits, shrink_by
 from stages.corpora.decoding.images import decode_image
 
 
@@ -47,10 +47,10 @@ def test_odd_values(values: np.ndarray, expected: list):
 
 
 @pytest.mark.parametrize(
-    ("shape", "side", "expected"), [((9, 12), 20, (9, 12)), ((9, 12, 3), 6, (4, 6, 3)), ((1, 50), 7, (1, 6))]
+    ("shape", "factor", "expected"), [((9, 12), 1, (9, 12)), ((9, 12, 3), 2, (4, 6, 3)), ((1, 50), 8, (1, 6))]
 )
-def test_shrinks_by_whole_factors(shape: tuple, side: int, expected: tuple):
-    assert shrink_to(np.zeros(shape, np.uint8), side).shape == expected
+def test_shrinks_by_whole_factors(shape: tuple, factor: int, expected: tuple):
+    assert shrink_by(factor, np.zeros(shape, np.uint8)).shape == expected
 
 
 @pytest.mark.parametrize("n_hot", [1, 2])

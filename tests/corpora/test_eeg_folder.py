@@ -264,6 +264,7 @@ def test_trials_of_bids(tmp_path: Path, capsys: pytest.CaptureFixture):
     "table",
     [
         "onset\tduration\ttrial_type\temotion\n2\t5\tfilm\tjoy\n12\t6.5\tfilm\tsad\n7\tn/a\tfilm\tn/a\n",
+        "onset\tduration\ttrial_type\n2\t5\thappy\n12\t6.5\tsad\nn/a\t5\tsad\n",
         "\ufeffDuration\tOnset\tvalue\r\n5\t2\thappy\r\n6.5\t12\tsad\r\n\r\n\t\t\r\n",
         "onset\tduration\tsample\tvalue\tlabel\n2\t5\t1\t3\thappy\n12\t6.5\t2\t4\tsad\n",
         EVENTS,

@@ -40,6 +40,9 @@ def metadata(group: list[str], kind: str = "speaker") -> Metadata:
         ("Zoe\u0308", "Zo\u00eb"),
         ("Ｓ１", "S1"),
         ("Straße", "STRASSE"),
+        ("S1", "s-01"),
+        ("sub_7", "Sub007"),
+        ("speaker 3", "speaker3"),
     ],
 )
 def test_similar_names_are_one(one: str, other: str):
@@ -56,6 +59,8 @@ def test_similar_names_are_one(one: str, other: str):
         ("S1", "T1"),
         ("S100", "S10"),
         ("1_1", "11"),
+        ("s1_1", "s11"),
+        ("anna b", "annab"),
         ("0", "00a"),
         ("", ""),
     ],

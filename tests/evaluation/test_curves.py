@@ -1,10 +1,10 @@
-"""ROC curves against scikit-learn."""
+"""ROC curves against scikit-learn, coverage by hand."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import auc, roc_auc_score, roc_curve
 
-from stages.evaluation.curves import one_vs_rest
+from stages.evaluation.curves import coverage, one_vs_rest
 
 
 @pytest.mark.parametrize("decimals", [1, 2, 7])  # few decimals: many equal scores
@@ -35,3 +35,14 @@ def test_perfect_ranking_and_equal_scores():
     assert (first.fpr.tolist(), first.tpr.tolist(), first.area) == ([0, 0, 1], [0, 1, 1], 1.0)
     first = one_vs_rest(labels, one_score, ["a", "b"])[0]
     assert (first.fpr.tolist(), first.tpr.tolist(), first.area) == ([0, 1], [0, 1], 0.5)
+
+
+def test_coverage_by_hand():
+    confidence = np.array([0.9, 0.8, 0.6, 0.55])
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    rows = {row.threshold: row[1:] for row in coverage(np.array([0, 0, 1, 0]), probabilities)}
+    assert rows[0.0] == rows[0.5] == (1.0, 0.75)
+    assert rows[0.56] == rows[0.6] == (0.75, pytest.approx(2 / 3))
+    assert rows[0.61] == rows[0.8] == (0.5, 1.0)
+    assert rows[0.9] == (0.25, 1.0)
+    assert max(rows) == 0.9  # above it, no sample is answered

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import classification_report, confusion_matrix
 
+from stages.core.calibration import tempered
 from stages.evaluation.metrics import compute_metrics
 
 KEYS = [
     *("accuracy", "accuracy_ci95", "accuracy_ci95_method", "balanced_accuracy", "precision_macro", "recall_macro"),
-    *("f1_macro", "f1_weighted", "ece", "per_class", "per_group", "confusion", "most_confused"),
+    *("f1_macro", "f1_weighted", "ece", "calibration", "per_class", "per_group", "confusion", "most_confused"),
 ]
 ABC = ["angry", "happy", "sad"]
 
@@ -54,6 +55,15 @@ def test_ece_weights_bins_by_size():
     # bin of .9: 2 samples, 1 right, gap .4; bin of .5: 1 sample, right, gap .5
     probabilities = np.concatenate([confident([0, 0], confidence=0.9), confident([1], confidence=0.5)])
     assert compute([0, 1, 1], probabilities)["ece"] == pytest.approx(2 / 3 * 0.4 + 1 / 3 * 0.5, abs=1e-6)
+
+
+def test_tells_the_error_before_a_temperature():
+    raw, temperature = confident([0, 0, 1, 1], confidence=0.9), 2.0
+    found = compute_metrics(np.array([0, 1, 1, 1]), tempered(raw, temperature), {}, ABC, 7, temperature)
+    assert found["calibration"] == [{"temperature": 2.0, "ece_before": 0.15}]  # .9 against 3 of 4
+    root = np.sqrt([0.9, 0.05])
+    assert found["ece"] == pytest.approx(0.75 - root[0] / (root[0] + 2 * root[1]), abs=1e-6)
+    assert compute([0, 1, 1, 1], raw)["calibration"] == [{"temperature": 1.0, "ece_before": 0.15}]
 
 
 def test_agrees_with_scikit_learn():

@@ -11,7 +11,8 @@ from stages.evaluation.metrics import compute_metrics
 from stages.evaluation.pictures import canvas
 from stages.evaluation.pictures import run as pictures
 
-NAMES = ["confusion_counts.png", "confusion_normalized.png", "per_group.png", "reliability.png", "roc.png"]
+NAMES = ["confusion_counts.png", "confusion_normalized.png", "coverage.png", "per_group.png", "reliability.png"]
+NAMES += ["roc.png"]
 LONG = "official (train 90 % / validation 10 % of Training, test = PublicTest; not comparable with PrivateTest)"
 TEN = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt", "calm", "a name at $x^ length"]
 

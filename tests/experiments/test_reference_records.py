@@ -51,6 +51,23 @@ def test_records_one_experiment(project, record):
     assert (recorded["protocol"], recorded["date"]) == (OFFICIAL, "2023-11-14")
 
 
+def test_records_an_ensemble_with_its_members(project, monkeypatch, tmp_path):
+    both = {"a": accurate(60), "b": accurate(62)}
+    changes = {LR: 0.0003, "runs.b.optimizer.lr": 0.1, "ensembles.e.weights": "validation"}
+    project.experiment("fer", both, ensemble=metrics(CONFUSION, run="e", model="ensemble"), **REAL, **changes)
+    run_app(reference, monkeypatch, "add", "e", "--name", "x", "--experiments", "fer")
+    recorded = json.loads((tmp_path / "metrics/reference/x.json").read_text())
+    assert " ".join(recorded) == KEYS
+    assert (recorded["run"], recorded["corpus"], recorded["accuracy"]) == ("e", "faces", 0.7)
+    assert recorded["command"] == (
+        "dvc exp run -S corpora.faces.name=FER-2013 -S corpora.faces.source=…/fer2013.zip"
+        " -S runs.a.optimizer.lr=0.0003 -S runs.b.optimizer.lr=0.1 -S ensembles.e.weights=validation"
+    )
+    assert "c: no completed experiment of the 1 named f* has metrics/runs/c.json or metrics/ensembles/c.json" in (
+        error_of(reference, monkeypatch, "add", "c", "--name", "x", "--experiments", "f*")
+    )
+
+
 def test_tables_list_the_best_record_of_each_corpus_and_all_records(project, record, monkeypatch, tmp_path):
     project.experiment("fer", metrics(CONFUSION), **REAL)
     recorded = record("fer")

@@ -36,6 +36,15 @@ def test_normalising_and_softmax_are_inside(faces_model: TrainedModel, faces_gra
     torch.testing.assert_close(probabilities, torch.softmax(logits, 1), atol=1e-5, rtol=1e-4)
 
 
+def test_temperature_is_inside(faces_model: TrainedModel):
+    packed = torch.from_numpy(pictures(3, 1, SIZE_PX, SIZE_PX))
+    warm = TrainedModel(faces_model.recogniser, faces_model.info | {"temperature": 2.5})
+    expected = torch.softmax(faces_model.logits(packed) / 2.5, 1)
+    torch.testing.assert_close(warm.probabilities(packed), expected)
+    torch.testing.assert_close(OnnxModel(onnx_graph.export(warm)).probabilities(packed), expected, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(expected, faces_model.probabilities(packed), atol=1e-3)
+
+
 def test_metadata_hold_what_a_prediction_needs(faces_model: TrainedModel, faces_graph: onnx.ModelProto):
     exported = OnnxModel(faces_graph)
     assert exported.precision == "float32"

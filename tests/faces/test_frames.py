@@ -94,6 +94,15 @@ def test_rejects_a_file_that_is_no_video(tmp_path: Path, damage: Callable, capfd
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("start", "name"), [(b"RIFF    WAVEfmt ", "WAV audio"), (b"%PDF-1.7", "a PDF"), (b"fLaC", "FLAC audio")]
+)
+def test_names_what_a_file_is_instead(tmp_path: Path, start: bytes, name: str):
+    (tmp_path / "a.mp4").write_bytes(start + bytes(100))
+    with pytest.raises(UserError, match=f"{name}; allowed: a whole video"):
+        open_video(str(tmp_path / "a.mp4"))
+
+
 def test_rejects_a_name_that_is_not_utf8(tmp_path: Path):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.mp4"))
     try:
@@ -187,8 +196,10 @@ def test_a_stream_opens_no_local_file(server: str, tmp_path: Path):
         ("file:///etc/passwd", "unknown kind of address; allowed: a file, /dev/video0, or an address rtsp://"),
         ("concat://a.mp4", "unknown kind of address"),
         ("/dev/video63", "--video: /dev/video63: no such camera"),
-        ("/dev/null", "no such file"),
-        ("http:/lost/slash.mp4", "no such file"),
+        ("/dev/null", "neither a file nor a camera"),
+        ("/dev", "a folder; allowed: a video file, /dev/video0"),
+        ("http:/lost/slash.mp4", "unknown kind of address; allowed: a file, /dev/video0, or an address rtsp://"),
+        ("none.mp4", "no such file"),
     ],
 )
 def test_rejects_addresses_and_devices_that_cannot_be_read(given: str, words: str, capfd: pytest.CaptureFixture):

@@ -15,9 +15,9 @@ CLIP = voice(2.0)
 
 
 def compute(signal: np.ndarray, rate_hz: float = 16_000.0, trim_db: float | None = 25.0) -> np.ndarray:
-    x, length = speaker_embedding.compute(np.atleast_2d(signal), rate_hz, trim_db=trim_db)
-    assert (x.shape, x.dtype, length) == ((6, 256), np.float32, 0)
-    return x
+    x, length = speaker_embedding.compute(np.atleast_2d(signal), rate_hz, trim_db=trim_db, speeds=[1.0])
+    assert (x.shape, x.dtype, length) == ((1, 6, 256), np.float32, 0)
+    return x[0]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,17 @@ def test_silence_at_the_ends_changes_little():
     padded = np.concatenate([np.zeros(16_000), CLIP, np.zeros(8_000)]).astype(np.float32)
     assert np.corrcoef(compute(padded).ravel(), compute(CLIP).ravel())[0, 1] > 0.99
     assert np.corrcoef(compute(padded, trim_db=None).ravel(), compute(CLIP).ravel())[0, 1] < 0.99
+
+
+def test_another_speed_is_another_length_and_pitch():
+    """At 1.25 the clip is heard as one that was recorded at 20 kHz and is played at 16."""
+    x, _ = speaker_embedding.compute(CLIP[None], 16_000.0, trim_db=None, speeds=[1.0, 1.25, 0.8])
+    assert x.shape == (3, 6, 256)
+    np.testing.assert_allclose(x[0], compute(CLIP, trim_db=None), atol=1e-6)
+    faster = soxr.resample(CLIP, 5, 4).astype(np.float32)
+    np.testing.assert_allclose(x[1], compute(faster, trim_db=None), atol=5e-3)
+    assert np.corrcoef(x[1].ravel(), x[0].ravel())[0, 1] < 0.99
+    assert np.corrcoef(x[1].ravel(), x[2].ravel())[0, 1] < np.corrcoef(x[1].ravel(), x[0].ravel())[0, 1]
 
 
 def test_statistics_are_those_of_numpy_over_the_states():
@@ -83,7 +94,7 @@ def test_clips_that_the_encoder_cannot_hear_are_damaged(signal: np.ndarray, rate
 def test_what_follows_the_longest_duration_is_not_read():
     long = np.concatenate([CLIP, voice(3.0, seed=5)])
     one, other = (
-        speaker_embedding.compute(clip[None], 16_000.0, trim_db=None, max_duration_s=1.5)[0]
+        speaker_embedding.compute(clip[None], 16_000.0, trim_db=None, max_duration_s=1.5, speeds=[1.0])[0]
         for clip in (long, long[:30_000])
     )
     assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.98

@@ -34,7 +34,7 @@ BUILDS = {
     "eeg_transformer, use_length": ((11, 20), {"width": 8, "feedforward": 8, "use_length": True}),
     "ge2e": ((11, 40), {"tuned_layers": 3}),
     "keras_cnn": ((1, 16, 16), {}),
-    "mlp": ((2, 6), {"hidden": [8]}),
+    "mlp": ((3, 2, 6), {"hidden": [8]}),
 }
 N_CLASSES = 5
 TIMED = [name for name in sorted(BUILDS) if lookup.constants("models", name.split(",")[0])["LAYOUT"][0] == "time"]

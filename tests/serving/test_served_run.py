@@ -131,6 +131,8 @@ def edit_info(folder: Path, **changes: object) -> None:
         ({"ood": {"method": "mahalanobis"}}, ["ood.threshold", "missing"]),
         ({"ood": {"method": "mahalanobis", "threshold": 1.0, "mean": [0.0], "precision": [[1.0]]}}, ["ood", "10 stat"]),
         ({"ood": {"method": "mahalanobis", "threshold": 1.0, "mean": [0.0] * 99, "precision": []}}, ["ood.mean", "64"]),
+        ({"temperature": 0.0}, ["temperature", "0.1 or more"]),
+        ({"temperature": 1e9}, ["temperature", "10 or less"]),
         ({"inputs": {str(number): "x" for number in range(11)}}, ["inputs", "10"]),
         ({"protocol": "a" * 2_001}, ["protocol", "2000"]),
         ({"run": "\x1b[2J"}, ["run", "allowed"]),

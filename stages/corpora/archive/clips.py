@@ -34,7 +34,7 @@ EXAMPLES = {
 }
 
 _PATTERNS = {reader: re.compile(rf"(?:^|/){name}$", re.IGNORECASE | re.ASCII) for reader, name in NAMES.items()}
-_DESKTOP = ("__macosx", "thumbs.db", "desktop.ini")
+_HIDDEN = re.compile(r"(?:^|/)(?:\.|(?:__macosx|thumbs\.db|desktop\.ini)(?:/|$))", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def refuse_layout(archive: Path, reader: str, audio: list[str]) -> NoReturn:
 
 def is_hidden(name: str) -> bool:
     """Return whether a member, or a folder around it, is hidden or was added by a desktop system."""
-    return any(part.startswith(".") or part.lower() in _DESKTOP for part in name.split("/"))
+    return _HIDDEN.search(name) is not None
 
 
 def _clips(archive: Path, reader: str) -> Iterator[Clip]:

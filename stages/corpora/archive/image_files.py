@@ -88,14 +88,14 @@ def normalized(name: str) -> str:
 
 def image_names(archive: Path) -> list[str]:
     """Return the visible images, sorted: by suffix, and JPEG, PNG, WebP and HEIC under any unknown suffix."""
-    return [name for name in members.names(archive) if _is_image(archive, name) and not is_hidden(name)]
+    return [name for name in members.names(archive) if not is_hidden(name) and _is_image(archive, name)]
 
 
 def _is_image(archive: Path, name: str) -> bool:
     lower = name.lower()
     if lower.endswith(DECODED):
         return True
-    if lower.endswith((*SUFFIXES, *_TEXTS, "/")) or is_hidden(name):
+    if lower.endswith((*SUFFIXES, *_TEXTS, "/")):
         return False
     return image_format(members.start(archive, name)) in ("JPEG", "PNG", "WebP", "HEIC")
 

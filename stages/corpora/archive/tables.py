@@ -11,8 +11,8 @@ from stages.core.errors import refuse
 from stages.corpora.archive import members
 from stages.corpora.archive.clips import is_hidden
 
-# A line of commas, which spreadsheets leave at the end, often more than there are columns.
-_BLANK_ROW = re.compile(rb"^[ \t,]+(?=\r?$)", re.MULTILINE)
+# A line of separators, which spreadsheets leave at the end, often more than there are columns.
+_BLANK_ROW = re.compile(rb"^[ \t,;]+(?=\r?$)", re.MULTILINE)
 
 
 def find(archive: Path, name: str) -> str | None:
@@ -33,11 +33,12 @@ def rows(archive: Path, table: str, required: Iterable[str], allowed: str) -> It
 
     where = f"{archive}: {table}"
     try:
-        content = io.BytesIO(_BLANK_ROW.sub(b"", members.read(archive, table)))
+        content = _BLANK_ROW.sub(b"", members.read(archive, table))
         options = {"dtype": str, "keep_default_na": False, "index_col": False, "skip_blank_lines": False}
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas drops cells beyond the last column
-            frame = pd.read_csv(content, encoding="utf-8-sig", **options).fillna("")
+            separator = _separator(content)
+            frame = pd.read_csv(io.BytesIO(content), sep=separator, encoding="utf-8-sig", **options).fillna("")
     except UnicodeDecodeError as error:
         refuse("not a table in UTF-8", where=where, allowed=allowed, received=error.object[:60])
     except (ValueError, pd.errors.ParserWarning) as error:
@@ -48,6 +49,12 @@ def rows(archive: Path, table: str, required: Iterable[str], allowed: str) -> It
     for number, row in enumerate(frame.to_dict("records"), start=2):
         if any(row.values()):  # some tables end with blank lines
             yield f"{where} line {number}", {name: value.strip() for name, value in row.items()}
+
+
+def _separator(content: bytes) -> str:
+    """Return what separates the names of the columns: Excel writes semicolons where the comma is in numbers."""
+    names = content.split(b"\n", 1)[0]
+    return max(",", ";", "\t", key=lambda separator: names.count(separator.encode()))
 
 
 def resolve(where: str, file: str, paths: Mapping[str, str], what: str = "clip") -> str:

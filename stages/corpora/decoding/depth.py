@@ -42,9 +42,8 @@ def deep_color(data: bytes) -> np.ndarray | None:
     return values[..., ::-1] if values.ndim == 3 else values
 
 
-def shrink_to(image: np.ndarray, side_px: int) -> np.ndarray:
-    """Return an image of at most `side_px` on a side: the same, or one averaged over areas."""
-    factor = -(-max(image.shape[:2]) // side_px)
+def shrink_by(factor: int, image: np.ndarray) -> np.ndarray:
+    """Return the image with both sides divided by a whole number: the same, or one averaged over areas."""
     if factor <= 1:
         return image
     height, width = (max(1, side // factor) for side in image.shape[:2])

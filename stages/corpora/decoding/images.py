@@ -1,6 +1,7 @@
 """Decoding of untrusted images: format and size are checked before any pixel is decompressed."""
 
 import io
+import math
 import struct
 import warnings
 
@@ -9,7 +10,7 @@ import simplejpeg
 from PIL import ExifTags, Image
 
 from stages.core.records import DamagedSample, Signal
-from stages.corpora.decoding.depth import deep_color, eight_bits, has_deep_color, shrink_to
+from stages.corpora.decoding.depth import deep_color, eight_bits, has_deep_color, shrink_by
 
 # Suffixes of the formats that are decoded. The content decides, not the suffix: a PNG called `.jpg` is decoded, too.
 DECODED = (".jpg", ".jpeg", ".jfif", ".jpe", ".jfi", ".jif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff")
@@ -20,6 +21,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 ALLOWED = "JPEG, PNG, BMP, WebP, TIFF or HEIC"
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 200_000_000  # largest picture that is scaled down: phones have up to 16,320 x 12,240
+MAX_SHRUNK_SIDE_PX = 32_000  # of a panorama: OpenCV turns and crops pictures up to 32,767
 _JPEG = b"\xff\xd8\xff"
 # First bytes of a file and its format; `?` stands for any byte.
 _MAGIC = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"BM": "BMP", b"RIFF????WEBP": "WebP"}
@@ -37,7 +39,7 @@ Image.MAX_IMAGE_PIXELS = None
 def decode_image(data: bytes, shrink: bool = False) -> Signal:
     """Return (height, width[, 3]) uint8, upright, grey if the image is, and no rate. Raises `DamagedSample`.
 
-    `shrink`: larger images, up to `MAX_PIXELS`, are scaled down to at most `MAX_SIDE_PX` a side.
+    `shrink`: larger images, up to `MAX_PIXELS`, are scaled down to as many pixels as a square of `MAX_SIDE_PX` has.
     """
     try:
         image = _decode_jpeg(data, shrink) if data.startswith(_JPEG) else None
@@ -71,8 +73,9 @@ def _decode_jpeg(data: bytes, shrink: bool) -> np.ndarray | None:
     """Decode to the same pixels as Pillow, five times faster; None for the colour spaces that are left to Pillow."""
     height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
     _check_size(width, height, shrink)
-    # libjpeg decodes an eighth to a half of the size in less time and memory than the whole.
-    factor = next(factor for factor in (1, 2, 4, 8) if max(width, height) <= factor * MAX_SIDE_PX)
+    # libjpeg decodes an eighth to a half of the size in less time and memory than the whole: a power of 2.
+    wanted = _shrink_factor(width, height) if shrink else 1
+    factor = 1 << (wanted - 1).bit_length()
     size = {"min_height": -(-height // factor), "min_width": -(-width // factor)} if factor > 1 else {}
     if colorspace == "Gray":
         return simplejpeg.decode_jpeg(data, "GRAY", **size)[..., 0]
@@ -91,7 +94,7 @@ def _decode_any(data: bytes, shrink: bool) -> np.ndarray:
         if getattr(image, "n_frames", 1) > 1:
             raise DamagedSample(f"an animation of {image.n_frames} frames or pages; allowed: one image")
         image.load()
-        pixels = shrink_to(_pixels(image, data), MAX_SIDE_PX)
+        pixels = shrink_by(_shrink_factor(*image.size), _pixels(image, data))
         # Pillow turns a TIFF itself, libheif a HEIC.
         is_upright = image.format in ("TIFF", "HEIF")
         return np.ascontiguousarray(pixels) if is_upright else _upright(pixels, image.info.get("exif", b""))
@@ -122,6 +125,12 @@ def _orientation(data: bytes) -> int:
             return exif.get(ExifTags.Base.Orientation, 1)
         except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
             return 1
+
+
+def _shrink_factor(width: int, height: int) -> int:
+    """Return the smallest whole number by which both sides are divided; 1 for all images up to `MAX_SIDE_PX` a side."""
+    by_area = math.isqrt(max(0, width * height - 1)) // MAX_SIDE_PX + 1
+    return max(by_area, -(-max(width, height) // MAX_SHRUNK_SIDE_PX))
 
 
 def _check_size(width: int, height: int, shrink: bool) -> None:

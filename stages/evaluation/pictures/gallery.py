@@ -28,10 +28,12 @@ def choose(test: Columns, seed: int) -> np.ndarray:
     return np.concatenate([random.permutation(np.flatnonzero(correct == kind))[:N_FACES] for kind in (True, False)])
 
 
-def draw(folder: Path, test: Columns, metrics: dict, origin: dict, history: Path, info: dict) -> None:
+def draw(
+    folder: Path, test: Columns, metrics: dict, origin: dict, history: Path | None = None, info: dict | None = None
+) -> None:
     """Write the CSV files for `dvc plots` and the pictures that every run has.
 
-    `history` is the history.csv of the run, `info` the content of its model.json.
+    `history` is the history.csv of the run, `info` the content of its model.json; an ensemble has neither.
     """
     from stages.evaluation.pictures import run as pictures
 
@@ -39,6 +41,8 @@ def draw(folder: Path, test: Columns, metrics: dict, origin: dict, history: Path
     write_tables(folder, *content, origin["name"])
     caption = _caption(origin, len(test["label"]))
     pictures.draw_all(folder, caption, *content)
+    if history is None:
+        return
     epochs = list(csv.DictReader(history.read_text(encoding="utf-8").splitlines()))
     pictures.draw_history(folder / "history.png", replace(caption, n=info["n_train"]), epochs, info["best_epoch"])
 

@@ -18,12 +18,13 @@ _BARS = {"align": "edge", "width": 1 / curves.CALIBRATION_BINS, "facecolor": SKY
 def draw_all(
     folder: Path, caption: Caption, labels: np.ndarray, probabilities: np.ndarray, classes: list[str], metrics: dict
 ) -> None:
-    """Draw `confusion_{counts,normalized}.png`, `roc.png`, `reliability.png` and `per_group.png` of the test part."""
+    """Draw `confusion_{counts,normalized}`, `roc`, `reliability`, `coverage`, `per_group` (.png) of the test part."""
     confusion = np.array(metrics["confusion"])
     draw_confusion(folder / "confusion_counts.png", caption, confusion, classes, normalized=False)
     draw_confusion(folder / "confusion_normalized.png", caption, confusion, classes, normalized=True)
     _draw_roc(folder / "roc.png", caption, curves.one_vs_rest(labels, probabilities, classes), classes)
     _draw_reliability(folder / "reliability.png", caption, curves.calibration(labels, probabilities), metrics["ece"])
+    _draw_coverage(folder / "coverage.png", caption, curves.coverage(labels, probabilities))
     _draw_groups(folder / "per_group.png", caption, metrics)
 
 
@@ -95,6 +96,24 @@ def _draw_reliability(path: Path, caption: Caption, bins: list[curves.Bin], ece:
     lower.set(xlim=(0, 1), xlabel="confidence in the predicted class", ylabel="samples")
     lower.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     figure.align_ylabels()
+    canvas.save(figure, path)
+
+
+def _draw_coverage(path: Path, caption: Caption, answered: list[curves.Answered]) -> None:
+    """Draw the accuracy among answered samples against their share, with marks at four thresholds."""
+    figure = canvas.titled_figure(caption, "accuracy by coverage", 5.6, 3.6)
+    axes = canvas.quiet_axes(figure.add_subplot())
+    accuracies = [row.accuracy for row in answered]
+    axes.plot([row.coverage for row in answered], accuracies, color=BLUE, linewidth=1.6)
+    marked = [row for row in answered if round(100 * row.threshold) % 20 == 0 and row.threshold > 0]
+    axes.plot([row.coverage for row in marked], [row.accuracy for row in marked], "o", color=BLUE, markersize=4.5)
+    style = {"xytext": (3, 5), "textcoords": "offset points", "fontsize": 8, "color": INK}
+    for row in marked:
+        axes.annotate(f"p ≥ {row.threshold:.1f}", (row.coverage, row.accuracy), **style)
+    axes.set(xlim=(0, 1.1), ylim=(max(0.0, min(accuracies) - 0.1), 1.03), xticks=np.linspace(0, 1, 6))
+    axes.set_yticks([tick for tick in axes.get_yticks() if tick <= 1])
+    axes.set_xlabel("share of samples answered: those with this probability or more")
+    axes.set_ylabel("accuracy among them")
     canvas.save(figure, path)
 
 

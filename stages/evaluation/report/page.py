@@ -19,6 +19,7 @@ _PICTURES = {  # {file name: (heading, description)}; the first is open, the oth
     "confusion_counts.png": ("Confusion matrix, counts", "Number of test samples in each cell."),
     "roc.png": ("ROC curves", "Each class against the rest."),
     "reliability.png": ("Reliability", "Accuracy against the confidence of the predicted class."),
+    "coverage.png": ("Accuracy by coverage", "Accuracy if only the more confident predictions are answered."),
     "history.png": ("Learning curves", "Loss and accuracy by epoch."),
     "per_group.png": ("Classes and groups", "Accuracy with 95 % intervals, which are wide for few samples."),
     "attention.png": ("Attention maps", "Spatial attention and Grad-CAM on faces classified correctly and wrongly."),
