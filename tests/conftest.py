@@ -178,6 +178,13 @@ def only_speech(params):
     add_speech(params)
 
 
+def keep_folders_of_ensembles(clone):
+    """Make the folders that the report reads, which a project without ensembles has from git."""
+    for folder in ("plots", "metrics"):
+        (clone.root / folder / "ensembles").mkdir(parents=True)
+        (clone.root / folder / "ensembles/.gitkeep").touch()
+
+
 def as_real_folder(clone, archive):
     """Write the synthetic faces in a common layout of FER-2013: train/angry/Training_12.jpg, without PrivateTest."""
     names = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -200,8 +207,7 @@ def reproduced(make_clone):
     # those of the committed params belong to other runs
     for folder in ("plots", "metrics"):
         shutil.rmtree(clone.root / folder, ignore_errors=True)
-        (clone.root / folder / "ensembles").mkdir(parents=True)
-        (clone.root / folder / "ensembles/.gitkeep").touch()  # the report needs the folders of a project's ensembles
+    keep_folders_of_ensembles(clone)
     (clone.root / "dvc.lock").unlink(missing_ok=True)
     stages = clone.stages_run("dvc", "repro")
     clone.run("git", "add", "-A")

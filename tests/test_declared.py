@@ -24,7 +24,8 @@ SAMPLES = {
     "faces": ((1, 24, 24), IMAGE),
     "portraits": ((3, 24, 24), IMAGE),
     "speech": ((188, 40), ["time", "mel"]),
-    "eeg": ((74, 310), ["time", "feature"]),
+    "speech_embedding": ((2, 6, 256), ["speed", "statistic", "unit"]),
+    **dict.fromkeys(("eeg_zero", "eeg_average"), ((74, 310), ["time", "feature"])),
 }
 # Names by which a training looks up its other settings; they are changed in other tests.
 NAMES = ("corpus", "dataset", "recipe", "model.name", "optimizer.name", "schedule.name", "augmentation.name")
@@ -86,17 +87,18 @@ class TrainingCalled(Exception):
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a small dataset and a split of every corpus."""
+    """Return a folder with a small dataset of every kind, and its split."""
     folder = tmp_path_factory.mktemp("inputs")
-    for corpus, (shape, layout) in SAMPLES.items():
+    for dataset, (shape, layout) in SAMPLES.items():
+        corpus = PARAMS.datasets[dataset].corpus
         classes = PARAMS.corpora[corpus].classes
         x = np.random.default_rng(0).integers(0, 255, (4 * len(classes), *shape)).astype(np.uint8)
         label = np.arange(len(x)) % len(classes)
-        write_store(folder / f"{corpus}.h5", x, label=label, classes=classes, corpus=corpus, layout=layout)
+        write_store(folder / f"{dataset}.h5", x, label=label, classes=classes, corpus=corpus, layout=layout)
         ids = np.array([f"s{number}" for number in range(len(x))])
         parts = np.split(ids, (2 * len(classes), 3 * len(classes)))
         named = {name: part.tolist() for name, part in zip(("train", "validation", "test"), parts, strict=True)}
-        write_json(folder / f"{corpus}.json", {"protocol": "official", "parts": named})
+        write_json(folder / f"{dataset}.json", {"protocol": "official", "parts": named})
     return folder
 
 
@@ -107,8 +109,8 @@ def received(run: str, params: Path, inputs: Path, monkeypatch: pytest.MonkeyPat
         raise TrainingCalled(settings.model_dump())
 
     built, build = {}, train.model_folder.build
-    corpus = PARAMS.runs[run].corpus
-    paths = {"dataset": inputs / f"{corpus}.h5", "split": inputs / f"{corpus}.json", "params": params}
+    dataset = PARAMS.runs[run].dataset
+    paths = {"dataset": inputs / f"{dataset}.h5", "split": inputs / f"{dataset}.json", "params": params}
     paths |= {name: params.parent / name for name in ("checkpoints", "logs", "model", "history")}
     with monkeypatch.context() as patch:
         patch.setattr(train, "fit", fit)

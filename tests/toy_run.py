@@ -45,6 +45,7 @@ def write_inputs(folder: Path) -> None:
         **{"monitor": "validation_accuracy", "precision": "32-true", "loading": "memory"},
     }
     params["runs"] = {RUN: params["runs"][RUN] | run}
+    params["ensembles"] = {}
     write_params(folder, params)
 
 

@@ -37,9 +37,13 @@ def test_pipeline_shows_every_item_of_every_stage(drawn: dict[str, str]):
 
 
 def test_arrows_of_the_pipeline_follow_its_dependencies(drawn: dict[str, str]):
-    """Per corpus: download → prepare, split → train → evaluate → report, and prepare, split → tune → report."""
-    n_corpora, n_studied = len(PARAMS["corpora"]), len({study["corpus"] for study in PARAMS["studies"].values()})
-    assert len(re.findall("marker-end", drawn["pipeline.svg"])) == 6 * n_corpora + 3 * n_studied
+    """Per corpus: download → prepare, split → train → evaluate → report, and prepare, split → tune → report.
+
+    With ensembles, evaluate → ensemble → report.
+    """
+    n_corpora = len(PARAMS["corpora"])
+    n_studied, n_mixed = (len({item["corpus"] for item in PARAMS[name].values()}) for name in ("studies", "ensembles"))
+    assert len(re.findall("marker-end", drawn["pipeline.svg"])) == 6 * n_corpora + 3 * n_studied + n_mixed
 
 
 def test_architecture_leads_from_data_to_evaluation(drawn: dict[str, str]):
