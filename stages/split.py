@@ -14,7 +14,7 @@ from stages.corpora.archive import labels
 from stages.corpora.archive.unread import unread_files
 from stages.datasets import splits
 from stages.datasets.groups import merge_similar
-from stages.datasets.near_duplicates import hash_records, near_duplicates_across
+from stages.datasets.near_duplicates import hash_records, near_duplicates
 from stages.datasets.protocols import Metadata
 from stages.params.schema import Corpus
 
@@ -30,7 +30,7 @@ def main() -> None:
     with splits.errors_naming(where):
         part, protocol = lookup.function("datasets.protocols", split.protocol)(metadata, split)
     content, sample_id = zip(*[(record.content_hash(), record.sample_id) for record in records], strict=True)
-    near = near_duplicates_across(part, content, hash_records(records)) if shows_faces else []
+    near = near_duplicates(content, hash_records(records)) if shows_faces else []
     found = splits.overlaps(part, metadata.label, content, near)
     audit = splits.audit(part, metadata.label, sample_id, metadata.group, found)
     audit |= {"similar_groups": similar, "passed_over": passed_over}

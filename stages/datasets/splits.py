@@ -19,14 +19,15 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Overlaps:
-    """Sets of samples (indices): exact duplicates and near-duplicates across parts, same bytes under two labels."""
+    """Sets of samples (indices): exact and near-duplicates across parts; the same under two labels, in any parts."""
 
     duplicates: list[list[int]]
     near: list[list[int]]
     conflicts: list[list[int]]
+    near_conflicts: list[list[int]]
 
     def all(self) -> list[list[int]]:
-        return self.duplicates + self.near + self.conflicts
+        return self.duplicates + self.near + self.conflicts + self.near_conflicts
 
 
 def same_content(content: list[str]) -> list[list[int]]:
@@ -37,19 +38,16 @@ def same_content(content: list[str]) -> list[list[int]]:
     return list(same.values())
 
 
-def duplicates_across(part: np.ndarray, content: list[str]) -> list[list[int]]:
-    """Return the sets of samples (indices) with the same content hash that lie in more than one part."""
-    return [indices for indices in same_content(content) if len({part[index] for index in indices}) > 1]
-
-
-def label_conflicts(label: np.ndarray, content: list[str]) -> list[list[int]]:
-    """Return the sets of samples (indices) with the same content hash and different labels."""
-    return [indices for indices in same_content(content) if len({label[index] for index in indices}) > 1]
+def differing(sets: list[list[int]], value: np.ndarray) -> list[list[int]]:
+    """Return the sets of samples (indices) that differ in `value`, such as their part or label."""
+    return [indices for indices in sets if len({value[index] for index in indices}) > 1]
 
 
 def overlaps(part: np.ndarray, label: np.ndarray, content: list[str], near: list[list[int]]) -> Overlaps:
-    """Return what samples have in common, by their content hashes; `near` are the near-duplicates across parts."""
-    return Overlaps(duplicates_across(part, content), near, label_conflicts(label, content))
+    """Return what samples have in common, by their content hashes; `near` are all sets of near-duplicates."""
+    same = same_content(content)
+    across = (differing(sets, part) for sets in (same, near))
+    return Overlaps(*across, *(differing(sets, label) for sets in (same, near)))
 
 
 def drop_from_train(part: np.ndarray, sets: list[list[int]]) -> np.ndarray:
@@ -119,14 +117,17 @@ def audit(part: np.ndarray, label: np.ndarray, sample_id: list[str], group: np.n
     for name, own_part in zip(group, part, strict=True):
         if name and own_part in PARTS:
             parts_of[name].add(own_part)
+    classes = sorted(set(label.tolist()))
     ids = {key: [[sample_id[index] for index in indices] for indices in sets] for key, sets in vars(found).items()}
     return {
         "duplicates_across_parts": _count(found.duplicates, part, PARTS),
         "duplicate_ids": ids["duplicates"],
         "near_duplicates_across_parts": _count(found.near, part, PARTS),
         "near_duplicate_ids": ids["near"],
-        "label_conflicts": _count(found.conflicts, label, sorted(set(label.tolist()))),
+        "label_conflicts": _count(found.conflicts, label, classes),
         "label_conflict_ids": ids["conflicts"],
+        "near_label_conflicts": _count(found.near_conflicts, label, classes),
+        "near_label_conflict_ids": ids["near_conflicts"],
         "groups_on_two_sides": sorted(name for name, parts in parts_of.items() if len(parts) > 1),
     }
 
@@ -145,6 +146,7 @@ def audit_lines(audited: dict, on_duplicate: str, where: str) -> Iterator[str]:
         ("duplicate_ids", "sets of exact duplicates have samples in several parts"),
         ("near_duplicate_ids", "sets of nearly equal images have samples in several parts"),
         ("label_conflict_ids", "sets of samples with the same bytes have different labels"),
+        ("near_label_conflict_ids", "sets of nearly equal images have different labels"),
     ):
         if sets := audited[key]:
             yield f"{where}: {len(sets)} {what}, the first {' and '.join(sets[0][:2])}; {done}"

@@ -22,11 +22,11 @@ from stages.corpora import image_folder
 from stages.datasets.splits import (
     audit,
     dependence,
+    differing,
     drop_from_train,
-    duplicates_across,
-    label_conflicts,
     load_parts,
     overlaps,
+    same_content,
     stratified_subset,
 )
 from stages.params.load import parse
@@ -39,8 +39,8 @@ IDS = [f"id{number}" for number in range(7)]
 
 
 def test_duplicates_across_parts_are_dropped_from_train_only():
-    assert duplicates_across(PART, ["a", "a", "b", "b", "c", "c", "a"]) == []  # within one part
-    assert duplicates_across(PART, CONTENT) == [[0, 2], [1, 4, 6]]
+    assert differing(same_content(["a", "a", "b", "b", "c", "c", "a"]), PART) == []  # within one part
+    assert differing(same_content(CONTENT), PART) == [[0, 2], [1, 4, 6]]
     kept = drop_from_train(PART, [[0, 2], [1, 4, 6]])
     assert kept.tolist() == ["dropped", "dropped", "validation", "validation", "test", "test", "dropped"]
     assert PART[0] == "train"  # the argument is not modified
@@ -50,7 +50,7 @@ def test_dropping_keeps_validation_and_test_complete():
     rng = np.random.default_rng(2)
     part = rng.choice(["train", "validation", "test"], 600)
     content = rng.integers(0, 150, 600).astype(str).tolist()
-    kept = drop_from_train(part, duplicates_across(part, content))
+    kept = drop_from_train(part, differing(same_content(content), part))
     assert (part[part != "train"] == kept[part != "train"]).all()
     left = {c for c, p in zip(content, kept, strict=True) if p == "train"}
     assert left.isdisjoint(c for c, p in zip(content, part, strict=True) if p != "train")
@@ -79,7 +79,7 @@ def test_audit_lists_duplicates_and_groups_in_several_parts():
 def test_audit_counts_label_conflicts(label: str, sets: list[list[int]], counts: dict[str, int]):
     labels = np.array(list(label))
     found = overlaps(PART, labels, CONTENT, [])
-    assert label_conflicts(labels, CONTENT) == found.conflicts == sets
+    assert found.conflicts == sets
     result = audit(PART, labels, IDS, np.full(7, ""), found)
     assert result["label_conflicts"] == counts
     assert result["label_conflict_ids"] == [[IDS[index] for index in indices] for indices in sets]
@@ -217,6 +217,12 @@ LEAKS = {
         "near_duplicate_ids",
         "sad/1.png",
         1,
+    ),
+    "smaller, within train, other label": (
+        {"train/sad/copy.png": face(0, change=lambda image: image.resize((48, 48)))},
+        "near_label_conflict_ids",
+        "happy/0.png",
+        2,
     ),
 }
 
