@@ -1,7 +1,5 @@
 """evaluate@<run>: evaluate the best weights once on the test part; write predictions, metrics and pictures."""
 
-from math import prod
-
 import numpy as np
 import torch
 
@@ -9,6 +7,7 @@ from stages.checks.params import load
 from stages.core.command import arguments, item
 from stages.core.errors import exit_with_one_line
 from stages.core.files import write_json
+from stages.datasets.batches import blocks
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.evaluation import predictions
@@ -18,7 +17,6 @@ from stages.evaluation.pictures import gallery
 from stages.training import model_folder
 from stages.training.model_folder import TrainedModel
 
-BATCH_SIZE, BATCH_VALUES = 256, 8_000_000  # samples per batch, fewer if they are large
 # Keys of model.json that are repeated in the metrics.
 ORIGIN = ("corpus", "name", "source", "synthetic", "protocol")
 
@@ -40,7 +38,7 @@ def main() -> None:
     columns = {name: np.concatenate([predicted[part][name] for part in predictions.PARTS]) for name in test}
     origin = {"run": args.key, **{name: info[name] for name in (*ORIGIN, "classes")}}
     content = test["label"], test["probabilities"], groups, origin["classes"]
-    metrics = compute_metrics(*content, info["seed"], info["temperature"])
+    metrics = compute_metrics(*content, info["seed"], model.temperature)
     x = torch.zeros(1, *info["input"]["shape"])
     described = {"run": args.key, "model": info["model"]["name"]} | {name: info[name] for name in ORIGIN}
     described |= {f"n_{part}": len(indices) for part, indices in parts.items()}
@@ -58,12 +56,7 @@ def main() -> None:
 
 def predict(model: TrainedModel, store: Store, indices: np.ndarray, part: str) -> dict[str, np.ndarray]:
     """Return the columns of the predictions file for one part."""
-    size = max(1, min(BATCH_SIZE, BATCH_VALUES // prod(store.sample_shape)))
-    batches = np.split(indices, range(size, len(indices), size))  # a whole part may not fit in memory
-    probabilities = [
-        model.probabilities(torch.from_numpy(store.read_packed(batch)), torch.from_numpy(store.length[batch]))
-        for batch in batches
-    ]
+    probabilities = [model.probabilities(*block) for block in blocks(store, indices)]
     return {
         "sample_id": np.array(store.sample_id, dtype=object)[indices],
         "part": np.full(len(indices), part, dtype=object),

@@ -40,7 +40,7 @@ def main() -> None:
     for metrics in all_metrics:
         interval = "[{:.4f}, {:.4f}] {}".format(*metrics["accuracy_ci95"], metrics["accuracy_ci95_method"])
         print(f"{metrics['run']:<28} {metrics['name']:<12} {metrics['accuracy']:.4f} {interval}  {metrics['protocol']}")
-    print(f"{args.page}: {len(runs)} runs, {len(ensembles)} ensembles")
+    print(f"{args.page}: {len(runs)} runs, {len(ensembles)} ensemble{'s' if len(ensembles) != 1 else ''}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from stages.core.errors import exit_with_one_line
 from stages.core.files import digest, md5, write_csv
 from stages.core.seeding import derive
 from stages.datasets import novelty
-from stages.datasets.batches import LOADING
+from stages.datasets.batches import LOADING, blocks
 from stages.datasets.splits import load_parts, protocol_of
 from stages.datasets.statistics import mean_and_sd
 from stages.datasets.store import Store
@@ -41,12 +41,11 @@ def main() -> None:
     code = [path for pattern in patterns for path in sorted(Path(__file__).parent.glob(pattern))]
     torch.manual_seed(derive(params.seed, "initial weights"))
     recogniser = model_folder.build(info)
-    validation = LOADING[run.loading](args.dataset, parts["validation"], run.batch_size)
     outcome = fit(
         recogniser,
         lookup.build("datasets.augmentation", run.augmentation) if run.augmentation else None,
         LOADING[run.loading](args.dataset, parts["train"], run.batch_size, shuffle_seed=params.seed),
-        validation,
+        LOADING[run.loading](args.dataset, parts["validation"], run.batch_size),
         run,
         classes=info["classes"],
         weights=class_weights(run.loss, info["classes"], counts),
@@ -58,7 +57,9 @@ def main() -> None:
     if outcome.is_global_zero:
         history = ([*(row[name] for name in HISTORY_COLUMNS), info["name"]] for row in outcome.history)
         write_csv(args.history, (*HISTORY_COLUMNS, "corpus"), history)
-        temperature = validation_temperature(args.key, recogniser, outcome.best_weights, validation)
+        with Store(args.dataset) as store:  # all of the part: the batches above are one device's share
+            every = blocks(store, parts["validation"]), store.label[parts["validation"]]
+            temperature = validation_temperature(args.key, recogniser, outcome.best_weights, *every)
         info |= {"best_epoch": outcome.best_epoch, "epochs": len(outcome.history), "temperature": temperature}
         model_folder.save(args.model, info, {"best": outcome.best_weights, "final": outcome.final_weights})
         shutil.rmtree(args.checkpoints, ignore_errors=True)  # a short training has none

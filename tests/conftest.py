@@ -137,7 +137,7 @@ def shrink(params):
         params[section] = {"faces": params[section]["faces"]}
     params["corpora"]["faces"]["synthetic"].update(size=SIZE)
     params["studies"] = {RUN: {**params["studies"][RUN], "n_trials": 2, "max_epochs": 1}}
-    params["ensembles"] = {}
+    params |= {"ensembles": {}, "distillations": {}}
     params["machine"].update(accelerator="cpu", devices=1, threads=1, workers=1)
 
 
@@ -174,7 +174,7 @@ def only_speech(params):
     """Replace everything by `add_speech`."""
     for section in ("corpora", "datasets", "splits", "recipes", "runs", "studies"):
         params[section].clear()
-    params["ensembles"] = {}
+    params |= {"ensembles": {}, "distillations": {}}
     add_speech(params)
 
 

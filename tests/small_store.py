@@ -23,6 +23,7 @@ DESCRIPTION = Description(
     rejected=["b.png: 0 bytes", "é.png: a GIF"],
     cut=2,
     longest=9,
+    teachers=["x: weight 0.5, temperature 1.0"],
 )
 
 
@@ -33,10 +34,12 @@ def write_store(
     piece: int = 100,
     label: np.ndarray | None = None,
     soft_label: np.ndarray | None = None,
+    sample_id: list[str] | None = None,
     **described: object,
 ) -> Path:
-    """Write a dataset, `piece` samples at a time, and return its path. Labels are 0, 1, 2, 0, …; ids are s0, s1, …"""
+    """Write a dataset, `piece` samples at a time, and return its path. Labels are 0, 1, 2, 0, …; ids s0, s1, …"""
     label = np.arange(len(x)) % 3 if label is None else label
+    sample_id = [f"s{number}" for number in range(len(x))] if sample_id is None else sample_id
     with create(path) as writer:
         for start in range(0, len(x), piece):
             at = range(start, min(start + piece, len(x)))
@@ -46,7 +49,7 @@ def write_store(
                 length=[number % 5 for number in at],
                 label=[int(label[number]) for number in at],
                 group=[f"speaker {number % 4}" if number % 2 else "" for number in at],
-                sample_id=[f"s{number}" for number in at],
+                sample_id=sample_id[start : start + piece],
                 extra=[f'{{"gender": "{("female", "male")[number % 2]}"}}' for number in at],
                 **soft,
             )

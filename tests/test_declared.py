@@ -77,7 +77,7 @@ def write_params(path: Path, run: str) -> Path:
     kept = {"corpora": chosen.corpus, "splits": chosen.corpus, "datasets": chosen.dataset, "recipes": chosen.recipe}
     for section, key in (kept | {"runs": run}).items():
         params[section] = {key: params[section][key]}
-    path.write_text(yaml.safe_dump(params | {"studies": {}, "ensembles": {}}), encoding="utf-8")
+    path.write_text(yaml.safe_dump(params | {"studies": {}, "ensembles": {}, "distillations": {}}), encoding="utf-8")
     return path
 
 

@@ -154,6 +154,27 @@ def test_one_block_adds_an_ensemble(extended):
     assert extended.stages_run("dvc", "repro") == []
 
 
+def test_two_blocks_add_a_student(extended):
+    taught = f"{{corpus:faces,dataset:faces,teacher:{RUN},teacher_dataset:faces,weight:0.5,temperature:2.0}}"
+    student = (
+        "{corpus:faces,dataset:taught,recipe:faces_custom,model:{name:custom_cnn,widths:[4],hidden:4},max_epochs:1}"
+    )
+    blocks = ["-S", f"+distillations.taught={taught}", "-S", f"+runs.student={student}"]
+    ran = extended.stages_run("dvc", "exp", "run", "-n", "student", *blocks)
+    assert ran == ["distil@taught", "train@student", "evaluate@student", "report"]
+    assert read_metrics(extended, "student")["n_test"] == read_metrics(extended, RUN)["n_test"]
+    with h5py.File(extended.root / "data/prepared/taught.h5") as file:
+        assert list(file.attrs["teachers"]) == [f"{RUN}: weight 0.5, temperature 2.0"]
+    table = extended.run(
+        "python", "-m", "stages.apps.experiments", "student", "--experiments", "student", "--csv", "t.csv"
+    )
+    assert "student" in table
+    # only the weight changes, so the student alone is trained again
+    ran = extended.stages_run("dvc", "exp", "run", "-S", "distillations.taught.weight=0.25")
+    assert ran == ["distil@taught", "train@student", "evaluate@student", "report"]
+    assert extended.stages_run("dvc", "repro") == []
+
+
 def test_dvc_shows_the_graph(clone):
     assert set(clone.run("dvc", "stage", "list", "--name-only").split()) == set(STAGES)
     shown = clone.run("dvc", "dag", "--dot")

@@ -14,8 +14,10 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+import yaml
 
 from stages.checks.params import load
 from stages.params.load import parse
@@ -46,6 +48,8 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in STAGES.rglob("*.py"
 
 PIPELINE = parse((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 PARAMS = load(ROOT / "params.yaml")
+TAUGHT = {"corpus": "faces", "dataset": "faces", "teacher": "faces_compact", "teacher_dataset": "faces"}
+TAUGHT |= {"weight": 0.5, "temperature": 2.0}
 
 
 # ---- imports ---------------------------------------------------------------------------------------------------------
@@ -173,7 +177,7 @@ def rooms_looked_up(files):
 
 def choices(section, key):
     """Return {room: name} of the modules that params choose for one item, along run → dataset → corpus."""
-    chosen = {}
+    chosen = {"models": None} if section == "distillations" else {}
     if section == "studies":
         chosen |= {"tuning.samplers": None, "tuning.pruners": None}
         section, key = "runs", PARAMS.studies[key].run
@@ -226,12 +230,21 @@ def text_of(path):
 
 @cache
 def stages_of_dvc():
-    """Return all stages as DVC resolves them: (name of the template, section of params, key, stage)."""
+    """Return all stages as DVC resolves them: (name of the template, section of params, key, stage).
+
+    The params have a distillation, which the committed ones lack.
+    """
     from dvc.repo import Repo
 
     stages = []
-    for stage in Repo(str(ROOT)).index.stages:
-        name, _, key = stage.addressing.partition("@")
+    with TemporaryDirectory() as folder:
+        Repo.init(folder, no_scm=True)
+        shutil.copyfile(ROOT / "dvc.yaml", Path(folder, "dvc.yaml"))
+        params = parse((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        Path(folder, "params.yaml").write_text(yaml.safe_dump(params | {"distillations": {"taught": TAUGHT}}))
+        every = Repo(folder).index.stages
+    for stage in every:
+        name, _, key = stage.name.partition("@")
         section = PIPELINE["stages"][name].get("foreach", "").strip("${}") or None
         stages.append((name, section, key or None, stage))
     return stages
@@ -249,7 +262,7 @@ def declared_params(stage):
     return [name for dep in stage.params for name in dep.params]
 
 
-STAGE_NAMES = [stage.addressing for *_, stage in stages_of_dvc()]
+STAGE_NAMES = [stage.name for *_, stage in stages_of_dvc()]
 
 
 def test_every_script_is_a_stage():
@@ -278,12 +291,17 @@ def test_every_template_is_a_dep():
     assert {name for name in others - read if not name.startswith(("stages/serving/", "stages/export/"))} == set()
 
 
+KEYS = {"key", *(f"item.{name}" for name in ("corpus", "dataset", "run", "teacher", "teacher_dataset"))}
+
+
 def test_commands_contain_only_keys_of_params():
     """The shell would run a value such as `x; rm -r ~`."""
     for name, stage in PIPELINE["stages"].items():
         command = stage.get("do", stage)["cmd"]
         inserted = set(re.findall(r"\$\{([^}]*)\}", command))
-        assert inserted <= {"key", "item.corpus", "item.dataset", "item.run"}, name
+        assert inserted <= {"key", "item.corpus", "item.dataset", "item.run", "item.teacher", "item.teacher_dataset"}, (
+            name
+        )
 
 
 def test_no_stage_depends_on_the_machine():
@@ -293,7 +311,7 @@ def test_no_stage_depends_on_the_machine():
 
 def test_runs_with_different_paddings_share_their_split():
     """`eeg_zero` and `eeg_average` use the same trials, whatever their settings."""
-    stages = {stage.addressing: stage for *_, stage in stages_of_dvc()}
+    stages = {stage.name: stage for *_, stage in stages_of_dvc()}
     for verb in ("train", "evaluate"):
         for run in ("eeg_lstm_zero", "eeg_lstm_average"):
             deps = [dep.def_path for dep in stages[f"{verb}@{run}"].deps]
@@ -359,7 +377,7 @@ def reads(make_clone, tmp_path_factory):
     clone.edit_params(shrink)
     clone.edit_params(lambda params: [params["runs"].pop(key) for key in list(params["runs"])[1:]])
     clone.edit_params(lambda params: params["splits"]["faces"].update(validation_fraction=0.25))
-    clone.edit_params(add_ensemble)
+    clone.edit_params(add_ensemble_and_distillation)
     reads_of = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(clone.root)
@@ -373,19 +391,20 @@ def reads(make_clone, tmp_path_factory):
     return reads_of
 
 
-def add_ensemble(params):
-    """Add a second run that equals the first, without its comments, and an ensemble of both."""
+def add_ensemble_and_distillation(params):
+    """Add a second run that equals the first, without its comments, an ensemble of both, and a distillation."""
     own_loss = {"loss": {"label_smoothing": 0.0}}  # the default one is an object that all runs share
     params["runs"]["twin"] = json.loads(json.dumps(next(iter(params["runs"].values())))) | own_loss
     members = {"corpus": "faces", "members": list(params["runs"]), "weights": "validation"}
     params["ensembles"] = {"both": members}
+    params["distillations"] = {"taught": TAUGHT | {"teacher": "twin"}}
 
 
 def _run_stages(clone, reads_of, patch):
     from dvc.repo import Repo
 
     stages = {stage.addressing: stage for stage in Repo(str(clone.root)).index.stages}
-    for script in ("download", "prepare", "split", "train", "evaluate", "tune", "ensemble", "report"):
+    for script in ("download", "prepare", "split", "train", "evaluate", "distil", "tune", "ensemble", "report"):
         for name, stage in stages.items():
             if name.split("@")[0] == script:
                 reads, _ = reads_of.setdefault(name, (Reads(), stage))
@@ -437,7 +456,7 @@ def test_stages_declare_the_params_that_they_read(reads):
 
 def starred(path):
     """Replace the key of an item by a star: corpora.faces.name → corpora.*.name."""
-    return re.sub(r"^(corpora|datasets|splits|recipes|runs|studies|ensembles)\.[^.]+", r"\1.*", path)
+    return re.sub(r"^(corpora|datasets|splits|recipes|runs|studies|ensembles|distillations)\.[^.]+", r"\1.*", path)
 
 
 def test_stages_read_the_params_that_they_declare(reads):

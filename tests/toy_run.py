@@ -45,7 +45,7 @@ def write_inputs(folder: Path) -> None:
         **{"monitor": "validation_accuracy", "precision": "32-true", "loading": "memory"},
     }
     params["runs"] = {RUN: params["runs"][RUN] | run}
-    params["ensembles"] = {}
+    params |= {"ensembles": {}, "distillations": {}}
     write_params(folder, params)
 
 

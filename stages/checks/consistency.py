@@ -9,9 +9,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from stages.checks.distillations import distillation_mistakes, original
 from stages.core import lookup
 from stages.core.errors import did_you_mean, duplicate_names, shorten, unknown_name
 from stages.core.labels import CLASSES
+from stages.params.options import options_of
 from stages.params.schema import source_kind
 
 Item = dict[str, Any]
@@ -24,8 +26,8 @@ STORAGES = "sqlite:////<path>.db, postgresql://<user>@<host>/<database>, or null
 MAX_RATE_HZ = 384_000  # the highest rate at which clips are read
 MAX_VALUES = 1 << 27  # largest number of values in a sample: half a GiB of float32
 # Items that name an item of another section: section, key in each of its items, the other section.
-REFERENCES = [("datasets", "corpus", "corpora"), ("runs", "corpus", "corpora"), ("runs", "dataset", "datasets")]
-REFERENCES += [("runs", "recipe", "recipes"), ("studies", "run", "runs"), ("ensembles", "corpus", "corpora")]
+REFERENCES = [("datasets", "corpus", "corpora"), ("runs", "corpus", "corpora"), ("runs", "recipe", "recipes")]
+REFERENCES += [("studies", "run", "runs"), ("ensembles", "corpus", "corpora"), ("distillations", "teacher", "runs")]
 
 
 def consistency_mistakes(content: Item, valid: dict[str, Item]) -> Iterator[str]:
@@ -46,10 +48,13 @@ def consistency_mistakes(content: Item, valid: dict[str, Item]) -> Iterator[str]
         yield from _dataset_mistakes(f"datasets.{key}", dataset, corpora.get(dataset["corpus"]))
     for key, ensemble in valid.get("ensembles", {}).items():
         yield from _ensemble_mistakes(content, key, ensemble)
+    distillations = section(content, "distillations")
+    yield from distillation_mistakes(distillations, section(content, "datasets"), section(content, "runs"))
     for key, run in valid.get("runs", {}).items():
         yield from _training_mistakes(f"runs.{key}", run, corpora.get(run["corpus"]))
-        if run["dataset"] in datasets:
-            yield from _run_mistakes(f"runs.{key}", run, datasets[run["dataset"]], _keys(content, "corpora"))
+        name = original(distillations, run["dataset"])
+        if name in datasets:
+            yield from _run_mistakes(f"runs.{key}", run | {"dataset": name}, datasets[name], _keys(content, "corpora"))
 
 
 def _ensemble_mistakes(content: Item, key: str, ensemble: Item) -> Iterator[str]:
@@ -186,6 +191,7 @@ def _fold_mistakes(where: str, split: Item) -> Iterator[str]:
 def _dataset_mistakes(where: str, dataset: Item, corpus: Item | None) -> Iterator[str]:
     feature, kind = dataset["feature"], dataset.get("normalize_groups", "none")
     yield from feature_mistakes(f"{where}.feature", feature)
+    yield from duplicate_names(f"{where}.feature.speeds", feature.get("speeds"), "speed")
     lengths = axis_lengths(where, dataset).items()
     yield from too_large(f"{where}.feature", {axis: length for axis, (_, length) in lengths})
     where, name = f"{where}.normalize_groups", feature["name"]
@@ -224,8 +230,9 @@ def axis_lengths(where: str, dataset: Item) -> dict[str, tuple[str, int]]:
     `where` is the path of the dataset. A feature with a mistake of its own gives no lengths, so that the mistake is not
     reported again for each model.
     """
-    feature, lengths = dataset["feature"], {}
-    if any(feature_mistakes("", feature)):
+    options, lengths = options_of("features", dataset["feature"]["name"]), {}
+    feature = {option: default for option, (_, default) in options.items()} | dataset["feature"]
+    if any(feature_mistakes("", dataset["feature"])):
         return lengths
     for axis, setting in lookup.constants("features", feature["name"])["SIZES"].items():
         length = frames(feature) if setting == "duration_s" else feature[setting]
@@ -292,7 +299,8 @@ def _run_mistakes(where: str, run: Item, dataset: Item, corpora: list[str]) -> I
     layout, constants = lookup.constants("features", feature["name"])["LAYOUT"], lookup.constants("models", model)
     if run["corpus"] in corpora and corpus in corpora and run["corpus"] != corpus:
         yield f"{where}.corpus: allowed: {corpus!r}, its dataset's; received: {run['corpus']!r}"
-    if len(layout) != len(constants["LAYOUT"]):
+    # Models of one kind read each other's features, such as bands of sound as bands of EEG.
+    if (len(layout), layout[0]) != (len(constants["LAYOUT"]), constants["LAYOUT"][0]):
         yield _layout_mistake(f"{where}.model.name", feature["name"], layout, model, constants["LAYOUT"])
     if run.get("augmentation"):
         yield from _augmentation_mistakes(f"{where}.augmentation", run["augmentation"], dataset, layout)

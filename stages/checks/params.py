@@ -133,7 +133,7 @@ def main() -> None:
     for key in params.recipes:
         if key not in used and not key.endswith(PUBLISHED):  # the published ones are for real corpora
             warn(f"{path}: recipes.{key}: no run uses it")
-    sections = ("corpora", "datasets", "recipes", "runs", "studies", "ensembles")
+    sections = ("corpora", "datasets", "recipes", "runs", "studies", "ensembles", "distillations")
     counts = {name: len(getattr(params, name)) for name in sections}
     print(f"{path} is valid ({', '.join(f'{count} {name}' for name, count in counts.items())})")
 

@@ -32,6 +32,7 @@ ALLOWED = {
     "less_than": "less than {lt:g}",
     "less_than_equal": "{le:g} or less",
     "too_short": "{min_length} or more of them",
+    "too_long": "{max_length} or fewer of them",
 }
 
 

@@ -6,6 +6,7 @@ stored bytes are transferred. Batches are a pure function of (seed, epoch), so a
 """
 
 import copy
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -20,6 +21,7 @@ from stages.datasets.store import Store
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 PREFETCHED_BATCHES = 8
+BLOCK_SIZE, BLOCK_VALUES = 256, 8_000_000  # samples that a trained model answers at once, fewer if they are large
 # Chunks of the file that are shuffled together when streaming: samples mix across 64 * 256 KiB = 16 MiB of data.
 CHUNKS_PER_WINDOW = 64
 
@@ -133,6 +135,13 @@ class _Windows(IterableDataset):
                 columns = (store.read_packed(window), store.length[window], labels[window])
                 parts = [torch.from_numpy(column).split(self._batch_size) for column in columns]
                 yield from zip(*parts, strict=True)
+
+
+def blocks(store: Store, indices: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield (x (B, …) as stored, length (B,)) of the samples in order, in blocks that fit in memory."""
+    size = max(1, min(BLOCK_SIZE, BLOCK_VALUES // math.prod(store.sample_shape)))
+    for block in np.split(indices, range(size, len(indices), size)):
+        yield torch.from_numpy(store.read_packed(block)), torch.from_numpy(store.length[block])
 
 
 LOADING = {"memory": MemoryBatches, "stream": StreamBatches}

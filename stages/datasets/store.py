@@ -2,9 +2,9 @@
 
 x (N, …) chunked by sample     length (N,) true time steps, 0 for images     label (N,) index into `classes`
 group, sample_id (N,) text     extra (N,) further metadata of a sample (gender …), as JSON
-soft_label (N, classes) shares of the annotators' votes, only if the corpus has them
+soft_label (N, classes) shares of the annotators' votes or of a teacher, only if there are any
 attributes: classes, corpus, name, source, synthetic, layout, scale_factor, add_offset, rate_hz, group_kind,
-            normalize_groups, feature (JSON), rejected (damaged samples and reasons), cut, longest
+            normalize_groups, feature (JSON), rejected (damaged samples and reasons), cut, longest, teachers
 """
 
 import json
@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Description:
     `rate_hz`: time steps per second, None for images. `group_kind`: 'speaker' or 'subject'. `normalize_groups`:
     statistics that were normalised over all samples of each group ('none', 'mean', 'mean_sd'). `cut`: number of samples
     longer than x, which lost their end. `longest`: true time steps of the longest of them, 0 if there is none.
+    `teachers`: runs whose answers are in the training labels, with their weights.
     """
 
     classes: list[str]
@@ -52,6 +53,7 @@ class Description:
     rejected: list[str]
     cut: int
     longest: int
+    teachers: list[str] = field(default_factory=list)
 
 
 def _to_attribute(value: Any) -> Any:
@@ -110,6 +112,12 @@ class Writer:
         if soft_label is not None:
             n = len(soft_label[0])
             self._file.create_dataset("soft_label", (0, n), np.float32, maxshape=(None, n), chunks=(4096, n))
+
+    def copy(self, store: "Store", soft_label: np.ndarray) -> None:
+        """Copy all samples of another file, with these labels (N, n_classes) for training."""
+        for key in ("x", *_COLUMNS):
+            store.copy(key, self._file)
+        self._file.create_dataset("soft_label", data=soft_label.astype(np.float32), chunks=True)
 
     def describe(self, description: Description) -> None:
         """Write the attributes."""
@@ -175,6 +183,10 @@ class Store:
     def samples_per_chunk(self) -> int:
         """Return the number of samples in one chunk of the file, which is read as a whole."""
         return self._x.chunks[0]
+
+    def copy(self, key: str, file: h5py.File) -> None:
+        """Copy one array, as it is stored, into another file."""
+        self._file.copy(key, file)
 
     def read_packed(self, indices: np.ndarray) -> np.ndarray:
         """Return (n, …) as stored, in the order of `indices`; each chunk of the file is read once."""

@@ -8,11 +8,14 @@ import numpy as np
 
 from stages.core.calibration import fit_temperature, tempered
 from stages.core.errors import refuse, warn
+from stages.core.files import md5
 from stages.evaluation import predictions
 from stages.evaluation.predictions import Columns, Groupings
 from stages.evaluation.report.paired import difference
 
-ITERATIONS = 1_000  # of expectation–maximisation; weights then change by less than their four decimals
+# Added to the validation samples that each member explains best, so that a few dozen of them do not choose one member.
+PSEUDO_SAMPLES = 10
+TOLERANCE, ITERATIONS = 1e-9, 20_000  # expectation–maximisation ends once no weight changes by more
 SMALLEST = 1e-9  # what a probability of 0 for the true class counts as
 SHARED = ("corpus", "name", "source", "synthetic", "classes")  # what all members must have in common
 SUMS = ("parameters", "flops")
@@ -23,16 +26,16 @@ Fitted = tuple[dict[str, float], float]
 
 @dataclass(frozen=True)
 class Member:
-    """The predictions of one run: columns, names of groups, and the attributes of the file."""
+    """The predictions of one run: columns, names of groups, attributes and md5 of the file."""
 
     columns: Columns
     groupings: Groupings
     origin: dict[str, Any]
+    md5: str
 
-    def rows(self) -> dict[tuple[str, str], int]:
-        """Return {(part, sample id): row}."""
-        pairs = zip(self.columns["part"].tolist(), self.columns["sample_id"].tolist(), strict=True)
-        return {pair: row for row, pair in enumerate(pairs)}
+    def rows(self) -> dict[str, int]:
+        """Return {sample id: row}."""
+        return {name: row for row, name in enumerate(self.columns["sample_id"].tolist())}
 
     def taken(self, rows: list[int]) -> "Member":
         """Return the member with these rows alone, in this order."""
@@ -46,9 +49,10 @@ def read(folder: Path, names: list[str], corpus: str, where: str) -> dict[str, M
     """Return the members, all with the same samples in the same order.
 
     Samples that a member lacks, since its dataset rejected them as damaged, are left out with a warning. Raises
-    `UserError`, which begins with `where`, for members of other corpora, classes or splits.
+    `UserError`, which begins with `where`, for members of other corpora, classes, labels or splits.
     """
-    members = {name: Member(*predictions.read_with_origin(folder / f"{name}.h5")) for name in names}
+    paths = {name: folder / f"{name}.h5" for name in names}
+    members = {name: Member(*predictions.read_with_origin(path), md5(path)) for name, path in paths.items()}
     first = members[names[0]].origin | {"corpus": corpus}
     for name, member in members.items():
         for key in SHARED:
@@ -57,15 +61,26 @@ def read(folder: Path, names: list[str], corpus: str, where: str) -> dict[str, M
                 refuse(
                     f"members differ in {key}", where=where, allowed=allowed, received=f"{member.origin[key]} of {name}"
                 )
-    rows = {name: member.rows() for name, member in members.items()}
-    common = set(rows[names[0]]).intersection(*rows.values())
-    if {part for part, _ in common} != set(predictions.PARTS):
+    return _aligned(members, where)
+
+
+def _aligned(members: dict[str, Member], where: str) -> dict[str, Member]:
+    """Return the members with the samples that all of them have."""
+    names, rows = list(members), {name: member.rows() for name, member in members.items()}
+    every = set().union(*rows.values())
+    common = [sample for sample in rows[names[0]] if all(sample in own for own in rows.values())]
+    aligned = {name: member.taken([rows[name][sample] for sample in common]) for name, member in members.items()}
+    for key in ("part", "label"):
+        for name, member in aligned.items():
+            if not np.array_equal(member.columns[key], aligned[names[0]].columns[key]):
+                allowed = "members with one split (protocol, seed, fold) and one corpus; `dvc repro` renews all of them"
+                refuse(f"members in which a sample has another {key}", where=where, allowed=allowed, received=name)
+    if {*aligned[names[0]].columns["part"]} != set(predictions.PARTS):
         allowed = "members with one split (protocol, seed, fold); `dvc repro` renews all of them"
         refuse("members without common samples", where=where, allowed=allowed, received=", ".join(names))
-    if lost := max(map(len, rows.values())) - len(common):
+    if lost := len(every) - len(common):
         warn(f"{where}: {lost} samples are left out, which not all members have (damaged in one of their datasets)")
-    order = [pair for pair in rows[names[0]] if pair in common]
-    return {name: member.taken([rows[name][pair] for pair in order]) for name, member in members.items()}
+    return aligned
 
 
 def fit(members: dict[str, Member], how: str, where: str) -> Fitted:
@@ -83,16 +98,19 @@ def fit(members: dict[str, Member], how: str, where: str) -> Fitted:
 
 
 def mixture_weights(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Return the weights (M,) of members' `probabilities` (M, N, C) with the highest likelihood of `labels` (N,).
+    """Return the weights (M,) of members' `probabilities` (M, N, C) that are most probable given `labels` (N,).
 
-    Expectation–maximisation for a mixture of fixed components (Dempster, Laird, Rubin 1977). The likelihood has one
-    maximum, so the start does not matter.
+    Expectation–maximisation for a mixture of fixed components (Dempster, Laird, Rubin 1977), with a Dirichlet prior of
+    `PSEUDO_SAMPLES` more samples for each member. The posterior has one maximum, so the start does not matter.
     """
     likelihood = np.maximum(probabilities[:, np.arange(len(labels)), labels], SMALLEST)  # (M, N)
     weights = np.full(len(likelihood), 1 / len(likelihood))
     for _ in range(ITERATIONS):
-        shares = weights[:, None] * likelihood  # (M, N)
-        weights = (shares / shares.sum(axis=0)).mean(axis=1)
+        before, shares = weights, weights[:, None] * likelihood  # (M, N)
+        weights = (shares / shares.sum(axis=0)).sum(axis=1) + PSEUDO_SAMPLES
+        weights /= weights.sum()
+        if np.abs(weights - before).max() < TOLERANCE:
+            break
     return weights
 
 
@@ -106,7 +124,7 @@ def combined(members: dict[str, Member], fitted: Fitted) -> Columns:
 
 
 def origin(key: str, members: dict[str, Member]) -> dict[str, Any]:
-    """Return what the metrics of the ensemble tell about it; protocols that differ are joined, costs added up."""
+    """Return what the metrics say about the ensemble itself; protocols that differ are joined, costs added up."""
     first, origins = next(iter(members.values())).origin, [member.origin for member in members.values()]
     protocol = " / ".join(dict.fromkeys(origin["protocol"] for origin in origins))
     about = {"run": key, "model": "ensemble"} | {name: _plain(first[name]) for name in SHARED} | {"protocol": protocol}
@@ -123,7 +141,8 @@ def compared(columns: Columns, members: dict[str, Member], seed: int) -> list[di
         hits = member.columns["probabilities"][is_test].argmax(axis=1) == member.columns["label"][is_test]
         paired = difference(columns, member.columns, seed)
         row = {"run": name, "accuracy": round(float(hits.mean()), 6), "gain": round(paired.accuracy, 6)}
-        rows.append(row | {"gain_ci95": list(paired.ci95), "mcnemar_p": float(f"{paired.p:.6g}")})
+        row |= {"gain_ci95": list(paired.ci95), "mcnemar_p": float(f"{paired.p:.6g}")}
+        rows.append(row | {"predictions_md5": member.md5})
     return sorted(rows, key=lambda row: -row["accuracy"])
 
 

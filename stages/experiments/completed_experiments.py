@@ -18,7 +18,8 @@ from typing import Any
 
 from yaml import YAMLError
 
-from stages.core.errors import UserError, did_you_mean, warn
+from stages.core.errors import UserError, did_you_mean, unknown_name, warn
+from stages.experiments import ingredients
 from stages.params.load import parse
 from stages.params.load import resolve as resolve_recipes
 
@@ -133,16 +134,17 @@ def load(run: str, name: str, revision: str) -> Experiment:
     with readable(f"{name}: {FILES} are"):
         params = parse(show(revision, "params.yaml"))
         members = members_of(params, run)
-        own, folder = [f"{stage}@{member}" for member in members for stage in ("train", "evaluate")], METRICS[0]
+        own, folder = [f"evaluate@{member}" for member in members], METRICS[0]
         if members != [run]:
             own, folder = [*own, f"ensemble@{run}"], METRICS[1]
         metrics = {"accuracy_ci95_method": OLDER_INTERVAL, **json.loads(show(revision, f"{folder}{run}.json"))}
+        mixed = {row["run"]: row["predictions_md5"] for row in metrics.get("members", ())}
         metrics = {key: metrics[key] for key in _FIGURES}
         corpus = params["runs"][members[0]]["corpus"]
-        prepared = dict.fromkeys(f"prepare@{params['runs'][member]['dataset']}" for member in members)
-        made = (f"download@{corpus}", f"split@{corpus}", *prepared)
+        parts = ingredients.of_runs(params, members)
+        made = (f"download@{corpus}", f"split@{corpus}", *stages_of(parts))
         entries = list(locked(show(revision, "dvc.lock"), (*made, *own)))
-        require_up_to_date(name, run, params, entries)
+        require_up_to_date(name, run, params, entries, mixed)
         # the md5 of the packed corpus, since a source of the same name may have other content
         archive = {
             out["path"]: out["md5"] for entry in entries for out in entry["outs"] if out["path"].startswith(ARCHIVES)
@@ -153,9 +155,17 @@ def load(run: str, name: str, revision: str) -> Experiment:
     return Experiment(name, revision, run, metrics, params, settings, code)
 
 
+def stages_of(parts: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the stages that make these items (section, key), such as train@speech_adafnn."""
+    return [f"{ingredients.STAGES[section]}@{key}" for section, key in parts]
+
+
 def members_of(params: dict[str, Any], run: str) -> list[str]:
     """Return the runs of the ensemble called `run`; of a run, itself."""
-    return [run] if run in params["runs"] else params["ensembles"][run]["members"]
+    ensembles = params.get("ensembles", {})
+    if run not in params["runs"] and run not in ensembles:
+        raise UserError(unknown_name(run, run, [*params["runs"], *ensembles], "neither a run nor an ensemble"))
+    return [run] if run in params["runs"] else ensembles[run]["members"]
 
 
 def load_study(key: str, name: str, revision: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -164,7 +174,8 @@ def load_study(key: str, name: str, revision: str) -> tuple[dict[str, Any], dict
         result = json.loads(show(revision, f"metrics/tune/{key}.json"))
         params = parse(show(revision, "params.yaml"))
         corpus, dataset = params["studies"][key]["corpus"], params["studies"][key]["dataset"]
-        stages = (f"download@{corpus}", f"split@{corpus}", f"prepare@{dataset}", f"tune@{key}")
+        made = stages_of(ingredients.of_dataset(params, dataset))
+        stages = (f"download@{corpus}", f"split@{corpus}", *made, f"tune@{key}")
         require_up_to_date(name, f"studies.{key}", params, list(locked(show(revision, "dvc.lock"), stages)))
     return result, params
 
@@ -187,12 +198,13 @@ def _settings(params: dict[str, Any], run: str, members: list[str]) -> Iterator[
     runs, is_run = resolve_recipes(params)["runs"], members == [run]
     if not is_run:
         yield from leaves(params["ensembles"][run])
-    for member in members:
-        own = {key: value for key, value in runs[member].items() if key != "recipe"}
-        yield from leaves(own, "" if is_run else f"runs.{member}.")
-    corpus, datasets = runs[members[0]]["corpus"], dict.fromkeys(runs[member]["dataset"] for member in members)
+    corpus, parts = runs[members[0]]["corpus"], ingredients.of_runs(params, members)
+    for key in (key for section, key in parts if section == "runs"):
+        own = {name: value for name, value in runs[key].items() if name != "recipe"}
+        yield from leaves(own, "" if is_run and key == run else f"runs.{key}.")
     is_synthetic = params["corpora"][corpus]["source"] == "synthetic"
-    for section, key in (("corpora", corpus), *(("datasets", dataset) for dataset in datasets), ("splits", corpus)):
+    others = [pair for pair in parts if pair[0] != "runs"]
+    for section, key in (("corpora", corpus), *others, ("splits", corpus)):
         for name, value in leaves(params[section][key], f"{section}.{key}."):
             is_used = is_synthetic or not name.startswith(f"corpora.{corpus}.synthetic.")
             if name != f"splits.{corpus}.fold" and is_used:
@@ -208,9 +220,17 @@ def locked(text: str, stages: Iterable[str]) -> Iterator[dict[str, Any]]:
         yield parse(match[1])
 
 
-def require_up_to_date(name: str, run: str, params: dict[str, Any], entries: list[dict]) -> None:
-    """Raise `UserError` for outdated figures, as `dvc exp run <stage>` or an edited workspace leave them."""
+def require_up_to_date(
+    name: str, run: str, params: dict[str, Any], entries: list[dict], mixed: dict[str, str] | None = None
+) -> None:
+    """Raise `UserError` for outdated figures, as `dvc exp run <stage>` or an edited workspace leave them.
+
+    `mixed`: md5 of the predictions of each member that an ensemble has read. dvc.lock has only that of their folder.
+    """
     made = {out["path"]: out["md5"] for entry in entries for out in entry["outs"]}
+    for member, read in (mixed or {}).items():
+        if made[path := f"data/predictions/{member}.h5"] != read:
+            raise UserError(f"{name}: the figures of {run} are older than its {path}; `dvc repro` renews them")
     for entry in entries:
         used = entry.get("params", {}).get("params.yaml", {})
         changed = [key for key, value in used.items() if value != _value_at(params, key)]

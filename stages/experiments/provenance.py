@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from stages.core.errors import UserError
+from stages.experiments import ingredients
 from stages.experiments.completed_experiments import Experiment, as_setting, finished_s, git, leaves, source_name
 
 
@@ -33,10 +34,9 @@ def command(before: dict, group: list[Experiment], *stages: str) -> str:
     depends, are left out.
     """
     first = group[0]
-    runs = {member for one in group for member in one.members}
-    own = {"runs": runs, "ensembles": {one.run for one in group}, "studies": set()}
+    own = ingredients.keys(pair for one in group for pair in ingredients.of_runs(one.params, one.members))
+    own |= {"ensembles": {one.run for one in group}, "studies": set()}
     own |= {"corpora": {first.corpus}, "splits": {first.corpus}}
-    own |= {"datasets": {one.params["runs"][member]["dataset"] for one in group for member in one.members}}
     seeds_and_folds = {"seed": [one.seed for one in group], f"splits.{first.corpus}.fold": [one.fold for one in group]}
     several = {key: sorted(set(values)) for key, values in seeds_and_folds.items() if len(set(values)) > 1}
     lists = {key: ",".join(map(str, values)) for key, values in several.items()}

@@ -52,9 +52,9 @@ def published(params: Params, own: dict[str, Any], corpus: str) -> Iterator[tupl
 
 
 def _of_datasets(params: Params, runs: list[Run]) -> Iterator[tuple[str, Any]]:
-    sizes = {run.dataset: SIZE_PX[run.model["name"]] for run in runs if run.model["name"] in SIZE_PX}
+    sizes = {params.prepared(run.dataset): SIZE_PX[run.model["name"]] for run in runs if run.model["name"] in SIZE_PX}
     yield from ((f"datasets.{dataset}.feature.size_px", size) for dataset, size in sizes.items())
-    for dataset in dict.fromkeys(run.dataset for run in runs):
+    for dataset in dict.fromkeys(params.prepared(run.dataset) for run in runs):
         for option, value in FEATURES.get(params.datasets[dataset].feature["name"], {}).items():
             yield f"datasets.{dataset}.feature.{option}", value
 

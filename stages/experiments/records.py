@@ -10,7 +10,7 @@ import pandas as pd
 from stages.core.errors import UserError
 from stages.core.files import read_json, written_whole
 from stages.experiments import completed_experiments as completed
-from stages.experiments import pooling, provenance
+from stages.experiments import ingredients, pooling, provenance
 from stages.experiments.completed_experiments import Experiment
 from stages.params.load import parse
 
@@ -50,8 +50,8 @@ def record_of_study(key: str, word: str, note: str) -> dict[str, Any]:
     result, params = completed.load_study(key, word, revision)
     corpus, baseline = result["corpus"], completed.baseline_of(revision)
     provenance.require_real(key, corpus, result["synthetic"])
-    own = {"studies": {key}, "runs": {result["run"]}, "datasets": {result["dataset"]}, "ensembles": set()}
-    own |= {"corpora": {corpus}, "splits": {corpus}}
+    own = ingredients.keys([("runs", result["run"]), *ingredients.of_dataset(params, result["dataset"])])
+    own |= {"studies": {key}, "ensembles": set(), "corpora": {corpus}, "splits": {corpus}}
     before, after = (provenance.restricted_to(own, tree) for tree in (params_at(baseline), params))
     command = " ".join(["dvc exp run", *provenance.changes(before, after, {}), f"tune@{key}"])
     return {

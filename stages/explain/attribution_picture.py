@@ -46,7 +46,8 @@ def draw_attributions(path: Path, run: ServedRun, predictions: list[Prediction])
 
 def _class_text(run: ServedRun, prediction: Prediction) -> str:
     target = int(prediction.probabilities.argmax())
-    return f"{short(run.classes[target])} {prediction.probabilities[target]:.2f}"
+    uncertain = ", uncertain" if prediction.is_uncertain else ""
+    return f"{short(run.classes[target])} {prediction.probabilities[target]:.2f}{uncertain}"
 
 
 def _face(figure: Figure, place: SubplotSpec, run: ServedRun, prediction: Prediction, name: str) -> None:

@@ -21,7 +21,7 @@ from stages.evaluation.pictures import canvas
 from stages.evaluation.pictures.canvas import INK, ORANGE, QUIET, short
 from stages.features.eeg_de import BANDS_HZ
 from stages.serving.inputs import read_samples
-from stages.serving.predictions import Prediction
+from stages.serving.predictions import UNCERTAIN, Prediction
 from stages.serving.served_run import ServedRun
 
 ROWS = 8  # at most, in a picture; its title gives the number left out
@@ -192,7 +192,8 @@ def _bars_beside(figure: Figure, place: SubplotSpec, row: list[Prediction], clas
         axes = figure.add_subplot(grid[divmod(number, columns)])
         bars(axes, prediction.probabilities, classes)
         more = f" (+ {len(row) - FACES} without bars)" if number == FACES - 1 and len(row) > FACES else ""
-        texts = f"{number + 1}" if len(row) > 1 else "", prediction.query.note.split(";")[0]
+        texts = f"{number + 1}" if len(row) > 1 else "", UNCERTAIN if prediction.is_uncertain else ""
+        texts = *texts, prediction.query.note.split(";")[0]
         axes.set_title(short(": ".join(filter(None, texts)) + more, 44), fontsize=8, color=INK, loc="left")
 
 

@@ -1,9 +1,9 @@
-"""A clip as a fixed number of values: how a network trained to tell speakers apart (`core.ge2e`) hears it.
+"""A clip as statistics of the states of a network that was trained to recognise speakers (`core.ge2e`).
 
-The clip is heard at several speeds, as a tape that is played faster, which also changes the pitch (Ko et al. 2015):
-further voices for training, and a better answer from their mean. The values are the standard deviation and the 10 % and
-90 % quantiles, over the clip's frames, of the states of the encoder's second and third layer: how they vary tells more
-of the emotion than their mean, which tells the speaker.
+They are computed at several playback speeds, which also change the pitch, as of a tape (Ko et al. 2015): more voices to
+train on, and a better answer from their mean. They are the standard deviation and the 10 % and 90 % quantiles, over the
+clip's frames, of the states of the encoder's second and third layer. How the states vary depends more on the emotion;
+their mean depends more on the speaker.
 """
 
 from functools import cache
@@ -24,7 +24,7 @@ DTYPE = "float32"
 SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0
 WORKERS = "threads"  # torch releases Python's lock
-LOWEST_RATE_HZ = 16_000.0  # the encoder has heard the whole band up to 8 kHz
+LOWEST_RATE_HZ = 16_000.0  # the encoder was trained on the whole band up to 8 kHz
 MIN_S = 0.4  # of speech; the encoder's own clips are 1.6 s long
 
 
@@ -33,14 +33,12 @@ def compute(
     rate_hz: float,
     *,
     trim_db: PositiveFloat | None,
-    max_duration_s: PositiveFloat = 30.0,
     speeds: Speeds = [0.9, 1.0, 1.1],  # noqa: B006 (a literal: options are read off the source)
 ) -> tuple[np.ndarray, int]:
     """Return (speeds, 6, 256) float32 for one clip, and 0 time steps.
 
-    `signal` is (channels, samples) float32 in [-1, 1] at `rate_hz`. `trim_db`: as in feature `mel`. What follows
-    `max_duration_s` is not read. Raises `DamagedSample` for a clip with less than `MIN_S` of sound, or of a rate below
-    `LOWEST_RATE_HZ`.
+    `signal` is (channels, samples) float32 in [-1, 1] at `rate_hz`. `trim_db`: as in feature `mel`. Raises
+    `DamagedSample` for a clip with less than `MIN_S` of sound, or of a rate below `LOWEST_RATE_HZ`.
     """
     if rate_hz < LOWEST_RATE_HZ:
         raise DamagedSample(f"sample rate; allowed: {LOWEST_RATE_HZ:g} Hz or more; received: {rate_hz:g} Hz")
@@ -48,9 +46,8 @@ def compute(
     if len(clip) < MIN_S * SAMPLE_RATE_HZ:
         received = f"{len(clip) / SAMPLE_RATE_HZ:.2g} s"
         raise DamagedSample(f"too little speech; allowed: {MIN_S} s or more; received: {received}")
-    clip = clip[: round(max_duration_s * SAMPLE_RATE_HZ)]
     played = [clip if speed == 1 else soxr.resample(clip, speed * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ) for speed in speeds]
-    return np.stack([_heard(samples.astype(np.float32)) for samples in played]), 0
+    return np.stack([_encoded(samples.astype(np.float32)) for samples in played]), 0
 
 
 def samples_per_chunk(settings: dict) -> int:
@@ -62,7 +59,7 @@ def output_rate_hz(settings: dict) -> None:
     """Return None: the values have no time steps."""
 
 
-def _heard(clip: np.ndarray) -> np.ndarray:
+def _encoded(clip: np.ndarray) -> np.ndarray:
     """Return (6, 256) statistics of the encoder's states for samples at 16 kHz."""
     spectrum, encoder = _transforms()
     with torch.inference_mode():

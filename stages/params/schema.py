@@ -149,6 +149,17 @@ class Ensemble(Section):
     weights: Literal["validation", "equal"]
 
 
+class Distillation(Section):
+    """A dataset whose training labels a trained run, the teacher, has changed; runs name it as their dataset."""
+
+    corpus: str
+    dataset: str
+    teacher: str
+    teacher_dataset: str
+    weight: Annotated[float, Field(gt=0, le=1)]
+    temperature: Annotated[float, Field(ge=0.1, le=20)]
+
+
 class Params(Section):
     """The whole file."""
 
@@ -162,6 +173,13 @@ class Params(Section):
     runs: Annotated[dict[Key, Run], Field(min_length=1)]
     studies: dict[Key, Study]
     ensembles: dict[Key, Ensemble]
+    distillations: dict[Key, Distillation]
+
+    def prepared(self, dataset: str) -> str:
+        """Return the key in `datasets` of a run's dataset, which may be a distillation of it, or one of another."""
+        while dataset in self.distillations:
+            dataset = self.distillations[dataset].dataset
+        return dataset
 
 
 def source_kind(source: str) -> str | None:

@@ -49,10 +49,13 @@ class Prediction:
     probabilities: np.ndarray | None
     threshold: float = 0.0
 
+    @property
+    def is_uncertain(self) -> bool:
+        return self.probabilities is not None and bool(self.probabilities.max() < self.threshold)
+
     def answer(self, classes: list[str]) -> str:
         """Return the most probable class, or 'uncertain'."""
-        best = int(self.probabilities.argmax())
-        return classes[best] if self.probabilities[best] >= self.threshold else UNCERTAIN
+        return UNCERTAIN if self.is_uncertain else classes[int(self.probabilities.argmax())]
 
 
 def predict(run: ServedRun, files: Iterable[Path], find: Finder, threshold: float = 0.0) -> Iterator[Prediction]:
@@ -215,7 +218,8 @@ def write_files(
     """Write the predictions as JSON, as CSV, or both.
 
     JSON: the run, its training corpus, every prediction, and whether the command was interrupted. CSV: one row per
-    prediction with a column for each class.
+    prediction with a column for each class. Both hold the most probable class, and whether it is less probable than the
+    threshold.
     """
     classes = info["classes"]
     if json_path:
@@ -224,7 +228,7 @@ def write_files(
         write_json(json_path, run | {"interrupted": interrupted, "answers": rows})
     if csv_path:
         columns = ("file", "part", "left", "top", "width", "height", "tilt_deg")
-        columns += ("class", "probability", *classes, "note", "error")
+        columns += ("class", "probability", "uncertain", *classes, "note", "error")
         write_csv(csv_path, columns, (_csv_row(prediction, classes) for prediction in predictions))
 
 
@@ -235,15 +239,18 @@ def _json_row(prediction: Prediction, classes: list[str]) -> dict[str, Any]:
         return row | {"error": query.error}
     row |= {"box": vars(query.box) if query.box else None, "note": query.note}
     if p is None:
-        return row | {"class": None, "probability": None, "probabilities": None}
+        return row | {"class": None, "probability": None, "uncertain": None, "probabilities": None}
     by_class = {name: float(value) for name, value in zip(classes, p, strict=True)}
-    return row | {"class": prediction.answer(classes), "probability": float(p.max()), "probabilities": by_class}
+    best = {"class": classes[int(p.argmax())], "probability": float(p.max()), "uncertain": prediction.is_uncertain}
+    return row | best | {"probabilities": by_class}
 
 
 def _csv_row(prediction: Prediction, classes: list[str]) -> list[Any]:
     query, p, b = prediction.query, prediction.probabilities, prediction.query.box
     box = [b.left, b.top, b.width, b.height, f"{b.tilt_deg:g}"] if b else [None] * 5
-    values = [None] * (2 + len(classes)) if p is None else [prediction.answer(classes), float(p.max()), *map(float, p)]
+    values = [None] * (3 + len(classes))
+    if p is not None:
+        values = [classes[int(p.argmax())], float(p.max()), prediction.is_uncertain, *map(float, p)]
     return [_as_text(query.file), query.part, *box, *values, query.note, query.error]
 
 

@@ -31,7 +31,7 @@ class TrainedModel:
 
     @property
     def temperature(self) -> float:
-        """Return what the logits are divided by (see `evaluation.calibration`); 1 for runs of earlier versions."""
+        """Return what the logits are divided by (see `core.calibration`); 1 for runs of earlier versions."""
         return self.info.get("temperature", 1.0)
 
     @torch.inference_mode()

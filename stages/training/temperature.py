@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 
 from stages.core.calibration import fit_temperature
@@ -11,15 +12,20 @@ from stages.training.recogniser import Recogniser
 
 
 def validation_temperature(
-    key: str, recogniser: Recogniser, weights: dict[str, torch.Tensor], batches: Iterable
+    key: str,
+    recogniser: Recogniser,
+    weights: dict[str, torch.Tensor],
+    blocks: Iterable[tuple[torch.Tensor, torch.Tensor]],
+    label: np.ndarray,
 ) -> float:
-    """Return the temperature of a run with these `weights`; 1, with a warning, if its fit does not converge."""
+    """Return the temperature of a run with these `weights`; 1, with a warning, if its fit does not converge.
+
+    `blocks`: (x, length) of all samples of the validation part, in the order of `label` (N,).
+    """
     recogniser.architecture.load_state_dict(weights)
     model = TrainedModel(recogniser.cpu().eval(), {})
-    logits, labels = zip(*[(model.logits(x, length), label) for x, length, label in batches], strict=True)
-    label = torch.cat(labels)
-    label = label.argmax(1) if label.dim() == 2 else label  # (N, C) shares of votes → (N,)
-    found = fit_temperature(label.numpy(), torch.cat(logits).numpy())
+    logits = torch.cat([model.logits(x, length) for x, length in blocks])  # (N, C)
+    found = fit_temperature(label, logits.numpy())
     if found is None:
         warn(f"runs.{key}: the temperature does not converge on the validation part, so confidence stays as it is")
     return found or 1.0

@@ -672,11 +672,11 @@ def test_below_the_threshold_the_answer_is_uncertain(call, tmp_path: Path):
         options = ("--threshold", threshold, "--json", tmp_path / "b.json", "--csv", tmp_path / "b.csv")
         table = call("faces", tmp_path / "a.png", "--no-detect", *options)
         [found] = predictions_in(tmp_path / "b.json")
-        assert found == sure | {"class": answer}
+        assert found == sure | {"uncertain": answer == "uncertain"}
         assert answer in table
         assert f"{sure['class']} {sure['probability']:.2f}" in " ".join(table.split())  # still told
         [row] = csv.DictReader((tmp_path / "b.csv").read_text(encoding="utf-8").splitlines())
-        assert row["class"] == answer
+        assert (row["class"], row["uncertain"]) == (sure["class"], str(answer == "uncertain"))
 
 
 @pytest.mark.parametrize("threshold", ["-0.1", "1", "nan"])

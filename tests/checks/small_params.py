@@ -47,6 +47,7 @@ runs:
     recipe: faces
 studies: {}
 ensembles: {}
+distillations: {}
 """)
 GROUPED = {**SMALL["splits"]["faces"], "protocol": "group_disjoint"}
 MEL = {"name": "mel", "sample_rate_hz": 16_000, "window_ms": 25.0, "hop_ms": 10.0, "n_mels": 64, "f_min_hz": 0.0}

@@ -9,11 +9,13 @@ from stages.checks.consistency import axis_lengths, feature_mistakes, frames
 from stages.core import lookup
 from stages.core.labels import CLASSES
 from stages.features import mel
+from stages.params.options import options_of
 
 CORPUS, SPLIT = "corpora.faces", "splits.faces"
 OTHERS = {"corpora.others": SMALL["corpora"]["faces"], "splits.others": SMALL["splits"]["faces"]}
 BOTH = {"corpus": "faces", "members": ["faces_custom_cnn", "other"], "weights": "validation"}
 OTHER = {"runs.other": SMALL["runs"]["faces_custom_cnn"]}
+EMBEDDING = {"name": "speaker_embedding", "trim_db": 25.0}
 LAST_EPOCH = {f"{RECIPE}.monitor": "last_epoch"}
 KERAS, ADAFNN, MODEL = {"name": "keras_cnn"}, {"name": "adafnn"}, f"{RUN}.model"
 RAVDESS = {f"{CORPUS}.reader": "ravdess"}
@@ -44,6 +46,13 @@ MISTAKES = [
     ({**OTHERS, **OTHER, "ensembles.e": {**BOTH, "corpus": "others"}, "runs.other.corpus": "others",
       "datasets.others": {**SMALL["datasets"]["faces"], "corpus": "others"}, "runs.other.dataset": "others"},
      "ensembles.e.members.0", "runs on 'others'", "'faces_custom_cnn', on 'faces'"),
+    # models of other samples
+    ({f"{RUN}.model": {"name": "mlp"}}, f"{RUN}.model.name", "'faces', (channel, height, width)", "'mlp', for (speed,"),
+    ({FEATURE: EMBEDDING, f"{RUN}.model": {"name": "compact_resnet"}}, f"{RUN}.model.name", "'speaker_embedding'"),
+    ({FEATURE: EMBEDDING | {"speeds": [1.0, 1.0]}, f"{RUN}.model": {"name": "mlp"}}, f"{FEATURE}.speeds",
+     "'1.0' is listed 2 times"),
+    ({FEATURE: EMBEDDING | {"speeds": [1.0 + i / 20 for i in range(10)]}, f"{RUN}.model": {"name": "mlp"}},
+     f"{FEATURE}.speeds", "9 or fewer of them"),
     # classes and their weights
     ({f"{CORPUS}.classes": ["happy", "sad", "happy"]}, f"{CORPUS}.classes", "'happy' is listed 2 times"),
     ({f"{CORPUS}.classes": ["angry", "calm", "sad"]}, f"{CORPUS}.classes.1", "reader 'fer2013'", "received: 'calm'"),
@@ -248,3 +257,11 @@ def test_invalid_values_are_left_to_the_schema(name: str, value: object):
     feature = MEL | {name: value}
     assert all(line.startswith("here.") for line in feature_mistakes("here", feature))
     frames(feature)
+
+
+@pytest.mark.parametrize("feature", lookup.names("features"))
+def test_options_with_a_default_may_be_left_out(feature: str):
+    """The lengths of axes are then those of the default."""
+    defaults = {name: default for name, (_, default) in options_of("features", feature).items() if default is not ...}
+    given = {name: value for name, value in FEATURES[feature][0].items() if name not in defaults} | {"name": feature}
+    assert axis_lengths("d", {"feature": given}) == axis_lengths("d", {"feature": given | defaults})

@@ -189,7 +189,7 @@ def check(path):
 def test_command_reports_counts_or_each_mistake(tmp_path):
     path = write(tmp_path, SMALL)
     done = check(path)
-    counts = "1 corpora, 1 datasets, 1 recipes, 1 runs, 0 studies, 0 ensembles"
+    counts = "1 corpora, 1 datasets, 1 recipes, 1 runs, 0 studies, 0 ensembles, 0 distillations"
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{path} is valid ({counts})\n", "")
     done = check(write(tmp_path, changed(seed=-1, sead=7)))
     assert (done.returncode, done.stdout) == (1, "")

@@ -210,7 +210,7 @@ def run_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: str, cla
     }
     content["runs"] = {"faces_custom_cnn": {**content["runs"]["faces_custom_cnn"], "max_epochs": 1}}
     params = tmp_path / "params.yaml"
-    params.write_text(yaml.safe_dump(content | {"studies": {}, "ensembles": {}}), encoding="utf-8")
+    params.write_text(yaml.safe_dump(content | {"studies": {}, "ensembles": {}, "distillations": {}}), encoding="utf-8")
     inputs = {
         "dataset": paths["x.h5"],
         "split": paths["split.json"],

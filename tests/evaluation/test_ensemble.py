@@ -40,15 +40,25 @@ def read(folder: Path, columns: dict[str, dict], origins: dict[str, dict] | None
     return ensemble.read(folder, written(folder, columns, origins), "faces", "ensembles.e")
 
 
-def test_weights_are_the_most_likely_ones():
-    columns = [member(0, 1.0), member(1, 2.0), member(2, 0.0)]
-    labels, p = columns[0]["label"], np.stack([one["probabilities"] for one in columns]).astype(float)
+@pytest.mark.parametrize("qualities", [(1.0, 2.0, 0.0), (1.0, 1.02, 0.98), (0.3, 0.3, 0.3)])
+@pytest.mark.parametrize("n", [40, N])
+def test_weights_are_the_most_probable_ones(qualities: tuple[float, ...], n: int):
+    columns = [member(seed, quality) for seed, quality in enumerate(qualities)]
+    labels, p = columns[0]["label"][:n], np.stack([one["probabilities"][:n] for one in columns]).astype(float)
     found = ensemble.mixture_weights(labels, p)
-    given = p[:, np.arange(N), labels]
+    given = p[:, np.arange(n), labels]
     sums_to_one = {"type": "eq", "fun": lambda w: w.sum() - 1}
-    best = minimize(lambda w: -np.log(w @ given).mean(), [1 / 3] * 3, bounds=[(0, 1)] * 3, constraints=[sums_to_one])
-    np.testing.assert_allclose(found, best.x, atol=2e-3)
-    assert found.argmax() == 1
+
+    def objective(w: np.ndarray) -> float:  # Dirichlet(1 + PSEUDO_SAMPLES)
+        return -(np.log(w @ given).sum() + ensemble.PSEUDO_SAMPLES * np.log(w).sum()) / n
+
+    options = {"bounds": [(1e-6, 1)] * 3, "constraints": [sums_to_one], "tol": 1e-14}
+    np.testing.assert_allclose(found, minimize(objective, [1 / 3] * 3, **options).x, atol=5e-5)
+
+
+def test_few_validation_samples_choose_no_member_alone():
+    labels, p = np.arange(39) % 3, np.stack([member(seed, 1.0, 78)["probabilities"][::2] for seed in range(3)])
+    assert ensemble.mixture_weights(labels, p.astype(float)).min() > 0.14
 
 
 def test_only_validation_decides(tmp_path: Path):
@@ -92,13 +102,16 @@ def test_differences_to_the_members_are_paired(tmp_path: Path):
 
 def test_other_orders_and_missing_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     order = np.random.default_rng(3).permutation(N)[: N - 5]
-    columns = {"a": member(0, 1.0), "b": {name: values[order] for name, values in member(1, 1.0).items()}}
+    own = np.setdiff1d(np.arange(N), order[:3])  # a lacks three others
+    columns = {"a": {name: values[own] for name, values in member(0, 1.0).items()}}
+    columns["b"] = {name: values[order] for name, values in member(1, 1.0).items()}
     members = read(tmp_path, columns)
-    assert "warning: ensembles.e: 5 samples are left out" in capsys.readouterr().err
+    assert "warning: ensembles.e: 8 samples are left out" in capsys.readouterr().err
     assert members["a"].columns["sample_id"].tolist() == members["b"].columns["sample_id"].tolist()
-    kept = [index for index in range(N) if index in set(order)]
+    kept = [index for index in range(N) if index in set(order[3:])]
     np.testing.assert_allclose(members["b"].columns["probabilities"], member(1, 1.0)["probabilities"][kept])
-    assert members["a"].groupings["speaker"].tolist() == [f"p{index % 4}" for index in kept]
+    speakers = [f"p{own.tolist().index(index) % 4}" for index in kept]
+    assert members["a"].groupings["speaker"].tolist() == speakers
 
 
 @pytest.mark.parametrize(
@@ -110,8 +123,21 @@ def test_refuses_members_of_other_origin(tmp_path: Path, key: str, value: object
         read(tmp_path, {"a": member(0, 1.0), "b": member(1, 1.0)}, {"b": {key: value}})
 
 
-def test_refuses_members_of_other_splits_and_absent_ones(tmp_path: Path):
-    other = member(1, 1.0) | {"part": np.array(["test", "validation"] * (N // 2), dtype=object)}
+@pytest.mark.parametrize("rows", [slice(None), slice(7, 8)], ids=["all", "one"])
+@pytest.mark.parametrize("key", ["part", "label"])
+def test_refuses_members_in_which_a_sample_has_another_part_or_label(tmp_path: Path, key: str, rows: slice):
+    other = member(1, 1.0)
+    changed = np.roll(other[key], 1)
+    other[key] = other[key].copy()
+    other[key][rows] = changed[rows]
+    with pytest.raises(
+        UserError, match=rf"ensembles\.e: members in which a sample has another {key}; .* received: 'b'"
+    ):
+        read(tmp_path, {"a": member(0, 1.0), "b": other})
+
+
+def test_refuses_members_without_common_samples_and_absent_ones(tmp_path: Path):
+    other = member(1, 1.0) | {"sample_id": np.array([f"t{index}" for index in range(N)], dtype=object)}
     with pytest.raises(
         UserError, match=r"ensembles\.e: members without common samples; allowed: members with one split"
     ):
@@ -121,8 +147,9 @@ def test_refuses_members_of_other_splits_and_absent_ones(tmp_path: Path):
 
 
 def test_a_temperature_that_does_not_converge(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    perfect = member(0, 1.0) | {"probabilities": np.eye(3, dtype=np.float32)[np.arange(N) % 3] * 0.8 + 0.2 / 3}
-    assert ensemble.fit(read(tmp_path, {"a": perfect, "b": perfect}), "equal", "ensembles.e")[1] == 1.0
+    wrong = np.eye(3, dtype=np.float32)[(np.arange(40 * N) + 1) % 3] * 0.999 + 0.001 / 3
+    every = member(0, 1.0, 40 * N) | {"probabilities": wrong}
+    assert ensemble.fit(read(tmp_path, {"a": every, "b": every}), "equal", "ensembles.e")[1] == 1.0
     assert "warning: ensembles.e: the temperature does not converge" in capsys.readouterr().err
 
 

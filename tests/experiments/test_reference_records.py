@@ -54,7 +54,9 @@ def test_records_one_experiment(project, record):
 def test_records_an_ensemble_with_its_members(project, monkeypatch, tmp_path):
     both = {"a": accurate(60), "b": accurate(62)}
     changes = {LR: 0.0003, "runs.b.optimizer.lr": 0.1, "ensembles.e.weights": "validation"}
-    project.experiment("fer", both, ensemble=metrics(CONFUSION, run="e", model="ensemble"), **REAL, **changes)
+    mixed = [{"run": run, "predictions_md5": MD5} for run in "ab"]
+    figures = metrics(CONFUSION, run="e", model="ensemble", members=mixed)
+    project.experiment("fer", both, ensemble=figures, **REAL, **changes)
     run_app(reference, monkeypatch, "add", "e", "--name", "x", "--experiments", "fer")
     recorded = json.loads((tmp_path / "metrics/reference/x.json").read_text())
     assert " ".join(recorded) == KEYS
@@ -62,6 +64,12 @@ def test_records_an_ensemble_with_its_members(project, monkeypatch, tmp_path):
     assert recorded["command"] == (
         "dvc exp run -S corpora.faces.name=FER-2013 -S corpora.faces.source=…/fer2013.zip"
         " -S runs.a.optimizer.lr=0.0003 -S runs.b.optimizer.lr=0.1 -S ensembles.e.weights=validation"
+    )
+    # a member was evaluated again, and the ensemble was not
+    mixed[1]["predictions_md5"] = "0" * 32
+    project.experiment("old", both, ensemble=figures, **REAL, **changes)
+    assert "old: the figures of e are older than its data/predictions/b.h5" in (
+        error_of(reference, monkeypatch, "add", "e", "--name", "x", "--experiments", "old")
     )
     assert "c: no completed experiment of the 1 named f* has metrics/runs/c.json or metrics/ensembles/c.json" in (
         error_of(reference, monkeypatch, "add", "c", "--name", "x", "--experiments", "f*")

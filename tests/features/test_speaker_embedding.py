@@ -91,10 +91,7 @@ def test_clips_that_the_encoder_cannot_hear_are_damaged(signal: np.ndarray, rate
         compute(signal, rate_hz)
 
 
-def test_what_follows_the_longest_duration_is_not_read():
-    long = np.concatenate([CLIP, voice(3.0, seed=5)])
-    one, other = (
-        speaker_embedding.compute(clip[None], 16_000.0, trim_db=None, max_duration_s=1.5, speeds=[1.0])[0]
-        for clip in (long, long[:30_000])
-    )
-    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.98
+def test_a_long_clip_is_read_to_its_end():
+    first, last = voice(40.0, seed=4), voice(20.0, seed=5)
+    one, other = (compute(clip, 16_000) for clip in (np.concatenate([first, last]), first))
+    assert np.abs(one - other).max() > 0.01

@@ -12,6 +12,7 @@ import pytest
 import torch
 import toy_run
 
+from stages.core.calibration import fit_temperature
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.params.load import parse
@@ -110,6 +111,9 @@ def test_metrics_of_two_devices_cover_all_samples(two_devices):
         part = load_parts(two_devices / "faces.json", store.sample_id)["validation"]
         probabilities = model.probabilities(torch.from_numpy(store.read_packed(part)))
         accuracy = np.mean(probabilities.argmax(1).numpy() == store.label[part])
+        label = store.label[part]
+    divided = np.log(np.maximum(probabilities.numpy(), 1e-30)) * model.temperature  # logits, up to a constant
+    assert model.temperature == pytest.approx(fit_temperature(label, divided), abs=1e-3)
     rows = list(csv.DictReader((two_devices / "history.csv").read_text().splitlines()))
     assert float(rows[model.info["best_epoch"] - 1]["validation_accuracy"]) == pytest.approx(accuracy, abs=0.05)
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])

@@ -22,7 +22,7 @@ def run_view(key: str, args: Namespace, params: Params) -> dict[str, Any]:
         "seed": params.seed,
         # without `source`, since outputs must not contain paths
         "corpora": {run.corpus: params.corpora[run.corpus].model_dump(exclude={"source", "checksum"})},
-        "datasets": {run.dataset: params.datasets[run.dataset].model_dump()},
+        "datasets": {run.dataset: params.datasets[params.prepared(run.dataset)].model_dump()},
         "splits": {run.corpus: params.splits[run.corpus].model_dump()},
         "runs": {key: run.model_dump()},
     }

@@ -121,6 +121,7 @@ def _corpus_table(corpus: str, views: list[dict], predictions: Mapping[str, Colu
         "protocol": best["protocol"] if len(protocols) == 1 else None,  # shown once if all runs share it
         "intervals": " or ".join(dict.fromkeys(metrics["accuracy_ci95_method"] for metrics in all_metrics)),
         "rows": rows,
+        "n_ensembles": sum(metrics["model"] == "ensemble" for metrics in all_metrics),
     }
 
 
