@@ -41,7 +41,7 @@ def main() -> None:
     code = [path for pattern in patterns for path in sorted(Path(__file__).parent.glob(pattern))]
     torch.manual_seed(derive(params.seed, "initial weights"))
     recogniser = model_folder.build(info)
-    outcome = fit(
+    result = fit(
         recogniser,
         lookup.build("datasets.augmentation", run.augmentation) if run.augmentation else None,
         LOADING[run.loading](args.dataset, parts["train"], run.batch_size, shuffle_seed=params.seed),
@@ -54,14 +54,13 @@ def main() -> None:
         resume_folder=resume_folder(args.checkpoints, digest([info, run.model_dump()], code)),
         log_folder=args.logs,
     )
-    if outcome.is_global_zero:
-        history = ([*(row[name] for name in HISTORY_COLUMNS), info["name"]] for row in outcome.history)
-        write_csv(args.history, (*HISTORY_COLUMNS, "corpus"), history)
+    if result.is_global_zero:
+        write_csv(args.history, (*HISTORY_COLUMNS, "corpus"), ([*row.values(), info["name"]] for row in result.history))
         with Store(args.dataset) as store:  # all of the part: the batches above are one device's share
             every = blocks(store, parts["validation"]), store.label[parts["validation"]]
-            temperature = validation_temperature(args.key, recogniser, outcome.best_weights, *every)
-        info |= {"best_epoch": outcome.best_epoch, "epochs": len(outcome.history), "temperature": temperature}
-        model_folder.save(args.model, info, {"best": outcome.best_weights, "final": outcome.final_weights})
+            temperature = validation_temperature(args.key, recogniser, result.best_weights, *every)
+        info |= {"best_epoch": result.best_epoch, "epochs": len(result.history), "temperature": temperature}
+        model_folder.save(args.model, info, {"best": result.best_weights, "final": result.final_weights})
         shutil.rmtree(args.checkpoints, ignore_errors=True)  # a short training has none
 
 

@@ -13,13 +13,14 @@ import re
 import shlex
 import shutil
 import socket
+import time
 import zipfile
 from datetime import date
 from pathlib import Path
 
 import h5py
 import pytest
-from conftest import RUN, add_eeg, add_portraits, add_speech, as_real_folder, keep_folders_of_ensembles
+from conftest import RUN, Clone, add_eeg, add_portraits, add_speech, as_real_folder, keep_folders_of_ensembles
 
 from stages.params.load import parse
 
@@ -173,6 +174,37 @@ def test_two_blocks_add_a_student(extended):
     ran = extended.stages_run("dvc", "exp", "run", "-S", "distillations.taught.weight=0.25")
     assert ran == ["distil@taught", "train@student", "evaluate@student", "report"]
     assert extended.stages_run("dvc", "repro") == []
+
+
+def test_a_second_clone_pulls_everything_and_runs_only_what_is_missing(clone, tmp_path):
+    second = Clone(tmp_path / "second", clone.environment)
+    clone.run("git", "clone", "-q", str(clone.root), str(second.root))
+    for one in (clone, second):
+        one.run("dvc", "remote", "add", "--local", "-d", "store", str(tmp_path / "remote"))
+    try:
+        clone.run("dvc", "push", "-q")
+    finally:
+        clone.run("dvc", "remote", "remove", "--local", "store")
+    second.run("dvc", "pull", "-q")
+    assert second.outputs() == clone.outputs()
+    assert second.stages_run("dvc", "repro") == []
+    shutil.rmtree(second.root / f"data/models/{RUN}")
+    assert second.stages_run("dvc", "repro") == [f"train@{RUN}"]  # it writes the same bytes, so that nothing follows
+    assert second.outputs() == clone.outputs()
+    assert second.run("git", "status", "--porcelain") == ""
+
+
+def test_queued_experiments_run_side_by_side(clone):
+    clone.run("dvc", "exp", "run", "--queue", "-n", "rate", "-S", "recipes.faces_custom.optimizer.lr=0.001,0.002")
+    clone.run("dvc", "queue", "start", "-j", "2")
+    end = time.monotonic() + 240
+    while (status := clone.run("dvc", "queue", "status")).count("Success") < 2 and time.monotonic() < end:
+        assert "Failed" not in status, clone.run("dvc", "queue", "logs", "rate-1")
+        time.sleep(1)
+    names = ["rate-1", "rate-2"]
+    shown = clone.run("python", "-m", "stages.apps.experiments", RUN, "--experiments", *names, "--by", "optimizer.lr")
+    assert ("0.001" in shown, "0.002" in shown) == (True, True)
+    assert clone.run("git", "status", "--porcelain") == ""  # the workspace was free meanwhile
 
 
 def test_dvc_shows_the_graph(clone):

@@ -54,11 +54,11 @@ class Batches:
         if self.shuffle_seed is None:  # evaluation: every sample once
             return np.arange(rank, len(self.indices), world_size)
         order = self._shuffled()
-        # Training: all devices take equally many samples, so that none waits for a gradient that never comes.
-        own = np.resize(order, -(-len(order) // world_size) * world_size)[rank::world_size]
-        # The last, smaller batch is kept, except a training batch of one sample: batch normalisation cannot compute a
-        # variance from it. Each epoch leaves out another sample.
-        return own[:-1] if len(own) > 1 and len(own) % self.batch_size == 1 else own
+        # The last, smaller batch is kept, unless a device would get fewer than two samples: batch normalisation cannot
+        # compute a variance from one, and the others would wait for the gradient of none. Each epoch leaves out others.
+        last = len(order) % (self.batch_size * world_size)
+        kept = len(order) - last if last < min(2 * world_size, len(order)) else len(order)
+        return order[:kept][rank::world_size]
 
     def _shuffled(self) -> np.ndarray:
         return generator(self.shuffle_seed, "shuffle", self.epoch).permutation(len(self.indices))

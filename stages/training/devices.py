@@ -1,7 +1,10 @@
 """Device, number of processes and precision of a training, as Lightning Fabric sets them up."""
 
 import os
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 EMULATED_BF16 = "bf16-mixed: bf16 is emulated on this processor and about 6 times slower than 32-true"
 # Values of ONEDNN_MAX_CPU_ISA (oneDNN's guide, "CPU Dispatcher Control") with which oneDNN emulates bf16.
 ISA_WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+# What Gloo and NCCL say where a process has ended or does not answer.
+LOST = re.compile(r"Connection (closed|reset|refused)|Broken pipe|Timed out|gloo|NCCL", re.IGNORECASE)
 
 
 def resolved_precision(precision: str, accelerator: str) -> str:
@@ -70,5 +75,36 @@ def connect(machine: Machine, precision: str) -> "Fabric":
         raise UserError(f"machine: {' '.join(str(error).split())}") from None
     if fabric.strategy.precision.precision != precision:  # Fabric only warns when it chooses another one
         raise UserError(f"precision: {precision} needs a GPU; allowed here: 32-true, bf16-mixed")
-    fabric.launch()
+    try:
+        with lost_processes():
+            fabric.launch()
+    except UserError:
+        for process in getattr(fabric.strategy.launcher, "procs", ()):  # they would wait for half an hour
+            process.kill()
+        raise
     return fabric
+
+
+@contextmanager
+def lost_processes() -> Iterator[None]:
+    """Raise `UserError`, one line, where the connection to the other processes of a training fails."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        if "EADDRINUSE" in text:
+            where = f"MASTER_PORT {os.environ.get('MASTER_PORT')}"
+            raise UserError(
+                f"{where}: in use on this machine; allowed: a free port, the same on all machines"
+            ) from None
+        if not isinstance(error, torch.distributed.DistError) and not LOST.search(text):
+            raise
+        what = "another process of this training has ended or cannot be reached; if it could, it has printed why"
+        raise UserError(f"machine: {what}; the same command continues at the last checkpoint") from None
+
+
+def require_same(fabric: "Fabric", digest: str) -> None:
+    """Raise `UserError` in a process whose params, data, code or versions differ from those of the first one."""
+    if fabric.broadcast(digest) != digest:
+        what = f"process {fabric.global_rank} has other params, data, code or package versions than process 0"
+        raise UserError(f"machine: {what}; allowed: the same checkout, data and environment on all machines")

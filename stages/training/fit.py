@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from stages.params.schema import Loss, Machine, Run
-from stages.training.devices import connect
+from stages.training.devices import connect, lost_processes, require_same
 from stages.training.learner import Learner
 from stages.training.recogniser import Recogniser
 from stages.training.schedules import MODES
@@ -36,6 +36,7 @@ class Outcome:
     is_global_zero: bool = True  # whether this is the first of several processes, the only one that writes
 
 
+@lost_processes()
 def fit(
     recogniser: Recogniser,
     augmentation: Callable | None,
@@ -57,6 +58,7 @@ def fit(
     a line; an exception that it raises ends the training.
     """
     fabric = connect(machine, run.precision)
+    require_same(fabric, resume_folder.name if resume_folder else "")
     outcome = Outcome(is_global_zero=fabric.is_global_zero)
     checkpoint = Checkpoint(fabric, resume_folder and resume_folder / "last.ckpt", machine.checkpoint_every_s)
     log = fabric.print if report is None else lambda *_, **__: None

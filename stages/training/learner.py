@@ -58,7 +58,7 @@ class Learner:
             x, length, targets = self._augmented(*self.fabric.to_device(batch))
             logits = self.network(x, length).float()  # (B, n_classes)
             loss = self._loss(logits, targets)
-            self._update(loss + self.recogniser.penalty())
+            self._update((loss + self.recogniser.penalty()) * self._share(targets))
             sums += self._sums(loss, logits, targets)
         return self._means(sums)
 
@@ -77,6 +77,24 @@ class Learner:
             if self.run.loss.mixup is not None:
                 return mixup.mix(x, length, label, self.run.loss.mixup)
         return x, length, [(label, 1.0)]
+
+    def _share(self, targets: Targets) -> float:
+        """Return the factor with which the mean of all devices' gradients is that of their samples together.
+
+        It is 1 but for the last batch of an epoch, of which devices may have different numbers of samples, and for
+        class weights, with which a sample counts as much as its class.
+        """
+        if self.fabric.world_size == 1:
+            return 1.0
+        own = sum(share * self._weight_of(label) for label, share in targets)
+        total = self.fabric.all_reduce(torch.tensor(own, device=self.fabric.device), reduce_op="sum").item()
+        return own * self.fabric.world_size / total
+
+    def _weight_of(self, label: torch.Tensor) -> float:
+        weight = self.loss.weight
+        if weight is None:
+            return float(len(label))
+        return float((weight[label] if label.dim() == 1 else label @ weight).sum())
 
     def _update(self, loss: torch.Tensor) -> None:
         """Do one step of the optimiser, the schedule and the EMA."""

@@ -58,5 +58,7 @@ def cosine(optimizer: Optimizer, horizon: Horizon, *, min_lr: NonNegativeFloat =
 
 def one_cycle(optimizer: Optimizer, horizon: Horizon, *, warmup: Fraction = 0.3) -> Schedule:
     """Return a one-cycle schedule (Smith & Topin 2019): up to lr for the fraction `warmup`, then down to almost 0."""
-    peak = [group["lr"] for group in optimizer.param_groups]
-    return Schedule(lr_scheduler.OneCycleLR(optimizer, peak, horizon.total_steps, pct_start=warmup), "step")
+    peak, steps = [group["lr"] for group in optimizer.param_groups], horizon.total_steps
+    if warmup * steps == 1:  # a rise that ends before the second step, by whose length PyTorch would divide
+        warmup = 0.0
+    return Schedule(lr_scheduler.OneCycleLR(optimizer, peak, steps, pct_start=warmup), "step")

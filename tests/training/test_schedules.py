@@ -57,6 +57,12 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_almost_zero():
     assert values[-1] < LR / 1e4
 
 
+def test_one_cycle_whose_rise_is_one_step_only_falls():
+    values = rates("one_cycle", warmup=1 / (EPOCHS * STEPS))
+    assert values == sorted(values, reverse=True)
+    assert values[0] == pytest.approx(LR, rel=0.2)
+
+
 @pytest.mark.parametrize(
     ("mode", "metrics"), [("max", [0.3, 0.5, 0.4, 0.5, 0.45, 0.6, 0.1]), ("min", [1.5, 1.0, 1.1, 1.0, 1.2, 0.5, 0.9])]
 )
