@@ -9,7 +9,7 @@ JOBS ?=
 # Quoted and found by the shell: make splits a path at its spaces.
 RUN = PATH="$$(cd "$(VENV)/bin" && pwd):$$PATH"
 
-.PHONY: repro check test lint bench tensorboard clean help
+.PHONY: repro check test lint bench growth tensorboard clean help
 
 help:
 	@echo "make repro   set up, then the whole pipeline (synthetic corpora unless params.yaml says otherwise); JOBS=2: two stages at once"
@@ -17,6 +17,7 @@ help:
 	@echo "make test    set up, then all tests"
 	@echo "make lint    ruff: rules and format"
 	@echo "make bench   speed, as ratios to the plainest code that does the same"
+	@echo "make growth  time and memory of each stage for three sizes of a corpus"
 	@echo "make tensorboard   loss, accuracy, learning rate and confusion of every training, live"
 	@echo "make clean   remove caches and what can be made again; data/ and the environment stay"
 
@@ -37,6 +38,9 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(RUN) python -m benchmarks.bench
+
+growth: $(VENV)/.installed-dev
+	$(RUN) python -m benchmarks.growth
 
 tensorboard: $(VENV)/.installed
 	$(RUN) tensorboard --logdir data/logs

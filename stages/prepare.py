@@ -20,7 +20,7 @@ from stages.params.schema import Corpus, Dataset, source_kind
 def main() -> None:
     args = arguments(__doc__, "archive", "output")
     params = load(args.params)
-    dataset = item(params.datasets, args.key, "datasets")
+    dataset, machine = item(params.datasets, args.key, "datasets"), params.machine
     corpus = params.corpora[dataset.corpus]
     settings, reader = dataset.feature, lookup.load("corpora", corpus.reader)
     feature = lookup.load("features", settings["name"])
@@ -31,7 +31,7 @@ def main() -> None:
         return (record for record in records if record.label in corpus.classes)
 
     total = sum(1 for _ in chosen())
-    workers = Workers(params.machine.workers, feature.WORKERS, feature.samples_per_chunk(settings))
+    workers = Workers(machine.workers, feature.WORKERS, feature.samples_per_chunk(settings), machine.cluster)
     levels = Levels(getattr(feature, "MIXED_UNITS", None))
     decoded = decode(chosen(), compute, workers)
     with create(args.output) as writer, closing(decoded) as chunks:  # closing stops the workers after an error

@@ -23,6 +23,7 @@ CHECKSUM = re.compile(r"(sha256:)?[0-9a-f]{64}|md5:[0-9a-f]{32}", re.IGNORECASE)
 # Excludes SQLite in memory (no path, or `:memory:`), which two workers cannot share.
 STORAGE_URL = re.compile(r"(?!sqlite(\+\w+)?:///?($|:memory:|\?))\w+(\+\w+)?://.+")
 STORAGES = "sqlite:////<path>.db, postgresql://<user>@<host>/<database>, or null (a file, for one worker)"
+CLUSTER = re.compile(r"dask://([\w.-]+|\[[\da-f:]+\]):\d{1,5}")
 MAX_RATE_HZ = 384_000  # the highest rate at which clips are read
 MAX_VALUES = 1 << 27  # largest number of values in a sample: half a GiB of float32
 # Items that name an item of another section: section, key in each of its items, the other section.
@@ -36,9 +37,7 @@ def consistency_mistakes(content: Item, valid: dict[str, Item]) -> Iterator[str]
     `valid` are the entries of each section without mistakes of their own; the others count as known names only.
     """
     corpora, datasets = valid.get("corpora", {}), valid.get("datasets", {})
-    url = valid.get("machine", {}).get("storage_url")
-    if url is not None and not STORAGE_URL.fullmatch(url):  # not shown, since it may contain a password
-        yield f"machine.storage_url: not the address of a database; allowed: {STORAGES}"
+    yield from _machine_mistakes(valid.get("machine", {}))
     yield from _reference_mistakes(content)
     for key, corpus in corpora.items():
         yield from _corpus_mistakes(f"corpora.{key}", corpus)
@@ -55,6 +54,14 @@ def consistency_mistakes(content: Item, valid: dict[str, Item]) -> Iterator[str]
         name = original(distillations, run["dataset"])
         if name in datasets:
             yield from _run_mistakes(f"runs.{key}", run | {"dataset": name}, datasets[name], _keys(content, "corpora"))
+
+
+def _machine_mistakes(machine: Item) -> Iterator[str]:
+    url, cluster = machine.get("storage_url"), machine.get("cluster")
+    if url is not None and not STORAGE_URL.fullmatch(url):  # not shown, since it may contain a password
+        yield f"machine.storage_url: not the address of a database; allowed: {STORAGES}"
+    if cluster is not None and not CLUSTER.fullmatch(cluster):
+        yield f"machine.cluster: allowed: dask://<host>:<port>, or null; received: {shorten(cluster)}"
 
 
 def _ensemble_mistakes(content: Item, key: str, ensemble: Item) -> Iterator[str]:

@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from stages.core.errors import UserError
 from stages.core.files import require_free_space
 from stages.core.malloc import keep_freed_memory
 from stages.core.records import DamagedSample, Record
+from stages.datasets.cluster import connected
 from stages.datasets.store import Writer
 
 # Chunks decoded in this process while worker processes start, which takes about as long. A corpus with no more chunks
@@ -43,11 +44,15 @@ ComputeMany = Callable[[Iterable[Callable]], Iterable[Features | DamagedSample]]
 
 @dataclass(frozen=True)
 class Workers:
-    """Number of workers, their kind as suits the feature, and the number of samples each takes at a time."""
+    """Number of workers, their kind as suits the feature, and the number of samples each takes at a time.
+
+    `cluster`: address of a Dask cluster, whose workers are used instead.
+    """
 
     count: int
     kind: Literal["processes", "threads"]
     samples_per_chunk: int
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,17 @@ _thread_pools = cache(ThreadpoolController)
 
 def decode(records: Iterable[Record], compute: ComputeMany, workers: Workers) -> Iterator[Chunk]:
     """Yield chunks in the order of `records`. Few are in flight, so memory does not grow with the corpus."""
+    if workers.cluster is None:
+        yield from _decode(records, compute, workers)
+    else:
+        with connected(workers.cluster) as count:
+            yield from _decode(records, compute, replace(workers, count=count))
+
+
+def _decode(records: Iterable[Record], compute: ComputeMany, workers: Workers) -> Iterator[Chunk]:
     records = iter(records)
     chunks = iter(lambda: list(islice(records, workers.samples_per_chunk)), [])
-    wait = CHUNKS_MEANWHILE if workers.kind == "processes" else 0
+    wait = CHUNKS_MEANWHILE if workers.kind == "processes" and workers.cluster is None else 0
     meanwhile = list(islice(chunks, wait))
     pool = _Pool(chunks, compute, workers)
     results = pool.rounds(pool.start_round()) if len(meanwhile) == wait else iter(())
@@ -98,16 +111,17 @@ class _Pool:
         self._chunks, self._compute, self._per_round = chunks, compute, CHUNKS_PER_ROUND * workers.count
         self.sent: deque[list[Record]] = deque()
         self.stopped = Event()
-        if workers.kind == "processes":
-            self._decode, idle = delayed(_decode_chunk), {"idle_worker_timeout": IDLE_WORKER_S}
+        if workers.cluster is not None:
+            self._decode, options = delayed(_decode_chunk_in_thread), {}  # joblib uses the cluster: see `connected`
+        elif workers.kind == "processes":
+            self._decode = delayed(_decode_chunk)
+            options = {"prefer": "processes", "idle_worker_timeout": IDLE_WORKER_S}
             # Python's resource tracker would warn of semaphores that an aborted stage leaves, and it removes them.
             os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
         else:
-            self._decode, idle = delayed(_decode_chunk_in_thread), {}
+            self._decode, options = delayed(_decode_chunk_in_thread), {"prefer": "threads"}
             keep_freed_memory()
-        self._parallel = Parallel(
-            workers.count, prefer=workers.kind, return_as="generator", pre_dispatch="2*n_jobs", **idle
-        )
+        self._parallel = Parallel(workers.count, return_as="generator", pre_dispatch="2*n_jobs", **options)
 
     def start_round(self) -> Iterator[Decoded]:
         """Start work on the next chunks at once, before the first result is requested."""

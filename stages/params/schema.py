@@ -37,6 +37,7 @@ class Section(BaseModel):
 
 class Machine(Section):
     workers: PositiveInt
+    cluster: str | None = None
     threads: PositiveInt
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     devices: PositiveInt | Literal["auto"]

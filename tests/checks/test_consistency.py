@@ -29,6 +29,8 @@ MISTAKES = [
     ({**REAL, f"{CORPUS}.source": "data/fer2013.zip"}, f"{CORPUS}.source", "an absolute path", "'data/fer2013.zip'"),
     ({**REAL, f"{CORPUS}.source": "kaggle:fer2013"}, f"{CORPUS}.source", "kaggle:<owner>/<slug>", "'kaggle:fer2013'"),
     ({f"{CORPUS}.checksum": "abc"}, f"{CORPUS}.checksum", "sha256:<64 hex digits>", "'abc'"),
+    ({"machine.cluster": "localhost:8786"}, "machine.cluster", "dask://<host>:<port>", "'localhost:8786'"),
+    ({"machine.cluster": "dask://node 1:8786"}, "machine.cluster", "dask://<host>:<port>", "'dask://node 1:8786'"),
     # names that refer to nothing
     ({f"{RUN}.corpus": "face"}, f"{RUN}.corpus", "unknown name", "'faces'"),
     ({**OTHERS, f"{RUN}.corpus": "others"}, f"{RUN}.corpus", "'faces', its dataset's", "'others'"),

@@ -1,0 +1,56 @@
+"""The workers of a Dask cluster, on which `prepare` decodes samples through joblib (`machine.cluster`)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from joblib import parallel_config
+
+from stages.core.errors import UserError
+from stages.core.files import digest
+
+CONNECT_S = 10  # longest wait for the scheduler
+CODE = Path(__file__).parents[1]
+
+
+@contextmanager
+def connected(address: str) -> Iterator[int]:
+    """Make the cluster joblib's; yield how many chunks it decodes at a time.
+
+    Raises `UserError` for a scheduler that does not answer, has no workers, or has workers with other code or packages.
+    """
+    from distributed import Client, KilledWorker  # half a second to import
+
+    scheduler, where = address.replace("dask://", "tcp://", 1), f"machine.cluster: {address}"
+    try:
+        client = Client(scheduler, timeout=CONNECT_S)
+    except (OSError, ValueError, RuntimeError) as error:
+        allowed = "the address of a running scheduler (`dask scheduler`), or null"
+        raise UserError(f"{where}: no answer ({type(error).__name__}); allowed: {allowed}") from None
+    with client:
+        _require_same_code(client, where)
+        try:
+            with parallel_config("dask"):
+                yield sum(client.ncores().values())
+        except KilledWorker:
+            reason = "several workers ended, one after the other, while they decoded the same chunk"
+            raise UserError(f"{where}: {reason}; their logs say why (memory?)") from None
+
+
+def fingerprint() -> str:
+    """Return 16 hex digits of the code in `stages/` and of the versions of what decodes samples."""
+    from importlib.metadata import version
+
+    packages = ("numpy", "pillow", "simplejpeg", "soundfile", "soxr", "mne", "torch", "torchaudio")
+    return digest({name: version(name) for name in packages}, sorted(CODE.rglob("*.py")))
+
+
+def _require_same_code(client, where: str) -> None:
+    own, found = fingerprint(), client.run(fingerprint, on_error="return")
+    if not found:
+        raise UserError(f"{where}: no workers; allowed: one or more, started in this folder (`dask worker`)")
+    for worker, other in found.items():
+        if other != own:
+            reason = f" ({type(other).__name__}: {other})" if isinstance(other, Exception) else ""
+            allowed = "workers started in a checkout of the same commit, with the same environment"
+            raise UserError(f"{where}: worker {worker} has other code or packages{reason}; allowed: {allowed}")

@@ -1,0 +1,108 @@
+"""`prepare` on a Dask cluster: the bytes of threads, a worker that is lost, and clusters that cannot be used."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT
+from distributed import LocalCluster
+
+from stages import download, prepare
+from stages.core.errors import UserError
+from stages.core.records import DamagedSample, Record
+from stages.datasets import cluster
+from stages.datasets.decoding import Workers, decode, one_by_one
+from stages.params.load import parse
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The address of two workers, which import this file and the project."""
+    paths = [str(ROOT), str(Path(__file__).parent), str(ROOT / "tests")]
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join([*paths, before])
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as made:
+        os.environ["PYTHONPATH"] = before
+        yield made.scheduler_address.replace("tcp://", "dask://")
+
+
+def compute(signal: np.ndarray, rate_hz: float | None) -> tuple[np.ndarray, int]:
+    if signal[0] == 7:
+        raise DamagedSample("a seven")
+    return 2 * signal, 1
+
+
+def number(content: bytes) -> tuple[np.ndarray, None]:
+    return np.array([float(content)], dtype=np.float32), None
+
+
+def fatal(content: bytes, marker: Path) -> tuple[np.ndarray, None]:
+    """Kill the worker that decodes the sample 33 for the first time."""
+    if content == b"33" and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number(content)
+
+
+def decoded(decoder, workers: Workers, count: int = 60) -> list[tuple]:
+    records = (Record(str(i), "happy", partial(bytes, str(i).encode()), decoder) for i in range(count))
+    chunks = decode(records, partial(one_by_one, compute), workers)
+    return [
+        (chunk.x.ravel().tolist(), [record.sample_id for record in chunk.records], chunk.rejected) for chunk in chunks
+    ]
+
+
+def test_a_killed_worker_costs_its_chunk_alone(address: str, tmp_path: Path):
+    decoder = partial(fatal, marker=tmp_path / "killed")
+    found = decoded(decoder, Workers(1, "threads", samples_per_chunk=10, cluster=address))
+    assert (tmp_path / "killed").exists()
+    assert found == decoded(number, Workers(1, "threads", samples_per_chunk=10))
+    assert [rejected for *_, rejected in found] == [["7: a seven"], *([[]] * 5)]
+
+
+@pytest.mark.parametrize("corpus", ["faces", "speech"])
+def test_the_prepared_file_has_the_bytes_of_threads(address: str, tmp_path: Path, monkeypatch, corpus: str):
+    params = parse((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["corpora"][corpus]["synthetic"]["size"] = 140
+    for name, value in (("own", None), ("dask", address)):
+        params["machine"]["cluster"] = value
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+    def run(stage, name: str, *words: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["stage", corpus, "--params", str(tmp_path / f"{name}.yaml"), *words])
+        stage.main()
+
+    archive = ["--archive", str(tmp_path / "corpus.zip")]
+    run(download, "own", *archive)
+    for name in ("own", "dask"):
+        run(prepare, name, *archive, "--output", str(tmp_path / f"{name}.h5"))
+    assert (tmp_path / "dask.h5").read_bytes() == (tmp_path / "own.h5").read_bytes()
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cluster, "CONNECT_S", 1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"dask://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(UserError, match=f"machine.cluster: {nobody}: no answer .*; allowed: the address of a running"):
+        decoded(number, Workers(1, "threads", samples_per_chunk=10, cluster=nobody))
+
+
+def test_workers_with_other_code_are_refused(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cluster, "CODE", tmp_path)
+    with pytest.raises(UserError, match=r"machine\.cluster: dask://.*: worker tcp://.* has other code or packages"):
+        decoded(number, Workers(1, "threads", samples_per_chunk=10, cluster=address))
+
+
+def test_a_cluster_without_workers_is_one_line():
+    with LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1") as empty:
+        address = empty.scheduler_address.replace("tcp://", "dask://")
+        with pytest.raises(UserError, match="no workers; allowed: one or more"):
+            decoded(number, Workers(1, "threads", samples_per_chunk=10, cluster=address))
