@@ -49,8 +49,12 @@ def _require_same_code(client, where: str) -> None:
     own, found = fingerprint(), client.run(fingerprint, on_error="return")
     if not found:
         raise UserError(f"{where}: no workers; allowed: one or more, started in this folder (`dask worker`)")
+    try:  # the scheduler must import the project, too, or the samples would wait for ever
+        found["scheduler"] = client.run_on_scheduler(fingerprint)
+    except Exception as error:
+        found["scheduler"] = error
     for worker, other in found.items():
         if other != own:
             reason = f" ({type(other).__name__}: {other})" if isinstance(other, Exception) else ""
-            allowed = "workers started in a checkout of the same commit, with the same environment"
-            raise UserError(f"{where}: worker {worker} has other code or packages{reason}; allowed: {allowed}")
+            allowed = "scheduler and workers started with PYTHONPATH=. in a checkout of the same commit"
+            raise UserError(f"{where}: {worker} has other code or packages{reason}; allowed: {allowed}")

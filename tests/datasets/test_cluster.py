@@ -18,7 +18,7 @@ from stages import download, prepare
 from stages.core.errors import UserError
 from stages.core.records import DamagedSample, Record
 from stages.datasets import cluster
-from stages.datasets.decoding import Workers, decode, one_by_one
+from stages.datasets.decoding import CHUNKS_PER_ROUND, Workers, decode, one_by_one
 from stages.params.load import parse
 
 
@@ -67,6 +67,12 @@ def test_a_killed_worker_costs_its_chunk_alone(address: str, tmp_path: Path):
     assert [rejected for *_, rejected in found] == [["7: a seven"], *([[]] * 5)]
 
 
+def test_more_chunks_than_one_call_of_joblib_takes(address: str):
+    count = 10 * (4 * CHUNKS_PER_ROUND + 3)
+    found = decoded(number, Workers(1, "threads", samples_per_chunk=10, cluster=address), count)
+    assert found == decoded(number, Workers(1, "threads", samples_per_chunk=10), count)
+
+
 @pytest.mark.parametrize("corpus", ["faces", "speech"])
 def test_the_prepared_file_has_the_bytes_of_threads(address: str, tmp_path: Path, monkeypatch, corpus: str):
     params = parse((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -97,7 +103,7 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.Monkey
 
 def test_workers_with_other_code_are_refused(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cluster, "CODE", tmp_path)
-    with pytest.raises(UserError, match=r"machine\.cluster: dask://.*: worker tcp://.* has other code or packages"):
+    with pytest.raises(UserError, match=r"machine\.cluster: dask://.*: tcp://.* has other code or packages"):
         decoded(number, Workers(1, "threads", samples_per_chunk=10, cluster=address))
 
 
