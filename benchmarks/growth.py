@@ -121,12 +121,15 @@ def draw(table: pd.DataFrame) -> None:
 
 
 def closing_line(table: pd.DataFrame) -> str:
-    """Return the figures in one line: of each stage the seconds per 1,000 further samples, and the memory it adds."""
+    """Return the figures in one line: of each stage the seconds per 1,000 further samples, and the memory it adds.
+
+    Memory is compared from the second size on: the first fits in the buffers.
+    """
     parts = []
     for stage, rows in table.groupby("stage", sort=False):
-        first, last = rows.iloc[0], rows.iloc[-1]
+        first, second, last = rows.iloc[0], rows.iloc[1], rows.iloc[-1]
         rate = 1000 * (last["seconds"] - first["seconds"]) / (last["samples"] - first["samples"])
-        grown = last["peak_mb"] - first["peak_mb"]
+        grown = last["peak_mb"] - second["peak_mb"]
         parts.append(f"{stage} {rate:.2f} s {grown:+.0f} MB{'' if grown <= FLAT_MB else ' (grows)'}")
     few, many = table["samples"].min(), table["samples"].max()
     return f"growth, per 1,000 samples from {few:,} to {many:,}: {', '.join(parts)}"
