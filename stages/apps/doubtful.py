@@ -16,7 +16,7 @@ from stages.core.files import read_json, write_csv
 from stages.core.outputs import require_outputs, require_png
 from stages.evaluation import ensemble
 from stages.evaluation.pictures.canvas import Caption
-from stages.explain.doubtful_labels import conflicts, contradicted, draw
+from stages.explain.doubtful_labels import conflicts, contradicted, draw, require_current
 
 COLUMNS = ("set", "sample_id", "part", "label", "reason")
 
@@ -27,6 +27,8 @@ def main() -> None:
     require_png({"--png": args.png})
     if not 0 <= args.threshold <= 1:
         refuse("not a probability", where="--threshold", allowed="0 to 1", received=args.threshold)
+    if args.count < 2:
+        refuse("too few", where="--count", allowed="2 or more", received=args.count)
     params = load(Path("params.yaml"))
     corpus = item(params.corpora, args.corpus, "corpora")
     runs = args.runs or [key for key, run in params.runs.items() if run.corpus == args.corpus]
@@ -35,6 +37,7 @@ def main() -> None:
     archive = Path(f"data/raw/{args.corpus}.zip")
     read = lookup.read(corpus.reader, archive, class_names=corpus.class_names, labels=corpus.labels)
     records = {record.sample_id: record for record in read if record.label in corpus.classes}
+    require_current(split, set(members[runs[0]].columns["sample_id"]), set(records), args.corpus)
     found = list(conflicts(split, {name: record.label for name, record in records.items()}))
     classes, first = list(members[runs[0]].origin["classes"]), max((one.set_number for one in found), default=0) + 1
     copies = len(found)
@@ -46,12 +49,11 @@ def main() -> None:
     sizes = f"{copies} copies in {first - 1} sets with several labels, {len(found) - copies} contradicted samples"
     print(f"{args.corpus}: {sizes}" + (f"; {args.count} are shown" if len(found) > args.count else ""))
     if args.png and found:
-        half = found[:copies][: args.count // 2] + found[copies:][: args.count // 2]
-        draw_images(args.png, half, records, caption(args.corpus, split, members[runs[0]].origin, len(found)))
-
-
-def caption(corpus: str, split: dict, origin: dict, count: int) -> Caption:
-    return Caption(corpus, str(origin["name"]), split["protocol"], count, bool(origin["synthetic"]))
+        others = found[copies:][: max(args.count // 2, args.count - copies)]
+        shown = found[: min(copies, args.count - len(others))] + others
+        origin = members[runs[0]].origin
+        facts = str(origin["name"]), split["protocol"], len(found), bool(origin["synthetic"])
+        draw_images(args.png, shown, records, Caption(args.corpus, *facts))
 
 
 def draw_images(path: Path, shown: list, records: dict, heading: Caption) -> None:

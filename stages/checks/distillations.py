@@ -17,7 +17,7 @@ def distillation_mistakes(distillations: Item, datasets: Item, runs: Item) -> It
         where, teacher = f"distillations.{key}", runs.get(str(item.get("teacher")), {})
         if key in datasets:
             yield f"{where}: allowed: a name that no dataset has, since runs name both; received: {key!r}"
-        elif _rests_on(key, key, distillations, runs):
+        elif _rests_on(key, distillations, runs):
             yield f"{where}: it needs itself; allowed: a dataset and a teacher that are made without it"
         yield from _name_mistakes(f"{where}.dataset", item.get("dataset"), known)
         received = item.get("teacher_dataset")
@@ -43,13 +43,15 @@ def original(distillations: Item, dataset: Any) -> Any:
     """Return the key in `datasets` of a dataset that may be a distillation of it, or one of another."""
     for _ in distillations:
         dataset = distillations.get(str(dataset), {}).get("dataset", dataset)
-    return dataset
+    return str(dataset)
 
 
-def _rests_on(key: str, other: str, distillations: Item, runs: Item, depth: int = 0) -> bool:
-    """Return whether the distillation `key` needs the dataset `other`."""
-    item = distillations.get(key, {})
-    needed = [item.get("dataset"), runs.get(str(item.get("teacher")), {}).get("dataset")]
-    if depth > len(distillations):
-        return False
-    return other in needed or any(_rests_on(str(name), other, distillations, runs, depth + 1) for name in needed)
+def _rests_on(key: str, distillations: Item, runs: Item) -> bool:
+    """Return whether the distillation `key` needs itself."""
+    needed, waiting = set(), [key]
+    while waiting:
+        item = distillations.get(waiting.pop(), {})
+        found = {str(item.get("dataset")), str(runs.get(str(item.get("teacher")), {}).get("dataset"))} - needed
+        needed |= found
+        waiting += found
+    return key in needed

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.core.errors import UserError
 from stages.evaluation.ensemble import Member
 from stages.evaluation.pictures import canvas
 from stages.evaluation.pictures.canvas import Caption, short
@@ -30,14 +31,31 @@ class Doubtful:
     reason: str
 
 
+def require_current(split: dict, predicted: set[str], known: set[str], corpus: str) -> None:
+    """Raise `UserError` for a split or predictions of another version, or of other params."""
+    if not set(AUDIT) <= set(split["audit"]) or not predicted <= known:
+        raise UserError(f"{corpus}: the split or the predictions are older than params.yaml; `dvc repro` renews them")
+
+
 def conflicts(split: dict[str, Any], label_of: dict[str, str]) -> Iterator[Doubtful]:
     """Yield the copies that the audit found under several labels; samples of other classes are left out."""
     part_of = {name: part for part, names in split["parts"].items() for name in names}
-    sets = [[name for name in names if name in label_of] for key in AUDIT for names in split["audit"][key]]
-    for number, names in enumerate(sets, start=1):
-        reason = f"copies are labelled {' and '.join(sorted({label_of[name] for name in names}))}"
-        for name in names:
-            yield Doubtful(number, name, part_of.get(name, "dropped"), label_of[name], reason)
+    part_of |= dict.fromkeys(split["dropped"], "dropped")
+    for number, names in enumerate(_merged([names for key in AUDIT for names in split["audit"][key]]), start=1):
+        known = [name for name in names if name in label_of]
+        reason = f"copies are labelled {' and '.join(sorted({label_of[name] for name in known}))}"
+        for name in known:
+            yield Doubtful(number, name, part_of.get(name, "unused"), label_of[name], reason)
+
+
+def _merged(sets: list[list[str]]) -> list[list[str]]:
+    """Return the sets with those that share a sample joined: the same copies can be equal bytes and nearly equal."""
+    joined: list[list[str]] = []
+    for names in sets:
+        overlapping = [other for other in joined if not set(names).isdisjoint(other)]
+        joined = [other for other in joined if other not in overlapping]
+        joined.append(list(dict.fromkeys(name for one in (*overlapping, names) for name in one)))
+    return joined
 
 
 def contradicted(members: dict[str, Member], classes: list[str], threshold: float, first: int) -> Iterator[Doubtful]:

@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from stages.apps import doubtful
 from stages.core.errors import UserError
-from stages.core.files import write_json
+from stages.core.files import read_json, write_json
 from stages.evaluation import predictions
 from stages.params.load import parse
 
@@ -40,7 +40,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ids = [f"row{number:06d}" for number in range(4)]
     audit = {"label_conflict_ids": [ids[:2]], "near_label_conflict_ids": []}
     parts = {"train": ids[:2], "validation": [ids[2]], "test": [ids[3]]}
-    write_json(tmp_path / "data/splits/faces.json", {"protocol": "official", "parts": parts, "audit": audit})
+    write_json(
+        tmp_path / "data/splits/faces.json", {"protocol": "official", "parts": parts, "audit": audit, "dropped": []}
+    )
     origin = {"corpus": "faces", "name": "synthetic", "source": "synthetic", "synthetic": True, "protocol": "official"}
     columns = {
         "sample_id": np.array(ids[2:], dtype=object),
@@ -82,9 +84,18 @@ def test_lists_writes_and_draws(project: Path, monkeypatch, capsys):
         (["face"], "corpora.face"),
         (["faces", "--threshold", "2"], "--threshold: not a probability; allowed: 0 to 1"),
         (["faces", "--runs", "speech_adafnn"], "data/predictions/speech_adafnn.h5: no such file"),
+        (["faces", "--count", "0"], "--count: too few; allowed: 2 or more"),
         (["faces", "--png", "a.jpg"], "--png: not the name of a PNG"),
     ],
 )
 def test_mistakes_are_one_line(project: Path, monkeypatch, words: list[str], message: str):
     with pytest.raises(UserError, match=message):
         call(monkeypatch, *words)
+
+
+def test_an_older_split_is_one_line(project: Path, monkeypatch):
+    split = read_json(project / "data/splits/faces.json")
+    del split["audit"]["near_label_conflict_ids"]
+    write_json(project / "data/splits/faces.json", split)
+    with pytest.raises(UserError, match="faces: the split or the predictions are older than"):
+        call(monkeypatch, "faces")

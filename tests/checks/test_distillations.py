@@ -21,6 +21,7 @@ PLACE = "distillations.taught"
 MISTAKES = {
     "unknown teacher": ({f"{PLACE}.teacher": "faces_cnn"}, f"{PLACE}.teacher", "unknown name", "'faces_custom_cnn'"),
     "unknown dataset": ({f"{PLACE}.dataset": "face"}, f"{PLACE}.dataset", "unknown name", "'faces'"),
+    "no text": ({f"{PLACE}.dataset": [1]}, f"{PLACE}.dataset", "text"),
     "unknown corpus": ({f"{PLACE}.corpus": "face"}, f"{PLACE}.corpus", "'faces', its dataset's", "'face'"),
     "other dataset of the teacher": (
         {**LARGE, f"{PLACE}.teacher_dataset": "large"},
@@ -70,3 +71,13 @@ def test_a_circle_of_two_is_told(tmp_path: Path):
 def test_a_distillation_of_a_distillation_is_valid(tmp_path: Path):
     valid = params.load(write(tmp_path, changed(**STUDENT | SECOND)))
     assert [valid.prepared(name) for name in ("faces", "taught", "twice")] == ["faces"] * 3
+
+
+def test_a_long_chain_is_checked_at_once(tmp_path: Path):
+    chain, run = {}, "faces_custom_cnn"
+    for number in range(40):
+        before = f"d{number - 1}" if number else "faces"
+        chain[f"distillations.d{number}"] = TAUGHT | {"dataset": before, "teacher": run, "teacher_dataset": before}
+        run = f"r{number}"
+        chain[f"runs.{run}"] = RUN | {"dataset": f"d{number}"}
+    assert params.load(write(tmp_path, changed(**chain))).prepared("d39") == "faces"

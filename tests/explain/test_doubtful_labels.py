@@ -16,7 +16,8 @@ LABEL_OF = {"a": "angry", "b": "happy", "c": "sad", "d": "sad", "e": "angry"}
 
 def test_copies_of_the_audit_with_their_parts():
     audit = {"label_conflict_ids": [["a", "b"]], "near_label_conflict_ids": [["c", "e", "x"]]}
-    split = {"parts": {"train": ["a", "d"], "validation": ["b"], "test": ["c"]}, "audit": audit}
+    parts = {"train": ["a", "d"], "validation": ["b"], "test": ["c"]}
+    split = {"parts": parts, "audit": audit, "dropped": ["e"]}
     first, second = "copies are labelled angry and happy", "copies are labelled angry and sad"
     assert list(conflicts(split, LABEL_OF)) == [
         Doubtful(1, "a", "train", "angry", first),
@@ -24,6 +25,13 @@ def test_copies_of_the_audit_with_their_parts():
         Doubtful(2, "c", "test", "sad", second),
         Doubtful(2, "e", "dropped", "angry", second),
     ]
+
+
+def test_sets_that_share_a_sample_are_one():
+    audit = {"label_conflict_ids": [["a", "b"], ["c", "d"]], "near_label_conflict_ids": [["b", "a", "e"]]}
+    found = list(conflicts({"parts": {"train": ["a"]}, "dropped": [], "audit": audit}, LABEL_OF))
+    assert sorted((one.set_number, one.sample_id) for one in found) == [(1, "c"), (1, "d"), *[(2, x) for x in "abe"]]
+    assert {one.part for one in found} == {"train", "unused"}
 
 
 def members(folder: Path, *rows: list[list[float]]) -> dict[str, ensemble.Member]:
