@@ -51,7 +51,7 @@ def faces_graph(faces_model):
 
 def pytest_collection_modifyitems(items):
     """Run the longest files first, so that both processes end at about the same time."""
-    longest = ("test_end_to_end", "test_frame", "test_resume")
+    longest = ("test_end_to_end", "test_frame", "test_two_processes", "test_resume")
     items.sort(key=lambda item: longest.index(item.path.stem) if item.path.stem in longest else len(longest))
 
 
