@@ -21,14 +21,14 @@ import pandas as pd
 import yaml
 
 from benchmarks.memory import DISTINCT, INTERVAL_S, jpegs, resident_mb
-from stages.core.errors import exit_with_one_line
+from stages.core.errors import exit_with_one_line, refuse
 from stages.corpora import image_folder
 from stages.evaluation.pictures import canvas
 from stages.params.load import parse
 
 ROOT = Path(__file__).parents[1]
 TABLE, PICTURE = ROOT / "docs/growth.csv", ROOT / "docs/growth.png"
-FACTORS, SIZE_PX = (1, 4, 16), 96
+FACTORS, SIZE_PX, FEWEST = (1, 4, 16), 96, 100
 STAGES = ("download", "prepare", "split", "train", "evaluate", "report")
 PARTS = ("train",) * 8 + ("validation", "test")  # of ten images that follow each other
 COLUMNS = ("stage", "samples", "seconds", "peak_mb")
@@ -39,6 +39,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=2_000, help="N (default: 2000)")
     first = parser.parse_args().samples
+    if first < FEWEST:
+        refuse("too few", where="--samples", allowed=f"{FEWEST} or more, for each class in each part", received=first)
     rows = [row for factor in FACTORS for row in measured(first * factor)]
     with TABLE.open("w", newline="") as stream:
         csv.writer(stream, lineterminator="\n").writerows([COLUMNS, *rows])
@@ -56,13 +58,14 @@ def measured(count: int) -> Iterator[tuple[str, int, float, float]]:
             start, peak = time.perf_counter(), 0.0
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
             command = stage.cmd.replace("python ", f"{sys.executable} ", 1)
-            pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-            process = subprocess.Popen(command.split(), cwd=folder, env=environment, **pipes)
-            while process.poll() is None:
-                peak = max(peak, resident_mb(process.pid))
-                time.sleep(INTERVAL_S)
+            with (folder / "errors.txt").open("w") as errors:
+                pipes = {"stdout": subprocess.DEVNULL, "stderr": errors}
+                process = subprocess.Popen(command.split(), cwd=folder, env=environment, **pipes)
+                while process.poll() is None:
+                    peak = max(peak, resident_mb(process.pid))
+                    time.sleep(INTERVAL_S)
             if process.returncode:
-                raise RuntimeError(f"{command}: {process.stderr.read()[-2000:]}")
+                raise RuntimeError(f"{command}: {(folder / 'errors.txt').read_text()[-2000:]}")
             row = stage.name.partition("@")[0], count, round(time.perf_counter() - start, 1), round(peak)
             print("{:<10}{:>9,} samples{:>8} s{:>7,} MB".format(*row), flush=True)
             yield row
