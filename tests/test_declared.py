@@ -32,7 +32,7 @@ NAMES = ("corpus", "dataset", "recipe", "model.name", "optimizer.name", "schedul
 OTHER_VALUES = {
     "monitor": "validation_loss", "precision": "bf16-mixed", "loading": "stream", "loss.class_weights": "balanced",
     "early_stopping": 3, "ema_decay": 0.5, "gradient_clip_norm": 0.25, "loss.mixup": 0.5,
-    "model.backbone": "resnet18", "model.pretrained": "weights.pth", "model.total_stride": 8, "model.tta_views": 10,
+    "model.backbone": "resnet18", "model.pretrained": "weights.pth", "model.total_stride": 8,
     "model.activation": "elu", "model.spatial_kernel": 5, "model.transformer_heads": 2, "model.heads": 2,
     "schedule.step_epochs": 3, "model.n_bands": 2,
 }  # fmt: skip
@@ -51,6 +51,8 @@ def other_value(path: str, value: Any) -> Any:
     """Return another valid value of the same kind."""
     if path in OTHER_VALUES:
         return "none" if OTHER_VALUES[path] == value else OTHER_VALUES[path]
+    if path == "model.tta_views":
+        return 3 - value  # 1 or 2
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):

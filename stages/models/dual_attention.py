@@ -4,6 +4,7 @@ Attention: Woo, Park, Lee, Kweon, "CBAM: Convolutional Block Attention Module", 
 optional.
 """
 
+import math
 import pickle
 from collections import OrderedDict
 from http.client import HTTPException
@@ -50,14 +51,16 @@ def build(
     lstm_hidden: PositiveInt = 256,
     lstm_layers: PositiveInt = 2,
     dropout: Fraction = 0.5,
+    tta_views: Literal[1, 2] = 1,
 ) -> nn.Module:
     """Return the network for `input_shape` (3, height, width) with random weights; training calls `load_pretrained`.
 
     `pretrained`: 'imagenet', 'none', or the path of a state dict of torchvision's model (.safetensors, .pt, .pth).
     `total_stride`: image pixels per place of the feature map; 32 as published, less keeps more of small images.
     `reduction`: channels per hidden unit of channel attention. `spatial_kernel`: side of spatial attention's kernel.
-    `lstm_hidden`: units of each direction. `dropout`: before the classifier and between LSTM layers. Raises ValueError
-    for images that are not RGB, and for ImageNet weights of ResNet-10.
+    `lstm_hidden`: units of each direction. `dropout`: before the classifier and between LSTM layers. `tta_views`: 2: in
+    evaluation mode the probabilities are the mean over the image and its mirror image, which takes twice the time.
+    Raises ValueError for images that are not RGB, and for ImageNet weights of ResNet-10.
     """
     if input_shape[0] != 3:
         raise ValueError(f"input is {tuple(input_shape)}; allowed: a feature with color: rgb")
@@ -72,7 +75,8 @@ def build(
     sizes = (n_channels, lstm_hidden, lstm_layers)
     lstm = nn.LSTM(*sizes, batch_first=True, bidirectional=True, dropout=inner_dropout) if use_bilstm else None
     head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * lstm_hidden if use_bilstm else n_channels, n_classes))
-    return DualAttentionNet(backbone, pretrained, feature_layers(backbone, total_stride), attention, lstm, head)
+    layers = feature_layers(backbone, total_stride)
+    return DualAttentionNet(backbone, pretrained, layers, attention, lstm, head, tta_views)
 
 
 class DualAttentionNet(nn.Module):
@@ -86,13 +90,21 @@ class DualAttentionNet(nn.Module):
         attention: nn.Module,
         lstm: nn.LSTM | None,
         head: nn.Module,
+        tta_views: int,
     ) -> None:
         super().__init__()
-        self.name, self.pretrained = name, pretrained
+        self.name, self.pretrained, self.tta_views = name, pretrained, tta_views
         self.backbone, self.attention, self.lstm, self.head = backbone, attention, lstm, head
 
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """Return logits (B, n_classes) for `x` (B, 3, height, width); images have no `length`."""
+        if self.training or self.tta_views == 1:
+            return self._logits(x)
+        # The image itself last, so that a hook on `feature_map_layer` ends with its map.
+        both = torch.stack([self._logits(view).log_softmax(1) for view in (x.flip(3), x)])  # (2, B, n_classes)
+        return both.logsumexp(0) - math.log(2)  # the logarithm of the mean probability
+
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
         y = self.attention(self.backbone(x))  # (B, 3, 224, 224) → (B, 1792, 7, 7)
         y = y.flatten(2).transpose(1, 2)  # (B, 1792, 7, 7) → (B, 1792, 49) → (B, 49, 1792), row by row
         if self.lstm is not None:

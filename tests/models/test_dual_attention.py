@@ -51,6 +51,15 @@ def test_sizes_by_hand(backbone: str):
     assert count(only) == features + n * 7 + 7
 
 
+def test_test_time_augmentation_averages_the_probabilities_of_an_image_and_its_mirror_image():
+    plain, augmented = (small(backbone="resnet10", use_bilstm=False, tta_views=views).eval() for views in (1, 2))
+    x, maps = torch.rand(5, *SHAPE), []
+    augmented.feature_map_layer().register_forward_hook(lambda *args: maps.append(args[-1]))
+    torch.testing.assert_close(augmented(x).softmax(1), (plain(x).softmax(1) + plain(x.flip(3)).softmax(1)) / 2)
+    assert not torch.allclose(plain(x), plain(x.flip(3)), atol=1e-4)
+    torch.testing.assert_close(maps[1], plain.attention(plain.backbone(x)))  # Grad-CAM explains the image itself
+
+
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize(("total_stride", "side"), [(32, 2), (16, 4), (8, 8)])
 def test_total_stride_sets_the_size_of_the_feature_map(backbone: str, total_stride: int, side: int):
