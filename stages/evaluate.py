@@ -44,6 +44,7 @@ def main() -> None:
     described |= {f"n_{part}": len(indices) for part, indices in parts.items()}
     described["parameters"] = sum(weight.numel() for weight in model.recogniser.architecture.parameters())
     described["flops"] = flops(model.recogniser, x, torch.tensor([x.shape[1]]))
+    described |= {"teachers": info["teachers"]} if info.get("teachers") else {}
     of_network = {name: described[name] for name in ("n_train", "parameters", "flops")}
     predictions.write(args.predictions, columns, every_group, origin | of_network)
     write_json(args.metrics, described | metrics)

@@ -33,7 +33,7 @@ def main() -> None:
     total = sum(1 for _ in chosen())
     workers = Workers(machine.workers, feature.WORKERS, feature.samples_per_chunk(settings), machine.cluster)
     levels = Levels(getattr(feature, "MIXED_UNITS", None))
-    decoded = decode(chosen(), compute, workers)
+    decoded = decode(chosen(), compute, workers, args.archive)
     with create(args.output) as writer, closing(decoded) as chunks:  # closing stops the workers after an error
         progress = tqdm(chunks, args.key, -(-total // workers.samples_per_chunk), unit=" chunks", disable=None)
         progress = note_cut(levels.watch(progress), cut := [])

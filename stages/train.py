@@ -21,7 +21,7 @@ from stages.datasets.store import Store
 from stages.params.schema import Params, Run
 from stages.training import model_folder
 from stages.training.devices import resolved_precision
-from stages.training.fit import HISTORY_COLUMNS, class_weights, fit, resume_folder
+from stages.training.fit import HISTORY_COLUMNS, class_weights, fit
 from stages.training.temperature import validation_temperature
 
 # Code that affects the weights, besides the model: a training resumes only if it is unchanged.
@@ -51,7 +51,7 @@ def main() -> None:
         weights=class_weights(run.loss, info["classes"], counts),
         machine=params.machine,
         seed=params.seed,
-        resume_folder=resume_folder(args.checkpoints, digest([info, run.model_dump()], code)),
+        resume_folder=args.checkpoints / digest([info, run.model_dump()], code),
         log_folder=args.logs,
     )
     if result.is_global_zero:
@@ -72,8 +72,8 @@ def describe(args, params: Params, run: Run, store: Store, parts: dict[str, np.n
     more = {"protocol": protocol_of(args.split, of), "seed": params.seed, "max_epochs": run.max_epochs}
     more |= {"n_train": len(train), "n_rejected": len(of.rejected), "n_cut": of.cut, "longest_steps": of.longest}
     more |= {"threads": params.machine.threads, "ood": novelty.fit(store, train, parts["validation"], mean, sd)}
-    inputs = {path.as_posix(): md5(path) for path in (args.dataset, args.split)}
-    return model_folder.describe(args.key, run, dataset, normaliser, **more, inputs=inputs)
+    more |= {"inputs": {path.as_posix(): md5(path) for path in (args.dataset, args.split)}, "teachers": of.teachers}
+    return model_folder.describe(args.key, run, dataset, normaliser, **more)
 
 
 if __name__ == "__main__":

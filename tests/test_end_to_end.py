@@ -17,10 +17,12 @@ import time
 import zipfile
 from datetime import date
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import h5py
 import pytest
 from conftest import RUN, Clone, add_eeg, add_portraits, add_speech, as_real_folder, keep_folders_of_ensembles
+from moto.server import ThreadedMotoServer
 
 from stages.params.load import parse
 
@@ -192,6 +194,63 @@ def test_a_second_clone_pulls_everything_and_runs_only_what_is_missing(clone, tm
     assert second.stages_run("dvc", "repro") == [f"train@{RUN}"]  # it writes the same bytes, so that nothing follows
     assert second.outputs() == clone.outputs()
     assert second.run("git", "status", "--porcelain") == ""
+
+
+@pytest.fixture
+def bucket():
+    """The options of `dvc remote modify` for an empty bucket of a server on this machine."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    urlopen(Request(f"{address}/corpora", method="PUT"))
+    yield {"endpointurl": address, "access_key_id": "test", "secret_access_key": "test", "region": "us-east-1"}
+    server.stop()
+
+
+def test_a_bucket_of_s3_is_a_remote(clone, bucket, tmp_path):
+    second = Clone(tmp_path / "second", clone.environment)
+    clone.run("git", "clone", "-q", str(clone.root), str(second.root))
+    for one in (clone, second):
+        one.run("dvc", "remote", "add", "--local", "-d", "store", "s3://corpora/emotion")
+        for option, value in bucket.items():
+            one.run("dvc", "remote", "modify", "--local", "store", option, value)
+    try:
+        clone.run("dvc", "push", "-q")
+        second.run("dvc", "pull", "-q")
+        assert second.outputs() == clone.outputs()
+        second.run("dvc", "remote", "modify", "--local", "store", "url", "s3://absent/emotion")
+        refused = second.run("dvc", "push", status=1)
+        assert "bucket does not exist" in refused
+        assert "Traceback" not in refused
+    finally:
+        clone.run("dvc", "remote", "remove", "--local", "store")
+
+
+def test_a_file_that_the_remote_lacks_is_named(clone, tmp_path):
+    second, model = Clone(tmp_path / "second", clone.environment), f"data/models/{RUN}"
+    clone.run("git", "clone", "-q", str(clone.root), str(second.root))
+    for one in (clone, second):
+        one.run("dvc", "remote", "add", "--local", "-d", "store", str(tmp_path / "remote"))
+    try:
+        clone.run("dvc", "push", "-q", f"train@{RUN}")
+    finally:
+        clone.run("dvc", "remote", "remove", "--local", "store")
+    second.run("dvc", "pull", "-q", model)
+    missing = second.run("dvc", "pull", status=1)
+    assert "data/raw/faces.zip" in missing
+    assert not (second.root / "data/raw/faces.zip").exists()
+
+
+def test_an_experiment_in_a_folder_of_its_own(clone):
+    """Away from the workspace, whose files may change meanwhile."""
+    before = clone.outputs()
+    key = "recipes.faces_custom.optimizer.lr"
+    ran = clone.stages_run("dvc", "exp", "run", "--temp", "-n", "apart", "-S", f"{key}=0.004", f"train@{RUN}")
+    assert ran == [f"train@{RUN}"]
+    assert clone.outputs() == before
+    assert clone.run("git", "status", "--porcelain") == ""
+    changed = json.loads(clone.run("dvc", "params", "diff", "HEAD", "apart", "--json"))["params.yaml"]
+    assert {path: value["new"] for path, value in changed.items()} == {key: 0.004}
 
 
 def test_queued_experiments_run_side_by_side(clone):

@@ -3,7 +3,7 @@
 The layout is recognised by the content of the archive:
   basic/Image/aligned/train_00001_aligned.jpg   RAF-DB (Li, Deng & Du 2017, CVPR), with aligned.zip unpacked, and
   basic/EmoLabel/list_patition_label.txt        with a line 'train_00001.jpg 5' per image; the name contains the part
-  label.lst, images|labels, images|annotations  ExpW, YOLO and AffectNet: `archive.face_lists`
+  label.lst, *_emotion.txt, images|labels, images|annotations  ExpW, CK+, YOLO, AffectNet: `archive.face_lists`
   train|val|test/<class>/*.jpg|png              a class is a word in any spelling ('Happy'), with an optional number
                                                 that is ignored ('4_sad'), or a number: as in data.yaml or labels.txt
                                                 beside, or else 1 to 7 as in RAF-DB, 0 to 7 or class001 to class008 as

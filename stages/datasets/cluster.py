@@ -6,18 +6,19 @@ from pathlib import Path
 
 from joblib import parallel_config
 
-from stages.core.errors import UserError
-from stages.core.files import digest
+from stages.core.errors import UserError, refuse
+from stages.core.files import digest, md5
 
 CONNECT_S = 10  # longest wait for the scheduler
 CODE = Path(__file__).parents[1]
 
 
 @contextmanager
-def connected(address: str) -> Iterator[int]:
+def connected(address: str, archive: Path) -> Iterator[int]:
     """Make the cluster joblib's; yield how many chunks it decodes at a time.
 
-    Raises `UserError` for a scheduler that does not answer, has no workers, or has workers with other code or packages.
+    Raises `UserError` for a scheduler that does not answer, has no workers, or has workers with other code, packages or
+    another file at `archive`, which they read.
     """
     from distributed import Client, KilledWorker  # half a second to import
 
@@ -28,7 +29,7 @@ def connected(address: str) -> Iterator[int]:
         allowed = "the address of a running scheduler (`dask scheduler`), or null"
         raise UserError(f"{where}: no answer ({type(error).__name__}); allowed: {allowed}") from None
     with client:
-        _require_same_code(client, where)
+        _require_same(client, where, archive)
         try:
             with parallel_config("dask"):
                 yield sum(client.ncores().values())
@@ -45,7 +46,7 @@ def fingerprint() -> str:
     return digest({name: version(name) for name in packages}, sorted(CODE.rglob("*.py")))
 
 
-def _require_same_code(client, where: str) -> None:
+def _require_same(client, where: str, archive: Path) -> None:
     own, found = fingerprint(), client.run(fingerprint, on_error="return")
     if not found:
         raise UserError(f"{where}: no workers; allowed: one or more, started in this folder (`dask worker`)")
@@ -58,3 +59,8 @@ def _require_same_code(client, where: str) -> None:
             reason = f" ({type(other).__name__}: {other})" if isinstance(other, Exception) else ""
             allowed = "scheduler and workers started with PYTHONPATH=. in a checkout of the same commit"
             raise UserError(f"{where}: {worker} has other code or packages{reason}; allowed: {allowed}")
+    for worker, other in client.run(md5, archive, on_error="return").items():
+        if other != md5(archive):
+            received = f"{type(other).__name__}" if isinstance(other, Exception) else f"md5 {other}"
+            allowed = f"the same file as here, md5 {md5(archive)}, such as in a shared folder"
+            refuse(f"another {archive}", where=f"{where}: {worker}", allowed=allowed, received=received)

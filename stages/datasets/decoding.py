@@ -76,12 +76,17 @@ Decoded = tuple[np.ndarray | None, list[int], dict[int, str]]
 _thread_pools = cache(ThreadpoolController)
 
 
-def decode(records: Iterable[Record], compute: ComputeMany, workers: Workers) -> Iterator[Chunk]:
-    """Yield chunks in the order of `records`. Few are in flight, so memory does not grow with the corpus."""
+def decode(
+    records: Iterable[Record], compute: ComputeMany, workers: Workers, archive: Path | None = None
+) -> Iterator[Chunk]:
+    """Yield chunks in the order of `records`. Few are in flight, so memory does not grow with the corpus.
+
+    `archive`: the file that the records read; a cluster must have the same.
+    """
     if workers.cluster is None:
         yield from _decode(records, compute, workers)
     else:
-        with connected(workers.cluster) as count:
+        with connected(workers.cluster, archive) as count:
             yield from _decode(records, compute, replace(workers, count=count))
 
 

@@ -37,6 +37,7 @@ def record(run: str, words: list[str], note: str) -> dict[str, Any]:
         "seeds": sorted({one.seed for one in group}),
         "folds": sorted({one.fold for one in group}),
         "n_test": figures["n_test"],
+        **{key: first.metrics[key] for key in ("teachers",) if key in first.metrics},
         **{key: figures[key] for key in FIGURES},
         "confusion": figures["confusion"],
         **provenance.origin(command, baseline, first.params, *(one.revision for one in group)),

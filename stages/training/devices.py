@@ -104,7 +104,17 @@ def lost_processes() -> Iterator[None]:
 
 
 def require_same(fabric: "Fabric", digest: str) -> None:
-    """Raise `UserError` in a process whose params, data, code or versions differ from those of the first one."""
-    if fabric.broadcast(digest) != digest:
-        what = f"process {fabric.global_rank} has other params, data, code or package versions than process 0"
+    """Raise `UserError` in every process if the params, data, code or versions of one differ from the first one's."""
+    differs = fabric.broadcast(digest) != digest
+    if fabric.all_reduce(torch.tensor(float(differs), device=fabric.device), reduce_op="sum").item():
+        who = f"process {fabric.global_rank}" if differs else "another process"
+        what = f"{who} has other params, data, code or package versions than process 0"
         raise UserError(f"machine: {what}; allowed: the same checkout, data and environment on all machines")
+
+
+def require_samples(fabric: "Fabric", n_train: int, n_validation: int) -> None:
+    """Raise `UserError` if a process would have no validation sample, or too few to train batch normalisation."""
+    n = fabric.world_size
+    if n_train < 2 * n or n_validation < n:
+        allowed = f"processes with 2 training samples and 1 validation sample each; received: {n} processes"
+        raise UserError(f"machine: allowed: {allowed} for {n_train:,} and {n_validation:,} samples")

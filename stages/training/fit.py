@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from stages.params.schema import Loss, Machine, Run
-from stages.training.devices import connect, lost_processes, require_same
+from stages.training.devices import connect, lost_processes, require_same, require_samples
 from stages.training.learner import Learner
 from stages.training.recogniser import Recogniser
 from stages.training.schedules import MODES
@@ -54,21 +54,26 @@ def fit(
 ) -> Outcome:
     """Train on the training batches and choose the best epoch on the validation batches.
 
-    An interrupted training continues from `resume_folder`. `report` is called with each history row instead of printing
-    a line; an exception that it raises ends the training.
+    An interrupted training continues from `resume_folder`, named after its params, data and code. `report` is called
+    with each history row instead of printing a line; an exception that it raises ends the training.
     """
     fabric = connect(machine, run.precision)
     require_same(fabric, resume_folder.name if resume_folder else "")
+    if fabric.world_size > 1:
+        require_samples(fabric, len(train_batches.indices), len(validation_batches.indices))
     outcome = Outcome(is_global_zero=fabric.is_global_zero)
     checkpoint = Checkpoint(fabric, resume_folder and resume_folder / "last.ckpt", machine.checkpoint_every_s)
     log = fabric.print if report is None else lambda *_, **__: None
     log(f"precision {run.precision}, {machine.threads} threads, {fabric.device.type}", flush=True)
-    if not checkpoint.exists():
+    state = checkpoint.read()
+    if state is None:
         recogniser.load_pretrained()
     learner = Learner(fabric, recogniser, augmentation, run, weights, len(train_batches), seed)
-    if checkpoint.exists():
+    if state is not None:
         log(f"continues from {checkpoint.path}", flush=True)
-        checkpoint.load(learner, outcome)
+        learner.load_state_dict(state["learner"])
+        outcome.history, outcome.best_epoch = state["history"], state["best_epoch"]
+        outcome.best_weights = state["best_weights"]
     tensorboard_log = TensorBoardLog(log_folder if fabric.is_global_zero else None, classes)
     patience = run.early_stopping or math.inf  # number of epochs
     while len(outcome.history) < min(run.max_epochs, outcome.best_epoch + patience):
@@ -99,14 +104,19 @@ class Checkpoint:
         self.fabric, self.path, self.every_s = fabric, path, every_s
         self._saved_s = time.monotonic()
 
-    def exists(self) -> bool:
-        return self.path is not None and self.path.exists()
+    def read(self) -> dict[str, Any] | None:
+        """Return the state in the file of process 0, the only one that writes it; None if there is none.
 
-    def load(self, learner: Learner, outcome: Outcome) -> None:
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
-        learner.load_state_dict(state["learner"])
-        outcome.history, outcome.best_epoch = state["history"], state["best_epoch"]
-        outcome.best_weights = state["best_weights"]
+        Deletes the checkpoints of other params, data or code, which cannot be continued.
+        """
+        state = None
+        if self.fabric.is_global_zero and self.path is not None:
+            for other in self.path.parent.parent.glob("*"):
+                if other.is_dir() and other != self.path.parent:
+                    shutil.rmtree(other)
+            if self.path.exists():
+                state = torch.load(self.path, map_location="cpu", weights_only=True)
+        return self.fabric.broadcast(state)
 
     def save(self, learner: Learner, outcome: Outcome) -> None:
         due = self.path is not None and time.monotonic() - self._saved_s >= self.every_s
@@ -121,14 +131,6 @@ class Checkpoint:
             temporary.replace(self.path)
         self.fabric.barrier()
         self._saved_s = time.monotonic()
-
-
-def resume_folder(folder: Path, digest: str) -> Path:
-    """Return `folder`/<digest> and delete the folders of other params, data or code, which cannot be continued."""
-    for other in folder.glob("*"):
-        if other.is_dir() and other.name != digest:
-            shutil.rmtree(other)
-    return folder / digest
 
 
 def class_weights(loss: Loss, classes: list[str], counts: np.ndarray) -> torch.Tensor | None:

@@ -115,15 +115,23 @@ class Learner:
     def validate(self, batches: Iterable, n_classes: int) -> tuple[Means, torch.Tensor]:
         """Return mean loss and accuracy, and the counts of (true class, predicted class) (n_classes, n_classes)."""
         self.network.eval()
+        self._share_statistics()
         sums, counts = torch.zeros(3, dtype=torch.float64), torch.zeros(n_classes * n_classes, dtype=torch.long)
         for batch in batches:
             packed, length, label = self.fabric.to_device(batch)
-            logits = self.network(self.recogniser.unpack(packed), length).float()
+            with self.fabric.autocast():  # without DDP, which waits for processes that have fewer batches
+                logits = self.recogniser(self.recogniser.unpack(packed), length).float()
             sums += self._sums(self._loss(logits, [(label, 1.0)]), logits, [(label, 1.0)])
             pairs = label * n_classes + logits.argmax(1)  # (B,)
             counts += torch.bincount(pairs.cpu(), minlength=n_classes * n_classes)
         counts = self.fabric.all_reduce(counts.to(self.fabric.device), reduce_op="sum").cpu()
         return self._means(sums), counts.view(n_classes, n_classes)
+
+    def _share_statistics(self) -> None:
+        """Give every process the statistics of batch normalisation of the first one, whose weights are kept."""
+        if self.fabric.world_size > 1:
+            for statistics in self.recogniser.architecture.buffers():
+                torch.distributed.broadcast(statistics, 0)
 
     def averaged(self) -> AbstractContextManager:
         """Give the network the EMA weights inside the block, if the run uses an EMA."""

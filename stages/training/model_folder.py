@@ -49,7 +49,7 @@ def describe(key: str, run: Run, dataset: dict[str, Any], normaliser: dict[str, 
 
     `dataset`: attributes of the prepared file, with `shape`. `more`: protocol, seed, max_epochs, n_train, n_rejected
     (damaged samples that were left out), n_cut (samples that lost their end), longest_steps (true length of the longest
-    of them), threads, inputs {path: md5}, ood (see `datasets.novelty`).
+    of them), threads, inputs {path: md5}, teachers (in the labels), ood (see `datasets.novelty`).
     """
     return {
         "run": key,

@@ -58,6 +58,19 @@ def test_records_the_cost_at_the_published_size(project: Path, monkeypatch: pyte
         assert cost[precision]["per_second"] == pytest.approx(1000 / cost[precision]["latency_ms"], rel=0.05)
 
 
+def test_records_one_view_of_test_time_augmentation(project: Path, monkeypatch: pytest.MonkeyPatch):
+    info = read_json(project / "data/models" / RUN / "model.json")
+    write_json(project / "data/models/faces_compact/model.json", info | {"model": {"name": "compact_resnet"}})
+    cost = measure(monkeypatch, "faces_compact")["latency"]["faces_compact"]
+    assert cost["float32"]["latency_ms"] > 3 * cost["without_tta"]["float32"]["latency_ms"]  # ten views
+
+
+@pytest.mark.parametrize("dataset", ["speech", "speech_embedding"])
+def test_measures_the_features_of_speech(monkeypatch: pytest.MonkeyPatch, dataset: str):
+    monkeypatch.setattr(latency, "MIN_SECONDS", 0.0)
+    assert 0.1 < latency.feature_ms(PARAMS.datasets[dataset].feature) < 5000
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_computes_in_the_given_precision(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype):
     computed = []

@@ -56,6 +56,49 @@ def test_every_form_of_source_gives_the_same_bytes(tmp_path: Path, output: Path)
     assert [path.name for path in output.parent.iterdir()] == ["corpus.zip"]
 
 
+def test_a_folder_of_archives_is_one_corpus(tmp_path: Path, output: Path):
+    parts = make_folder(tmp_path / "parts", {"README.md": b"a corpus in three parts", ".DS_Store": b""})
+    make_zip(parts / "Actors.01-12.zip", {"a/1.wav": b"1", "a/": b""})
+    make_tar(parts / "Actors.13-24.tar.gz", {"a/1.wav": b"2"}, "w:gz", prefix="./")
+    make_tar(parts / "more.tar", {"b/3.wav": b"3"})
+    with tarfile.open(parts / "more.tar", "a") as archive:
+        archive.addfile(tarfile.TarInfo("empty.txt"))
+        folder = tarfile.TarInfo(".")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+    pack(parts, output)
+    expected = {"Actors.01-12/a/1.wav": b"1", "Actors.13-24/a/1.wav": b"2", "more/b/3.wav": b"3", "more/empty.txt": b""}
+    assert contents(output) == expected
+
+
+@pytest.mark.parametrize("beside", ["a/1.wav", "labels.csv"])
+def test_archives_beside_a_corpus_are_not_opened(beside: str, tmp_path: Path, output: Path):
+    folder = make_folder(tmp_path / "corpus", {beside: b"1"})
+    make_zip(folder / "all.zip", {"a/1.wav": b"1"})
+    pack(folder, output)
+    assert set(contents(output)) == {beside, "all.zip"}
+
+
+@pytest.mark.parametrize(
+    ("files", "word"),
+    [({"../1.wav": b""}, "unsafe"), ({"/1.wav": b""}, "unsafe"), ({"a.wav": b"1", "./a.wav": b"2"}, "same name twice")],
+)
+def test_an_archive_among_several_is_as_untrusted_as_one(files: dict, word: str, tmp_path: Path, output: Path):
+    folder = make_folder(tmp_path / "parts", {})
+    folder.mkdir()
+    make_zip(folder / "good.zip", {"a/1.wav": b"1"})
+    make_zip(folder / "bad.zip", files)
+    assert word in pack_error(folder, output)
+
+
+def test_the_damaged_archive_among_several_is_named(tmp_path: Path, output: Path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    make_zip(folder / "good.zip", {"a/1.wav": b"1"})
+    (folder / "bad.zip").write_bytes(make_zip(folder / "bad.zip", NOISE).read_bytes()[:2000])
+    assert f"{folder / 'bad.zip'}: damaged or cut short" in pack_error(folder, output)
+
+
 def test_headers_do_not_depend_on_the_machine(tmp_path: Path, output: Path):
     pack(make_folder(tmp_path / "folder", FILES), output)
     with zipfile.ZipFile(output) as archive:

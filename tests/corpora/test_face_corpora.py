@@ -158,6 +158,45 @@ def test_reads_ck48(tmp_path: Path):
     assert notes == []
 
 
+# ---- CK+ -------------------------------------------------------------------------------------------------------------
+
+CK_PLUS = ["neutral", "angry", "contempt", "disgust", "fear", "happy", "sad", "surprise"]
+
+
+def ck_plus(codes: Mapping[str, str], root: str = "", images: str = "cohn-kanade-images") -> dict[str, bytes | str]:
+    """Two images of each sequence, of which the last has a label."""
+    files = {}
+    for sequence, text in codes.items():
+        folder = sequence.replace("_", "/")
+        files |= {f"{root}{images}/{folder}/{sequence}_0000000{frame}.png": IMAGE for frame in (1, 2)}
+        files[f"{root}Emotion/{folder}/{sequence}_00000002_emotion.txt"] = text
+    return files
+
+
+@pytest.mark.parametrize(("root", "images"), [("", "cohn-kanade-images"), ("CK+/", "extended-cohn-kanade-images")])
+def test_reads_the_labels_of_ck_plus(tmp_path: Path, root: str, images: str):
+    codes = {f"S{10 + code:03}_00{code}": f"   {code}.0000000e+00\r\n" for code in range(8)}
+    unlabelled = {f"{root}{images}/S099/001/S099_001_00000009.png": IMAGE}
+    records, notes = read(tmp_path, ck_plus(codes, root, images) | unlabelled)
+    assert [record.label for record in records] == CK_PLUS
+    assert [record.group for record in records] == [f"S{10 + code:03}" for code in range(8)]
+    assert {record.sample_id[-12:] for record in records} == {"00000002.png"}
+    assert "read are the 8 images with an _emotion.txt" in notes[0]
+    assert "passed over 9 files: 9 .png" in notes[1]
+
+
+def test_class_names_map_numbers_of_ck_plus(tmp_path: Path):
+    files = ck_plus({"S010_001": "2", "S010_002": "5", "S011_001": "6"})
+    records, _ = read(tmp_path, files, {"2": "ignore", "5": "calm"})
+    assert [record.label for record in records] == ["calm", "sad"]
+
+
+@pytest.mark.parametrize("text", ["", "8.0", "-1", "happy", "1 2", "2.5", "nan"])
+def test_refuses_a_label_of_ck_plus_that_is_unclear(tmp_path: Path, text: str):
+    archive = archive_of(tmp_path, ck_plus({"S010_001": "1.0", "S010_002": text}))
+    one_line(lambda: list(image_folder.read(archive)), "S010_002_00000002_emotion.txt: not the number of an emotion")
+
+
 # ---- ExpW ------------------------------------------------------------------------------------------------------------
 
 EXPW = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
@@ -508,6 +547,13 @@ def yolo_files() -> dict[str, bytes | str]:
     return images | {f"train/labels/{n}.txt": text for n in range(12)} | {"data.yaml": NAMES}
 
 
+def ck_plus_files() -> dict[str, bytes | str]:
+    """Twelve people, the apex of one angry and one happy sequence of each, and the first image of one of them."""
+    names = [f"S{n:03}_00{code}_00000010" for n in range(1, 13) for code in (1, 5)]
+    files = {f"images/{name}.png": noise(seed) for seed, name in enumerate(names)}
+    return files | {f"e/{name}_emotion.txt": f"{name[7]}.0" for name in names} | {"images/S001_001_00000001.png": IMAGE}
+
+
 def npy_files() -> dict[str, bytes | str]:
     images = {f"train_set/images/{n}.jpg": noise(n) for n in range(26)}
     codes = ["1", "6", "8"]
@@ -520,6 +566,7 @@ def npy_files() -> dict[str, bytes | str]:
         (kdef_files(), [], {}),
         (expw_files(), ["1 damaged samples left out: origin/0.jpg#2: a face box"], {".lst": 1}),
         (yolo_files(), ["0 angry, 4 happy (data.yaml)"], {".yaml": 1}),
+        (ck_plus_files(), ["read are the 24 images with an _emotion.txt"], {".png": 1}),
         (npy_files(), ["labelled as no class: 2 none"], {".jpg": 2, ".npy": 2}),
     ],
 )

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,15 +23,21 @@ from stages.datasets.decoding import CHUNKS_PER_ROUND, Workers, decode, one_by_o
 from stages.params.load import parse
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """The address of two workers, which import this file and the project."""
+@contextmanager
+def local_cluster(n_workers: int) -> Iterator[str]:
+    """Yield the address of a cluster whose workers import this file and the project."""
     paths = [str(ROOT), str(Path(__file__).parent), str(ROOT / "tests")]
     before = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join([*paths, before])
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as made:
+    with LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as made:
         os.environ["PYTHONPATH"] = before
         yield made.scheduler_address.replace("tcp://", "dask://")
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with local_cluster(2) as address:
+        yield address
 
 
 def compute(signal: np.ndarray, rate_hz: float | None) -> tuple[np.ndarray, int]:
@@ -53,7 +60,7 @@ def fatal(content: bytes, marker: Path) -> tuple[np.ndarray, None]:
 
 def decoded(decoder, workers: Workers, count: int = 60) -> list[tuple]:
     records = (Record(str(i), "happy", partial(bytes, str(i).encode()), decoder) for i in range(count))
-    chunks = decode(records, partial(one_by_one, compute), workers)
+    chunks = decode(records, partial(one_by_one, compute), workers, Path(__file__))
     return [
         (chunk.x.ravel().tolist(), [record.sample_id for record in chunk.records], chunk.rejected) for chunk in chunks
     ]
@@ -107,8 +114,14 @@ def test_workers_with_other_code_are_refused(address: str, tmp_path: Path, monke
         decoded(number, Workers(1, "threads", samples_per_chunk=10, cluster=address))
 
 
+def test_workers_with_another_archive_are_refused(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/corpus.zip").write_bytes(b"own")
+    monkeypatch.chdir(tmp_path / "own")  # the workers are elsewhere: their corpus.zip is another file
+    with pytest.raises(UserError, match=r"tcp://.*: another corpus\.zip; allowed: the same file as here.*Fi"):
+        list(decode([], partial(one_by_one, compute), Workers(1, "threads", 10, cluster=address), Path("corpus.zip")))
+
+
 def test_a_cluster_without_workers_is_one_line():
-    with LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1") as empty:
-        address = empty.scheduler_address.replace("tcp://", "dask://")
-        with pytest.raises(UserError, match="no workers; allowed: one or more"):
-            decoded(number, Workers(1, "threads", samples_per_chunk=10, cluster=address))
+    with local_cluster(0) as address, pytest.raises(UserError, match="no workers; allowed: one or more"):
+        decoded(number, Workers(1, "threads", samples_per_chunk=10, cluster=address))

@@ -99,7 +99,7 @@ def trained(
         weights=weights,
         machine=machine,
         seed=7,
-        resume_folder=tmp_path / "resume",
+        resume_folder=tmp_path / "checkpoints" / "own",
         log_folder=tmp_path / "logs" / "run",
     )
 

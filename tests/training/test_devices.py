@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ import torch
 import toy_run
 
 from stages.core.calibration import fit_temperature
+from stages.core.errors import UserError
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.params.load import parse
 from stages.training import devices, model_folder
-from stages.training.devices import resolved_precision
+from stages.training.devices import require_samples, resolved_precision
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def two_devices(tmp_path_factory) -> Path:
     toy_run.write_inputs(folder)
     params = parse((folder / "params.yaml").read_text())
     params["machine"].update(devices=2, strategy="ddp")
-    params["runs"][toy_run.RUN].update(max_epochs=3, precision="auto")
+    params["runs"][toy_run.RUN].update(max_epochs=3, precision="auto", batch_size=10)  # 2 and 1 batches of validation
     toy_run.write_params(folder, params)
     command = [sys.executable, "-m", "stages.train", *toy_run.arguments(folder, folder)]
     environment = {**os.environ, "PYTHONPATH": str(toy_run.PROJECT), "OMP_NUM_THREADS": "1"}
@@ -117,3 +119,11 @@ def test_metrics_of_two_devices_cover_all_samples(two_devices):
     rows = list(csv.DictReader((two_devices / "history.csv").read_text().splitlines()))
     assert float(rows[model.info["best_epoch"] - 1]["validation_accuracy"]) == pytest.approx(accuracy, abs=0.05)
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+
+
+@pytest.mark.parametrize(("n_train", "n_validation"), [(7, 9), (9, 3)])
+def test_every_process_needs_samples(n_train: int, n_validation: int):
+    four = SimpleNamespace(world_size=4)
+    require_samples(four, 8, 4)
+    with pytest.raises(UserError, match=f"received: 4 processes for {n_train} and {n_validation} samples"):
+        require_samples(four, n_train, n_validation)

@@ -17,7 +17,7 @@ from torch import nn
 from stages.core.errors import UserError
 from stages.params.schema import Loss
 from stages.training.devices import connect
-from stages.training.fit import HISTORY_COLUMNS, class_weights, resume_folder
+from stages.training.fit import HISTORY_COLUMNS, class_weights
 from stages.training.learner import Learner
 
 
@@ -351,10 +351,8 @@ def test_checkpoints_keep_their_interval(
     assert epochs == expected
 
 
-def test_resume_folder_deletes_the_checkpoints_of_other_settings(tmp_path: Path):
-    for name in ("old", "new"):
-        (tmp_path / name).mkdir()
-    (tmp_path / ".DS_Store").write_text("")
-    assert resume_folder(tmp_path, "new") == tmp_path / "new"
-    assert {path.name for path in tmp_path.iterdir()} == {"new", ".DS_Store"}
-    assert resume_folder(tmp_path / "absent", "x") == tmp_path / "absent" / "x"
+def test_checkpoints_of_other_settings_are_deleted(tmp_path: Path):
+    (tmp_path / "checkpoints/old").mkdir(parents=True)
+    (tmp_path / "checkpoints/.DS_Store").write_text("")
+    trained(tmp_path)
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"own", ".DS_Store"}

@@ -122,9 +122,16 @@ def test_two_processes_have_the_losses_and_weights_of_one(weights, alone, inputs
         np.testing.assert_allclose(values, others[name], atol=1e-5)
 
 
-def test_a_killed_process_ends_the_training_in_one_line_and_it_continues(inputs, tmp_path):
-    for name in ("two", "uninterrupted"):
-        write_params(tmp_path / name, BATCH // 2, devices=2, epochs=40)
+@pytest.fixture(scope="module")
+def uninterrupted(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted") / "two"
+    write_params(folder, BATCH // 2, devices=2, epochs=40)
+    assert train(inputs, folder)[0] == 0
+    return folder
+
+
+def test_a_killed_process_ends_the_training_in_one_line_and_it_continues(inputs, tmp_path, uninterrupted):
+    write_params(tmp_path / "two", BATCH // 2, devices=2, epochs=40)
     process = start([sys.executable, "-m", *words(inputs, tmp_path / "two")])
     for line in process.stdout:
         if line.startswith("epoch   2"):
@@ -141,9 +148,8 @@ def test_a_killed_process_ends_the_training_in_one_line_and_it_continues(inputs,
     status, out, err = train(inputs, tmp_path / "two")
     assert status == 0, err
     assert "continues from" in out
-    assert train(inputs, tmp_path / "uninterrupted")[0] == 0
     for name in ("history.csv", "model/final.safetensors", "model/best.safetensors"):
-        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "uninterrupted" / name).read_bytes()
+        assert (tmp_path / "two" / name).read_bytes() == (uninterrupted / name).read_bytes()
 
 
 def test_two_machines_are_two_agents_of_torchrun(alone, inputs, tmp_path):
@@ -161,17 +167,41 @@ def test_two_machines_are_two_agents_of_torchrun(alone, inputs, tmp_path):
     np.testing.assert_allclose(history(tmp_path / "two"), history(alone["none"]), atol=1e-5)
 
 
-def test_a_machine_with_other_params_is_refused(inputs, tmp_path):
+def two_machines(inputs: Path, folder: Path) -> list[subprocess.Popen]:
+    """Start two machines that share no disk: the folders `0` and `1`, with their params."""
     port = free_port()
-    agents = []
-    for rank, batch_size in enumerate((8, 16)):
-        write_params(tmp_path / str(rank), batch_size, devices=1, nodes=2)
-        more = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": str(rank), "LOCAL_RANK": "0"}
-        agents.append(start([sys.executable, "-m", *words(inputs, tmp_path / str(rank))], **more))
-    (first, _, lost), (second, _, refused) = map(finish, agents)
+    more = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_RANK": "0"}
+    ranks = ("0", "1")
+    return [start([sys.executable, "-m", *words(inputs, folder / rank)], **more, NODE_RANK=rank) for rank in ranks]
+
+
+def test_machines_without_a_shared_disk_continue_from_one_state(inputs, tmp_path, uninterrupted):
+    for rank in ("0", "1"):
+        write_params(tmp_path / rank, BATCH // 2, devices=1, nodes=2, epochs=40)
+    agents = two_machines(inputs, tmp_path)
+    for line in agents[0].stdout:
+        if line.startswith("epoch   2"):
+            break
+    agents[1].kill()
+    assert finish(agents[0])[0] == 1
+    assert [len(list((tmp_path / rank).rglob("last.ckpt"))) for rank in ("0", "1")] == [1, 0]
+    (status, out, err), other = map(finish, two_machines(inputs, tmp_path))
+    assert (status, other[0]) == (0, 0), err + other[2]
+    assert "continues from" in out
+    for name in ("history.csv", "model/final.safetensors", "model/best.safetensors"):
+        assert (tmp_path / "0" / name).read_bytes() == (uninterrupted / name).read_bytes()
+
+
+def test_a_machine_with_other_params_is_refused_and_deletes_nothing(inputs, tmp_path):
+    for rank, batch_size in (("0", 8), ("1", 16)):
+        write_params(tmp_path / rank, batch_size, devices=1, nodes=2)
+        (tmp_path / rank / "checkpoints/other").mkdir(parents=True)
+    (first, _, lost), (second, _, refused) = map(finish, two_machines(inputs, tmp_path))
     assert (first, second) == (1, 1)
+    assert (tmp_path / "0/checkpoints/other").exists()
+    assert (tmp_path / "1/checkpoints/other").exists()
     assert "error: machine: process 1 has other params, data, code or package versions than process 0" in refused
-    assert "error: machine: another process of this training has ended" in lost
+    assert "error: machine: another process has other params" in lost
 
 
 def test_a_port_in_use_is_one_line(inputs, tmp_path):

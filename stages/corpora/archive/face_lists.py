@@ -1,9 +1,11 @@
-"""Faces whose labels are in files beside the images: ExpW, YOLO, and AffectNet with its .npy annotations.
+"""Faces whose labels are in files beside the images: ExpW, YOLO, AffectNet with its .npy annotations, and CK+.
 
 label.lst                 ExpW (Zhang et al. 2018, IJCV 126): a line per face, see `EXPW_COLUMNS`; image/origin/*.jpg
 <part>/images/*.png       YOLO: <part>/labels/<name>.txt has a line per face, class number and box (centre x and y,
                           width, height) or polygon in shares of the image; data.yaml names the numbers
 <part>_set/images/*.jpg   AffectNet as its authors distribute it: <part>_set/annotations/<name>_exp.npy
+S005_001_00000011.png     CK+ (Lucey et al. 2010, CVPR Workshops): S005_001_00000011_emotion.txt holds the number of the
+                          emotion of the last image of a sequence, the apex; 266 of its 593 sequences have none
 """
 
 import io
@@ -20,7 +22,7 @@ import numpy as np
 from stages.core.errors import refuse
 from stages.corpora.archive import members, tables
 from stages.corpora.archive.image_files import IGNORE, NAMES_FILES, FolderNames, Note, number_names, report_images
-from stages.corpora.archive.labels import EXPRESSION, YOLO, label_file
+from stages.corpora.archive.labels import EXPRESSION, YOLO, ck_plus_files, label_file
 from stages.corpora.decoding.crops import pack_box
 from stages.corpora.decoding.npz import npy_header
 
@@ -29,6 +31,7 @@ EXPW = dict(enumerate(("angry", "disgust", "fear", "happy", "sad", "surprise", "
 EXPW_COLUMNS = "image_name face_id_in_image box_top box_left box_right box_bottom box_confidence expression_label"
 # Mollahosseini, Hasani & Mahoor 2019, IEEE Trans. Affective Computing 10(1), table 1
 AFFECTNET = dict(enumerate(("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")))
+CK_PLUS = dict(enumerate(("neutral", "angry", "contempt", "disgust", "fear", "happy", "sad", "surprise")))
 NO_CLASS = {8: "none", 9: "uncertain", 10: "no face"}  # the paper's other labels, no classes
 MAX_LABEL_BYTES = 1 << 20
 _MAX_NUMBER = 10_000  # of a class
@@ -53,6 +56,8 @@ def find(archive: Path, images: list[str], names: FolderNames, note: Note | None
     if label_list := tables.find(archive, EXPW_LIST):
         return _read_expw(archive, label_list, images, names, note)
     files = set(members.names(archive))
+    if labels := ck_plus_files(images, files):
+        return _read_ck_plus(archive, labels, names, note)
     for kind, read in ((EXPRESSION, _read_expressions), (YOLO, _read_yolo)):
         labels = {image: file for image in images if (file := label_file(image, kind)) in files}
         if labels and not any(names.label(folder) for folder in {image.rpartition("/")[0] for image in labels}):
@@ -214,6 +219,29 @@ def _read_expressions(
         note(f"{archive}: passed over images that are labelled as no class: {counts}")
     if note:
         report_images(archive, chosen, note, used)
+
+
+# ---- CK+ -------------------------------------------------------------------------------------------------------------
+
+
+def _read_ck_plus(archive: Path, files: Mapping[str, str], names: FolderNames, note: Note | None) -> list[Face]:
+    names, faces = FolderNames(names.classes, names.parts, names.own, CK_PLUS), []
+    for image, file in files.items():
+        text = members.read(archive, file, MAX_LABEL_BYTES).decode("utf-8-sig", errors="replace")
+        [number] = _numbers([text]) or [-1.0]
+        label = names.label(str(int(number))) if number.is_integer() else None
+        if label is None:
+            allowed = ", ".join(f"{number} {name}" for number, name in CK_PLUS.items())
+            refuse("not the number of an emotion", where=f"{archive}: {file}", allowed=allowed, received=text.strip())
+        if label != IGNORE:
+            faces.append(Face(image, label))
+    if note:
+        note(f"{archive}: read are the {len(files):,} images with an _emotion.txt, the last of each sequence")
+        report_images(archive, {face.image: face.label for face in faces}, note, set(files.values()))
+    return faces
+
+
+# ---- AffectNet, one annotation ---------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=4096)

@@ -1,6 +1,7 @@
-"""Label files of single images: YOLO's labels/<name>.txt and AffectNet's annotations/<name>_exp.npy.
+"""Label files of single images: YOLO's labels/<name>.txt, AffectNet's annotations/<name>_exp.npy, and those of CK+.
 
-`train/images/1.png` is described by `train/labels/1.txt`, `images/train/1.png` by `labels/train/1.txt`.
+`train/images/1.png` is described by `train/labels/1.txt`, `images/train/1.png` by `labels/train/1.txt`. In CK+,
+`cohn-kanade-images/S005/001/S005_001_00000011.png` is described by `Emotion/S005/001/S005_001_00000011_emotion.txt`.
 """
 
 import posixpath
@@ -13,6 +14,7 @@ from stages.corpora.archive import members
 
 YOLO = ("labels", ".txt")
 EXPRESSION = ("annotations", "_exp.npy")
+_CK_PLUS = re.compile(r"(?:^|.*/)(S\d{3}_\d{3}_\d{8})_emotion\.txt", re.ASCII | re.IGNORECASE)
 
 
 def label_file(image: str, kind: tuple[str, str]) -> str | None:
@@ -20,6 +22,13 @@ def label_file(image: str, kind: tuple[str, str]) -> str | None:
     before, images, after = f"/{image}".rpartition("/images/")
     folder, ending = kind
     return f"{before}/{folder}/{posixpath.splitext(after)[0]}{ending}"[1:] if images else None
+
+
+def ck_plus_files(images: Collection[str], names: Collection[str]) -> dict[str, str]:
+    """Return {image: its label file in CK+} of the images that have one, by their file names."""
+    files = {match[1].upper(): name for name in names if (match := _CK_PLUS.fullmatch(name))}
+    stems = {image: PurePosixPath(image).stem.upper() for image in images} if files else {}
+    return {image: files[stem] for image, stem in stems.items() if stem in files}
 
 
 def passed_over(archive: Path, sample_ids: Collection[str]) -> dict[str, int] | None:
@@ -33,7 +42,7 @@ def passed_over(archive: Path, sample_ids: Collection[str]) -> dict[str, int] | 
     if not used <= visible:
         return None
     labels = {label_file(name, kind) for name in used for kind in (YOLO, EXPRESSION)}
-    return suffixes(visible.difference(used, labels))
+    return suffixes(visible.difference(used, labels, ck_plus_files(used, visible).values()))
 
 
 def suffixes(names: Collection[str]) -> dict[str, int]:

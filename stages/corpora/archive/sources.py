@@ -1,4 +1,4 @@
-"""The members of a user's corpus, be it a zip, a tar, a folder or one .csv. Nothing is extracted."""
+"""The members of a corpus: a zip, a tar, a folder, a folder of archives or one .csv. Nothing is extracted."""
 
 import bz2
 import gzip
@@ -9,8 +9,8 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, NoReturn
@@ -18,8 +18,10 @@ from typing import IO, NoReturn
 from stages.core.errors import refuse
 from stages.core.files import require_free_space
 from stages.corpora.archive.damage import location, reading, refuse_method
+from stages.params.schema import TAR_SUFFIXES
 
-ALLOWED = "a zip, a tar (plain, gz, bz2 or xz), a folder, or one .csv file"
+ALLOWED = "a zip, a tar (plain, gz, bz2 or xz), a folder, a folder of archives, or one .csv file"
+TEXTS = (".txt", ".md", ".pdf", ".html")  # what lies beside the archives of a corpus
 BLOCK_BYTES = 1 << 20
 MAX_RATIO = 1000  # deflate cannot exceed 1032:1, and only constant bytes come close
 RATIO_MATTERS_BYTES = 100_000_000
@@ -44,12 +46,19 @@ class Member:
 def members_of(source: Path, scratch: Path) -> Iterator[Iterable[Member]]:
     """Yield the members of `source` with their original names and order, readable until the context ends.
 
+    A folder of nothing but archives and texts is a corpus in several parts: each archive is a folder of its name.
     A compressed tar is unpacked to one nameless file in `scratch`; otherwise, reading it in sorted order would
     decompress it again for every step backwards. Raises `UserError` for anything that is not `ALLOWED`.
     """
     with reading(source):
         kind = _kind(source)
-    if kind == "folder":
+    if kind == "folder" and (archives := _archives_in(source)):
+        with ExitStack() as opened:
+            parts = {path: list(opened.enter_context(members_of(path, scratch))) for path in archives}
+            for path, members in parts.items():
+                refuse_bomb(str(path), path.stat().st_size, sum(member.size_bytes for member in members))
+            yield [_inside(path, member) for path, members in parts.items() for member in members]
+    elif kind == "folder":
         yield _folder_members(source)
     elif kind == "csv":
         yield [_file_member(source, source.name)]
@@ -66,6 +75,19 @@ def members_of(source: Path, scratch: Path) -> Iterator[Iterable[Member]]:
         with tempfile.TemporaryFile(dir=scratch) as spool:
             _unpack_tar(kind, source, scratch, spool)
             yield _tar_members(source, spool)
+
+
+def _archives_in(folder: Path) -> list[Path]:
+    """Return the archives, sorted, if the folder holds nothing else but texts and hidden files, else none."""
+    files = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    files = [path for path in files if path.suffix.lower() not in TEXTS]
+    are_archives = all(path.is_file() and path.suffix.lower()[1:] in ("zip", *TAR_SUFFIXES) for path in files)
+    return files if are_archives else []
+
+
+def _inside(archive: Path, member: Member) -> Member:
+    name = "" if member.name == "." else member.name.removeprefix("./")
+    return replace(member, name=f"{archive.stem.removesuffix('.tar')}/{name}")
 
 
 def refuse_bomb(where: str, packed_bytes: int, stated_bytes: int) -> None:
