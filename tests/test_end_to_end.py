@@ -168,6 +168,9 @@ def test_two_blocks_add_a_student(extended):
     assert read_metrics(extended, "student")["n_test"] == read_metrics(extended, RUN)["n_test"]
     with h5py.File(extended.root / "data/prepared/taught.h5") as file:
         assert list(file.attrs["teachers"]) == [f"{RUN}: weight 0.5, temperature 2.0"]
+    assert model_info(extended, "student")["teachers"] == read_metrics(extended, "student")["teachers"]
+    page = (extended.root / "plots/report.html").read_text(encoding="utf-8")
+    assert f"labels of training mixed with answers of {RUN}: weight 0.5, temperature 2.0" in page
     table = extended.run(
         "python", "-m", "stages.apps.experiments", "student", "--experiments", "student", "--csv", "t.csv"
     )

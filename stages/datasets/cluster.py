@@ -59,8 +59,17 @@ def _require_same(client, where: str, archive: Path) -> None:
             reason = f" ({type(other).__name__}: {other})" if isinstance(other, Exception) else ""
             allowed = "scheduler and workers started with PYTHONPATH=. in a checkout of the same commit"
             raise UserError(f"{where}: {worker} has other code or packages{reason}; allowed: {allowed}")
-    for worker, other in client.run(md5, archive, on_error="return").items():
-        if other != md5(archive):
-            received = f"{type(other).__name__}" if isinstance(other, Exception) else f"md5 {other}"
-            allowed = f"the same file as here, md5 {md5(archive)}, such as in a shared folder"
+    _require_same_archive(client, where, archive)
+
+
+def _require_same_archive(client, where: str, archive: Path) -> None:
+    """Raise `UserError` unless a worker of each machine reads the archive that is here."""
+    own = md5(archive)
+    machines = {worker.rpartition(":")[0]: worker for worker in client.scheduler_info(n_workers=-1)["workers"]}
+    for worker in machines.values():  # as a task, which runs beside the worker's messages
+        read = client.submit(md5, archive, workers=[worker], pure=False)
+        error = read.exception()
+        received = f"{type(error).__name__}: {error}" if error else f"md5 {read.result()}"
+        if received != f"md5 {own}":
+            allowed = f"the same file as here, md5 {own}, such as in a shared folder"
             refuse(f"another {archive}", where=f"{where}: {worker}", allowed=allowed, received=received)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from stages.core.errors import UserError, warn
+from stages.core.errors import UserError, refuse, warn
 from stages.core.malloc import keep_freed_memory
 from stages.params.schema import Machine
 
@@ -116,5 +116,5 @@ def require_samples(fabric: "Fabric", n_train: int, n_validation: int) -> None:
     """Raise `UserError` if a process would have no validation sample, or too few to train batch normalisation."""
     n = fabric.world_size
     if n_train < 2 * n or n_validation < n:
-        allowed = f"processes with 2 training samples and 1 validation sample each; received: {n} processes"
-        raise UserError(f"machine: allowed: {allowed} for {n_train:,} and {n_validation:,} samples")
+        what, allowed = f"too few samples for {n} processes", "2 for training and 1 for validation in each"
+        refuse(what, where="machine", allowed=allowed, received=f"{n_train:,} and {n_validation:,} in all")

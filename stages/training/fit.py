@@ -54,8 +54,9 @@ def fit(
 ) -> Outcome:
     """Train on the training batches and choose the best epoch on the validation batches.
 
-    An interrupted training continues from `resume_folder`, named after its params, data and code. `report` is called
-    with each history row instead of printing a line; an exception that it raises ends the training.
+    An interrupted training continues from `resume_folder`, named after its params, data and code; other checkpoints
+    beside it are deleted. `report` is called with each history row instead of printing a line; an exception that it
+    raises ends the training.
     """
     fabric = connect(machine, run.precision)
     require_same(fabric, resume_folder.name if resume_folder else "")
@@ -74,6 +75,7 @@ def fit(
         learner.load_state_dict(state["learner"])
         outcome.history, outcome.best_epoch = state["history"], state["best_epoch"]
         outcome.best_weights = state["best_weights"]
+        del state  # as large as the network, its average and the optimizer
     tensorboard_log = TensorBoardLog(log_folder if fabric.is_global_zero else None, classes)
     patience = run.early_stopping or math.inf  # number of epochs
     while len(outcome.history) < min(run.max_epochs, outcome.best_epoch + patience):
@@ -111,9 +113,9 @@ class Checkpoint:
         """
         state = None
         if self.fabric.is_global_zero and self.path is not None:
-            for other in self.path.parent.parent.glob("*"):
-                if other.is_dir() and other != self.path.parent:
-                    shutil.rmtree(other)
+            for other in self.path.parent.parent.glob("*/last.ckpt"):
+                if other != self.path:
+                    shutil.rmtree(other.parent)
             if self.path.exists():
                 state = torch.load(self.path, map_location="cpu", weights_only=True)
         return self.fabric.broadcast(state)

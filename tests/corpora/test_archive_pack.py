@@ -57,9 +57,10 @@ def test_every_form_of_source_gives_the_same_bytes(tmp_path: Path, output: Path)
 
 
 def test_a_folder_of_archives_is_one_corpus(tmp_path: Path, output: Path):
-    parts = make_folder(tmp_path / "parts", {"README.md": b"a corpus in three parts", ".DS_Store": b""})
-    make_zip(parts / "Actors.01-12.zip", {"a/1.wav": b"1", "a/": b""})
-    make_tar(parts / "Actors.13-24.tar.gz", {"a/1.wav": b"2"}, "w:gz", prefix="./")
+    texts = dict.fromkeys(("README.md", "LICENSE", "more.tar.md5", "desktop.ini", ".DS_Store", "__MACOSX/._more.tar"))
+    parts = make_folder(tmp_path / "parts", dict.fromkeys(texts, b"a corpus in three parts"))
+    make_zip(parts / "Actors.01-12.ZIP", {"a/1.wav": b"1", "a/": b""})
+    make_tar(parts / "Actors.13-24.TAR.gz", {"a/1.wav": b"2"}, "w:gz", prefix="./")
     make_tar(parts / "more.tar", {"b/3.wav": b"3"})
     with tarfile.open(parts / "more.tar", "a") as archive:
         archive.addfile(tarfile.TarInfo("empty.txt"))
@@ -71,7 +72,7 @@ def test_a_folder_of_archives_is_one_corpus(tmp_path: Path, output: Path):
     assert contents(output) == expected
 
 
-@pytest.mark.parametrize("beside", ["a/1.wav", "labels.csv"])
+@pytest.mark.parametrize("beside", ["a/1.wav", "labels.csv", "faces.csv.gz"])
 def test_archives_beside_a_corpus_are_not_opened(beside: str, tmp_path: Path, output: Path):
     folder = make_folder(tmp_path / "corpus", {beside: b"1"})
     make_zip(folder / "all.zip", {"a/1.wav": b"1"})
@@ -81,7 +82,15 @@ def test_archives_beside_a_corpus_are_not_opened(beside: str, tmp_path: Path, ou
 
 @pytest.mark.parametrize(
     ("files", "word"),
-    [({"../1.wav": b""}, "unsafe"), ({"/1.wav": b""}, "unsafe"), ({"a.wav": b"1", "./a.wav": b"2"}, "same name twice")],
+    [
+        ({"../1.wav": b""}, "unsafe"),
+        ({"/1.wav": b""}, "unsafe"),
+        ({"C:x.wav": b"1"}, "unsafe"),
+        ({"a.wav": b"1", "./a.wav": b"2"}, "same name twice"),
+        ({}, "bad.zip: holds no files"),
+        ({"a/": b""}, "bad.zip: holds no files"),
+        ({"a.wav": bytes(200_000_000)}, "a zip bomb"),
+    ],
 )
 def test_an_archive_among_several_is_as_untrusted_as_one(files: dict, word: str, tmp_path: Path, output: Path):
     folder = make_folder(tmp_path / "parts", {})
@@ -89,6 +98,16 @@ def test_an_archive_among_several_is_as_untrusted_as_one(files: dict, word: str,
     make_zip(folder / "good.zip", {"a/1.wav": b"1"})
     make_zip(folder / "bad.zip", files)
     assert word in pack_error(folder, output)
+
+
+def test_two_archives_of_one_name_are_refused(tmp_path: Path, output: Path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    make_zip(folder / "a.zip", {"1.wav": b"1"})
+    make_tar(folder / "a.tar", {"2.wav": b"2"})
+    assert "two archives of one name; allowed: names that differ; received: 'a.tar and a.zip'" in pack_error(
+        folder, output
+    )
 
 
 def test_the_damaged_archive_among_several_is_named(tmp_path: Path, output: Path):

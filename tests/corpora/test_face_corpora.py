@@ -181,8 +181,30 @@ def test_reads_the_labels_of_ck_plus(tmp_path: Path, root: str, images: str):
     assert [record.label for record in records] == CK_PLUS
     assert [record.group for record in records] == [f"S{10 + code:03}" for code in range(8)]
     assert {record.sample_id[-12:] for record in records} == {"00000002.png"}
-    assert "read are the 8 images with an _emotion.txt" in notes[0]
-    assert "passed over 9 files: 9 .png" in notes[1]
+    assert ["passed over 9 images without a label file" in note for note in notes] == [True]
+
+
+def test_copies_of_labels_of_ck_plus_must_be_equal(tmp_path: Path):
+    files = ck_plus({"S010_001": "1.0"})
+    copy = "Emotion copy/S010/001/S010_001_00000002_emotion.txt"
+    hidden = {"Emotion/.ipynb_checkpoints/S010_001_00000002_emotion.txt": "5.0"}
+    records, notes = read(tmp_path, files | {copy: "1.0"} | hidden)
+    assert [record.label for record in records] == ["angry"]
+    assert "1 .txt" in notes[1]
+    archive = archive_of(tmp_path, files | {copy: "5.0"})
+    one_line(lambda: list(image_folder.read(archive)), "two labels of one image", copy)
+
+
+def test_two_images_with_one_label_of_ck_plus_are_refused(tmp_path: Path):
+    copy = {"copy/S010_001_00000002.jpg": JPEG}
+    archive = archive_of(tmp_path, ck_plus({"S010_001": "1.0"}) | copy)
+    one_line(lambda: list(image_folder.read(archive)), "two images with one label", "copy/S010_001_00000002.jpg")
+
+
+def test_class_folders_hold_before_labels_of_ck_plus(tmp_path: Path):
+    label = {"S010_004_00000017_emotion.txt": "6.0"}
+    images = {"happy/S010_004_00000017.png": IMAGE, "sad/S011_004_00000018.png": IMAGE}
+    assert [record.label for record in read(tmp_path, images | label)[0]] == ["happy", "sad"]
 
 
 def test_class_names_map_numbers_of_ck_plus(tmp_path: Path):
@@ -566,7 +588,7 @@ def npy_files() -> dict[str, bytes | str]:
         (kdef_files(), [], {}),
         (expw_files(), ["1 damaged samples left out: origin/0.jpg#2: a face box"], {".lst": 1}),
         (yolo_files(), ["0 angry, 4 happy (data.yaml)"], {".yaml": 1}),
-        (ck_plus_files(), ["read are the 24 images with an _emotion.txt"], {".png": 1}),
+        (ck_plus_files(), ["passed over 1 images without a label file"], {".png": 1}),
         (npy_files(), ["labelled as no class: 2 none"], {".jpg": 2, ".npy": 2}),
     ],
 )

@@ -120,6 +120,9 @@ def test_workers_with_another_archive_are_refused(address: str, tmp_path: Path, 
     monkeypatch.chdir(tmp_path / "own")  # the workers are elsewhere: their corpus.zip is another file
     with pytest.raises(UserError, match=r"tcp://.*: another corpus\.zip; allowed: the same file as here.*Fi"):
         list(decode([], partial(one_by_one, compute), Workers(1, "threads", 10, cluster=address), Path("corpus.zip")))
+    Path("README.md").write_text("own")  # the project's README.md, where the workers were started, differs
+    with pytest.raises(UserError, match=r"tcp://.*: another README\.md; allowed: .*; received: 'md5 [0-9a-f]{32}'"):
+        list(decode([], partial(one_by_one, compute), Workers(1, "threads", 10, cluster=address), Path("README.md")))
 
 
 def test_a_cluster_without_workers_is_one_line():

@@ -352,7 +352,8 @@ def test_checkpoints_keep_their_interval(
 
 
 def test_checkpoints_of_other_settings_are_deleted(tmp_path: Path):
-    (tmp_path / "checkpoints/old").mkdir(parents=True)
-    (tmp_path / "checkpoints/.DS_Store").write_text("")
+    for name in ("old/last.ckpt", "mine/notes.txt"):
+        (tmp_path / "checkpoints" / name).parent.mkdir(parents=True)
+        (tmp_path / "checkpoints" / name).write_text("")
     trained(tmp_path)
-    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"own", ".DS_Store"}
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"own", "mine"}

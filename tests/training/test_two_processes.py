@@ -196,6 +196,7 @@ def test_a_machine_with_other_params_is_refused_and_deletes_nothing(inputs, tmp_
     for rank, batch_size in (("0", 8), ("1", 16)):
         write_params(tmp_path / rank, batch_size, devices=1, nodes=2)
         (tmp_path / rank / "checkpoints/other").mkdir(parents=True)
+        (tmp_path / rank / "checkpoints/other/last.ckpt").touch()
     (first, _, lost), (second, _, refused) = map(finish, two_machines(inputs, tmp_path))
     assert (first, second) == (1, 1)
     assert (tmp_path / "0/checkpoints/other").exists()

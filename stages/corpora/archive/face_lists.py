@@ -56,10 +56,10 @@ def find(archive: Path, images: list[str], names: FolderNames, note: Note | None
     if label_list := tables.find(archive, EXPW_LIST):
         return _read_expw(archive, label_list, images, names, note)
     files = set(members.names(archive))
-    if labels := ck_plus_files(images, files):
-        return _read_ck_plus(archive, labels, names, note)
+    kinds = {_read_ck_plus: ck_plus_files(archive, images)}
     for kind, read in ((EXPRESSION, _read_expressions), (YOLO, _read_yolo)):
-        labels = {image: file for image in images if (file := label_file(image, kind)) in files}
+        kinds[read] = {image: file for image in images if (file := label_file(image, kind)) in files}
+    for read, labels in kinds.items():
         if labels and not any(names.label(folder) for folder in {image.rpartition("/")[0] for image in labels}):
             without = [image for image in images if image not in labels]
             if note and without:
@@ -224,9 +224,14 @@ def _read_expressions(
 # ---- CK+ -------------------------------------------------------------------------------------------------------------
 
 
-def _read_ck_plus(archive: Path, files: Mapping[str, str], names: FolderNames, note: Note | None) -> list[Face]:
-    names, faces = FolderNames(names.classes, names.parts, names.own, CK_PLUS), []
-    for image, file in files.items():
+def _read_ck_plus(
+    archive: Path, labels: Mapping[str, str], names: FolderNames, note: Note | None, used: set[str]
+) -> list[Face]:
+    names, faces, images = FolderNames(names.classes, names.parts, names.own, CK_PLUS), [], {}
+    for image, file in labels.items():
+        if (other := images.setdefault(file, image)) != image:
+            what, allowed = "two images with one label", "one image for each _emotion.txt"
+            refuse(what, where=f"{archive}: {file}", allowed=allowed, received=f"{other} and {image}")
         text = members.read(archive, file, MAX_LABEL_BYTES).decode("utf-8-sig", errors="replace")
         [number] = _numbers([text]) or [-1.0]
         label = names.label(str(int(number))) if number.is_integer() else None
@@ -236,8 +241,7 @@ def _read_ck_plus(archive: Path, files: Mapping[str, str], names: FolderNames, n
         if label != IGNORE:
             faces.append(Face(image, label))
     if note:
-        note(f"{archive}: read are the {len(files):,} images with an _emotion.txt, the last of each sequence")
-        report_images(archive, {face.image: face.label for face in faces}, note, set(files.values()))
+        report_images(archive, {face.image: face.label for face in faces}, note, used)
     return faces
 
 

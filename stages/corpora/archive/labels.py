@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
+from stages.core.errors import refuse
 from stages.corpora.archive import members
 
 YOLO = ("labels", ".txt")
 EXPRESSION = ("annotations", "_exp.npy")
+_HIDDEN = re.compile(r"(^|/)\.|__MACOSX/")
 _CK_PLUS = re.compile(r"(?:^|.*/)(S\d{3}_\d{3}_\d{8})_emotion\.txt", re.ASCII | re.IGNORECASE)
 
 
@@ -24,9 +26,19 @@ def label_file(image: str, kind: tuple[str, str]) -> str | None:
     return f"{before}/{folder}/{posixpath.splitext(after)[0]}{ending}"[1:] if images else None
 
 
-def ck_plus_files(images: Collection[str], names: Collection[str]) -> dict[str, str]:
-    """Return {image: its label file in CK+} of the images that have one, by their file names."""
-    files = {match[1].upper(): name for name in names if (match := _CK_PLUS.fullmatch(name))}
+def ck_plus_files(archive: Path, images: Collection[str]) -> dict[str, str]:
+    """Return {image: its label file in CK+} of the images that have one, by their file names.
+
+    Raises `UserError` for two label files of one image that are no exact copies.
+    """
+    files: dict[str, str] = {}
+    for name in members.names(archive):
+        match = _CK_PLUS.fullmatch(name)
+        if match and not _HIDDEN.search(name):
+            first = files.setdefault(match[1].upper(), name)
+            if members.fingerprint(archive, first) != members.fingerprint(archive, name):
+                what, allowed = "two labels of one image", "each _emotion.txt once, or exact copies"
+                refuse(what, where=str(archive), allowed=allowed, received=f"{first} and {name}")
     stems = {image: PurePosixPath(image).stem.upper() for image in images} if files else {}
     return {image: files[stem] for image, stem in stems.items() if stem in files}
 
@@ -37,12 +49,12 @@ def passed_over(archive: Path, sample_ids: Collection[str]) -> dict[str, int] | 
     A sample is an image, or a face in it ('train/images/1.png#2'). Its label file is used, too.
     """
     names = members.names(archive)
-    visible = {name for name in names if not name.endswith("/") and not re.search(r"(^|/)\.|__MACOSX/", name)}
+    visible = {name for name in names if not name.endswith("/") and not _HIDDEN.search(name)}
     used = {name if name in visible else name.rpartition("#")[0] for name in sample_ids}
     if not used <= visible:
         return None
     labels = {label_file(name, kind) for name in used for kind in (YOLO, EXPRESSION)}
-    return suffixes(visible.difference(used, labels, ck_plus_files(used, visible).values()))
+    return suffixes(visible.difference(used, labels, ck_plus_files(archive, used).values()))
 
 
 def suffixes(names: Collection[str]) -> dict[str, int]:

@@ -70,6 +70,8 @@ def _safe_name(source: Path, member: Member) -> str:
     is_relative = not {"", ".", ".."} & set(name.split("/")) or (member.is_folder and name == ".")
     if not is_relative or _UNSAFE.search(name) or len(name) > MAX_NAME_LENGTH:
         refuse("unsafe member name", where=str(source), allowed=SAFE_NAME, received=member.name)
+    if member.within:
+        return member.within if name == "." else f"{member.within}/{name}"
     return name
 
 

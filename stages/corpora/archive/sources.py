@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import os
+import re
 import stat
 import tarfile
 import tempfile
@@ -18,10 +19,10 @@ from typing import IO, NoReturn
 from stages.core.errors import refuse
 from stages.core.files import require_free_space
 from stages.corpora.archive.damage import location, reading, refuse_method
-from stages.params.schema import TAR_SUFFIXES
 
 ALLOWED = "a zip, a tar (plain, gz, bz2 or xz), a folder, a folder of archives, or one .csv file"
-TEXTS = (".txt", ".md", ".pdf", ".html")  # what lies beside the archives of a corpus
+ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+TEXTS = ("", ".txt", ".md", ".rst", ".pdf", ".html", ".md5", ".sha256", ".ini", ".db")  # beside several archives
 BLOCK_BYTES = 1 << 20
 MAX_RATIO = 1000  # deflate cannot exceed 1032:1, and only constant bytes come close
 RATIO_MATTERS_BYTES = 100_000_000
@@ -34,12 +35,16 @@ _DECOMPRESSORS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzm
 
 @dataclass(frozen=True)
 class Member:
-    """A file or folder of the source. `size_bytes` is the stated size; only reading shows whether it is true."""
+    """A file or folder of the source, by its own name.
+
+    `size_bytes` is the stated size; only reading shows whether it is true.
+    """
 
     name: str
     size_bytes: int
     is_folder: bool
     open: Callable[[], IO[bytes]]
+    within: str = ""  # folder of the members of an archive that is one of several
 
 
 @contextmanager
@@ -54,10 +59,8 @@ def members_of(source: Path, scratch: Path) -> Iterator[Iterable[Member]]:
         kind = _kind(source)
     if kind == "folder" and (archives := _archives_in(source)):
         with ExitStack() as opened:
-            parts = {path: list(opened.enter_context(members_of(path, scratch))) for path in archives}
-            for path, members in parts.items():
-                refuse_bomb(str(path), path.stat().st_size, sum(member.size_bytes for member in members))
-            yield [_inside(path, member) for path, members in parts.items() for member in members]
+            parts = {folder: opened.enter_context(members_of(path, scratch)) for folder, path in archives.items()}
+            yield [member for folder, path in archives.items() for member in _part(path, folder, parts[folder])]
     elif kind == "folder":
         yield _folder_members(source)
     elif kind == "csv":
@@ -77,17 +80,28 @@ def members_of(source: Path, scratch: Path) -> Iterator[Iterable[Member]]:
             yield _tar_members(source, spool)
 
 
-def _archives_in(folder: Path) -> list[Path]:
-    """Return the archives, sorted, if the folder holds nothing else but texts and hidden files, else none."""
-    files = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    files = [path for path in files if path.suffix.lower() not in TEXTS]
-    are_archives = all(path.is_file() and path.suffix.lower()[1:] in ("zip", *TAR_SUFFIXES) for path in files)
-    return files if are_archives else []
+def _archives_in(folder: Path) -> dict[str, Path]:
+    """Return {name without suffix: archive} if the folder holds nothing but archives, texts and hidden files."""
+    visible = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "__MACOSX"))]
+    archives = [path for path in visible if path.is_file() and path.name.lower().endswith(ARCHIVES)]
+    if any(path.is_dir() or path.suffix.lower() not in TEXTS for path in visible if path not in archives):
+        return {}
+    named: dict[str, Path] = {}
+    for path in archives:
+        name = re.sub(r"\.tar$", "", path.stem, flags=re.IGNORECASE)
+        if (other := named.setdefault(name, path)) != path:
+            received = f"{other.name} and {path.name}"
+            refuse("two archives of one name", where=str(folder), allowed="names that differ", received=received)
+    return named
 
 
-def _inside(archive: Path, member: Member) -> Member:
-    name = "" if member.name == "." else member.name.removeprefix("./")
-    return replace(member, name=f"{archive.stem.removesuffix('.tar')}/{name}")
+def _part(path: Path, folder: str, members: Iterable[Member]) -> list[Member]:
+    """Return the members of one of several archives."""
+    members = [replace(member, within=folder) for member in members]
+    if all(member.is_folder for member in members):
+        refuse("holds no files", where=str(path), allowed="at least one file", received=f"{len(members)} folders")
+    refuse_bomb(str(path), path.stat().st_size, sum(member.size_bytes for member in members))
+    return members
 
 
 def refuse_bomb(where: str, packed_bytes: int, stated_bytes: int) -> None:
