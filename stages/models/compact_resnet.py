@@ -4,17 +4,13 @@ It is designed for 48x48 faces on a few processor cores: the stem works at full 
 stage halves the image, to 24, 12 and 6 px. With `widths` 64, 128, 256 it has 2.8 M weights, 5.5 MB in float16.
 """
 
-import math
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 
+from stages.core import tta
 from stages.params.options import Fraction, Literal, PositiveInt, PositiveInts
 
 LAYOUT = ("channel", "height", "width")
-# By the number of views of test-time augmentation: the share of the side that each crop cuts off at each edge.
-CROP_MARGINS = {1: (), 2: (0.0,), 10: (1 / 12, 1 / 16, 1 / 24, 1 / 48, 0.0)}
 
 
 def build(
@@ -41,8 +37,7 @@ def build(
     ]
     head = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1], n_classes))
     first = nn.Sequential(*_convolution(input_shape[0], stem), nn.ReLU())
-    # Computed here because image sides are not plain numbers while a graph is exported.
-    crops = [tuple(_centre_crop(side, margin) for side in input_shape[1:]) for margin in CROP_MARGINS[tta_views]]
+    crops = tta.crops(*input_shape[1:], tta_views)
     model = CompactResNet(first, nn.Sequential(*stages), head, tta_views, crops)
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):  # He et al. 2015
@@ -65,15 +60,7 @@ class CompactResNet(nn.Module):
         """Return logits (B, n_classes) for `x` (B, channel, height, width); images have no `length`."""
         if self.training or self.tta_views == 1:
             return self.head(self._pooled(x))
-        pooled = torch.stack([self._pooled(view) for view in self._augmented_views(x)])  # (views, B, 256)
-        # The logarithm of the mean probability over the views.
-        return self.head(pooled).log_softmax(2).logsumexp(0) - math.log(self.tta_views)
-
-    def _augmented_views(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Yield the views, the image itself last, so that a hook on `feature_map_layer` ends with its map."""
-        for rows, columns in self.crops:
-            crop = x[:, :, rows, columns]
-            yield from (crop.flip(3), crop)
+        return tta.log_mean_probability([self.head(self._pooled(view)) for view in tta.views(x, self.crops)])
 
     def _pooled(self, x: torch.Tensor) -> torch.Tensor:
         x = self.stages(self.stem(x))  # (B, 1, 48, 48) → (B, 32, 48, 48) → (B, 256, 6, 6)
@@ -82,11 +69,6 @@ class CompactResNet(nn.Module):
     def feature_map_layer(self) -> nn.Module:
         """Return the layer whose output is the last feature map (B, channel, H, W), for Grad-CAM."""
         return self.stages
-
-
-def _centre_crop(side_px: int, margin: float) -> slice:
-    margin_px = round(side_px * margin)
-    return slice(margin_px, side_px - margin_px)
 
 
 class Block(nn.Module):

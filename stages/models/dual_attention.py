@@ -4,7 +4,6 @@ Attention: Woo, Park, Lee, Kweon, "CBAM: Convolutional Block Attention Module", 
 optional.
 """
 
-import math
 import pickle
 from collections import OrderedDict
 from http.client import HTTPException
@@ -19,13 +18,14 @@ from torch.nn import functional as F
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.resnet import BasicBlock
 
-from stages.core import weights
+from stages.core import tta, weights
 from stages.core.errors import UserError
 from stages.params.options import Fraction, OddInt, PositiveInt, Pretrained
 
 LAYOUT = ("channel", "height", "width")
 COLOR = "rgb"  # what the published weights expect
 HEADS = ("avgpool", "fc", "classifier")  # the layers of a torchvision model behind its feature map, which are not used
+WHOLE = [(slice(None), slice(None))]  # the only crop of test-time augmentation
 PUBLISHED_STRIDE = 32  # image pixels per place of the feature map
 # Channels of the feature map
 N_CHANNELS = {"efficientnet_b4": 1792, "efficientnet_lite0": 1280, "mobilenet_v2": 1280}
@@ -100,9 +100,7 @@ class DualAttentionNet(nn.Module):
         """Return logits (B, n_classes) for `x` (B, 3, height, width); images have no `length`."""
         if self.training or self.tta_views == 1:
             return self._logits(x)
-        # The image itself last, so that a hook on `feature_map_layer` ends with its map.
-        both = torch.stack([self._logits(view).log_softmax(1) for view in (x.flip(3), x)])  # (2, B, n_classes)
-        return both.logsumexp(0) - math.log(2)  # the logarithm of the mean probability
+        return tta.log_mean_probability([self._logits(view) for view in tta.views(x, WHOLE)])
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
         y = self.attention(self.backbone(x))  # (B, 3, 224, 224) → (B, 1792, 7, 7)

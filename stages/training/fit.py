@@ -68,7 +68,7 @@ def fit(
     log(f"precision {run.precision}, {machine.threads} threads, {fabric.device.type}", flush=True)
     state = checkpoint.read()
     if state is None:
-        recogniser.load_pretrained()
+        recogniser.load_pretrained(train_batches)
     learner = Learner(fabric, recogniser, augmentation, run, weights, len(train_batches), seed)
     if state is not None:
         log(f"continues from {checkpoint.path}", flush=True)

@@ -1,7 +1,14 @@
 """The module that is trained and served: an architecture with the standardisation of its input."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
+
+if TYPE_CHECKING:  # serving needs no batches
+    from stages.datasets.batches import Batches
+
+CALIBRATION_SAMPLES = 256
 
 
 def disable_tta(architecture: nn.Module) -> bool:
@@ -48,10 +55,16 @@ class Recogniser(nn.Module):
         x = (x - self.mean).div_(self.sd)  # in place, because small networks spend much time on memory allocation
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x  # 4 axes: images
 
-    def load_pretrained(self) -> None:
-        """Load published weights if the architecture uses any. Raises `UserError` if they cannot be loaded."""
+    def load_pretrained(self, batches: "Batches") -> None:
+        """Load published weights if the architecture uses any, and adapt them to the training samples if it can.
+
+        Raises `UserError` if they cannot be loaded.
+        """
         if hasattr(self.architecture, "load_pretrained"):
             self.architecture.load_pretrained()
+        if hasattr(self.architecture, "calibrate"):
+            packed, _, _ = next(iter(batches.rebatched(CALIBRATION_SAMPLES)))
+            self.architecture.calibrate(self.standardise(self.unpack(packed)))
 
     def penalty(self) -> torch.Tensor | float:
         """Return the architecture's own regulariser, 0 if it has none."""

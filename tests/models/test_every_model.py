@@ -32,6 +32,7 @@ BUILDS = {
     "eeg_lstm, use_length": ((11, 20), {"hidden": 4, "layers": 2, "bidirectional": True, "use_length": True}),
     "eeg_transformer": ((11, 20), {"width": 8, "feedforward": 8}),
     "eeg_transformer, use_length": ((11, 20), {"width": 8, "feedforward": 8, "use_length": True}),
+    "face_mobilenet": ((1, 24, 24), {"size_px": 32, "blocks": 3}),
     "ge2e": ((11, 40), {"tuned_layers": 3}),
     "keras_cnn": ((1, 16, 16), {}),
     "mlp": ((3, 2, 6), {"hidden": [8]}),
@@ -119,6 +120,7 @@ def exercised(name: str, **more: object) -> nn.Module:
         ("eeg_cnn_lstm", {"dropout": 0.1}, [0.1] * 2),
         ("eeg_dnn", {"dropout": 0.1, "hidden": [7, 3]}, [0.1] * 2),
         ("eeg_lstm", {"dropout": 0.1}, [0.1] * 2),
+        ("face_mobilenet", {"dropout": 0.4}, [0.4]),
         ("keras_cnn", {"dropout": 0.6}, [0.6] * 2),
     ],
 )

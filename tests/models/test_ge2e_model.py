@@ -24,7 +24,7 @@ def recogniser(**options: object) -> Recogniser:
 
 def test_equals_a_linear_layer_on_the_pooled_states():
     whole, x, length = recogniser(pretrained="ge2e"), decibels(), torch.tensor([30, 12, 1, 30])
-    whole.load_pretrained()
+    whole.architecture.load_pretrained()
     encoder = SpeakerEncoder()
     encoder.load_pretrained()
     with torch.no_grad():
