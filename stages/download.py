@@ -12,7 +12,7 @@ from stages.corpora.archive.fetch import fetch, without_secrets
 from stages.corpora.archive.image_files import count_by_suffix
 from stages.corpora.archive.pack import pack
 from stages.corpora.archive.unread import GROUPS, unread_files
-from stages.params.schema import Corpus
+from stages.params.schema import IN_PLACE, Corpus
 
 
 def main() -> None:
@@ -26,7 +26,8 @@ def main() -> None:
             reader.synthesise(Path(folder), size=synthetic.size, seed=synthetic.seed, **options)
             pack(Path(folder), args.archive)
     else:
-        pack(fetch(corpus.source, corpus.checksum), args.archive)
+        is_listed = corpus.source.startswith(IN_PLACE)
+        pack(fetch(corpus.source, corpus.checksum), args.archive, in_place=is_listed)
     try:
         check(args.archive, corpus)
     except UserError as error:

@@ -18,7 +18,7 @@ from stages.core.command import HelpFormatter, item
 from stages.core.errors import exit_with_one_line
 from stages.experiments.published_settings import exp_run, published
 from stages.params.load import parse
-from stages.params.schema import source_kind
+from stages.params.schema import IN_PLACE, source_kind
 
 
 def main() -> None:
@@ -31,7 +31,8 @@ def main() -> None:
     args = parser.parse_args()
     params = load(Path("params.yaml"))
     item(params.corpora, args.corpus, "corpora")
-    source = args.source if source_kind(args.source) in ("url", "kaggle") else str(Path(args.source).resolve())
+    is_complete = args.source.startswith(IN_PLACE) or source_kind(args.source) in ("url", "kaggle")
+    source = args.source if is_complete else str(Path(args.source).resolve())
     chosen = {f"corpora.{args.corpus}.source": source}
     chosen |= {f"corpora.{args.corpus}.name": args.name or Path(source.rstrip("/")).name.partition(".")[0]}
     own = parse(Path("params.yaml").read_text(encoding="utf-8"))["runs"]

@@ -18,7 +18,7 @@ from stages.params.schema import source_kind
 
 Item = dict[str, Any]
 
-SOURCES = "synthetic, an absolute path, https://…, kaggle:<owner>/<slug>"
+SOURCES = "synthetic, an absolute path, in_place:/absolute/folder, https://…, kaggle:<owner>/<slug>"
 CHECKSUM = re.compile(r"(sha256:)?[0-9a-f]{64}|md5:[0-9a-f]{32}", re.IGNORECASE)
 # Excludes SQLite in memory (no path, or `:memory:`), which two workers cannot share.
 STORAGE_URL = re.compile(r"(?!sqlite(\+\w+)?:///?($|:memory:|\?))\w+(\+\w+)?://.+")

@@ -22,6 +22,7 @@ from stages.core.errors import UserError, did_you_mean, unknown_name, warn
 from stages.experiments import ingredients
 from stages.params.load import parse
 from stages.params.load import resolve as resolve_recipes
+from stages.params.schema import IN_PLACE
 
 WORKSPACE = "workspace"
 ALL = "*"
@@ -256,8 +257,9 @@ def leaves(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def as_setting(value: Any) -> str:
     """Return a value as `-S` accepts it; of a path only the last part, which alone means something elsewhere."""
-    if isinstance(value, str) and value.startswith("/"):
-        return f"…/{source_name(value)}"
+    if isinstance(value, str) and value.startswith(("/", f"{IN_PLACE}/")):
+        prefix = IN_PLACE if value.startswith(IN_PLACE) else ""
+        return f"{prefix}…/{source_name(value)}"
     if isinstance(value, dict):
         return f"{{{','.join(f'{key}:{as_setting(item)}' for key, item in value.items())}}}"
     if isinstance(value, list):
@@ -267,7 +269,7 @@ def as_setting(value: Any) -> str:
 
 def source_name(source: str) -> str:
     """Return a URL or Kaggle handle unchanged, and the last part of a path."""
-    return source.rsplit("/", 1)[-1] if source.startswith("/") else source
+    return source.rsplit("/", 1)[-1] if source.startswith(("/", f"{IN_PLACE}/")) else source
 
 
 def baseline_of(revision: str) -> str:

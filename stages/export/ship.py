@@ -1,4 +1,4 @@
-"""The folder of the run that ships with the project: weights in float16, model.json, and a model card.
+"""The folder of the run that ships with the project: weights in float16 or int8, model.json, and a model card.
 
 The figures of the card are those of a reference record, checked against the weights before they are rounded.
 """
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from safetensors.torch import save
+from safetensors.torch import load, save
 
 from stages.core.errors import UserError, refuse
 from stages.core.files import read_json, write_json, written_whole
@@ -20,6 +20,7 @@ from stages.datasets import novelty
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.export.table import EvaluationData, batch_size, evaluation_data, predict, test_batches
+from stages.serving import int8_weights
 from stages.serving.run_files import INFO, KINDS, WEIGHTS, kind_of
 from stages.serving.served_run import ServedRun
 from stages.training.model_folder import TrainedModel
@@ -38,13 +39,8 @@ def ship(model: TrainedModel, record: Path, into: Path, licence: str) -> Path:
     Raises `UserError` for a record of another run or of other weights, and for weights that are too large.
     """
     figures, run = read_record(record), model.info["run"]
-    # the step counters of batch normalisation are whole numbers and stay
-    weights = {name: values.half() if values.is_floating_point() else values
-               for name, values in model.recogniser.architecture.state_dict().items()}  # fmt: skip
-    content = save({name: values.contiguous() for name, values in weights.items()})
-    if len(content) > MAX_BYTES:
-        refuse("too large to ship", where=run, allowed=f"{MAX_BYTES:,} bytes", received=f"{len(content):,} bytes")
-    evaluation = evaluate(model, weights)
+    content, rounding = rounded(model.recogniser.architecture.state_dict(), run)
+    evaluation = evaluate(model, int8_weights.unpack(load(content)))
     one_fold = len(figures["folds"]) == 1
     tolerance = MAX_DIFFERENCE if one_fold else MAX_SDS * figures["accuracy_sd"]
     if figures["run"] != run or abs(figures["accuracy"] - evaluation.before) > tolerance:
@@ -62,8 +58,20 @@ def ship(model: TrainedModel, record: Path, into: Path, licence: str) -> Path:
         temporary.write_bytes(content)
     info = model.info | {"licence": licence} | ({"ood": calibrated(model)} if model.info.get("ood") else {})
     write_json(folder / INFO, info)
-    (folder / CARD).write_text(card(info, figures, record.stem, weights, evaluation), encoding="utf-8")
+    (folder / CARD).write_text(card(info, figures, record.stem, model, evaluation, rounding), encoding="utf-8")
     return folder
+
+
+def rounded(weights: dict[str, torch.Tensor], run: str) -> tuple[bytes, str]:
+    """Return the weights in the first format in which they are small enough, and its name. Raises `UserError`."""
+    # The step counters of batch normalisation are whole numbers and stay.
+    half = {name: values.half() if values.is_floating_point() else values for name, values in weights.items()}
+    for name, stored in (("float16", half), ("int8", int8_weights.pack(weights))):
+        content = save({key: values.contiguous() for key, values in stored.items()})
+        if len(content) <= MAX_BYTES:
+            return content, name
+    allowed, received = f"{MAX_BYTES:,} bytes", f"{len(content):,} bytes in int8"
+    return refuse("too large to ship", where=run, allowed=allowed, received=received)
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ def exact_duplicates(split: dict[str, Any]) -> set[str]:
 
 
 def card(
-    info: dict[str, Any], record: dict[str, Any], name: str, weights: dict[str, torch.Tensor], evaluation: Evaluation
+    info: dict[str, Any], record: dict[str, Any], name: str, model: TrainedModel, evaluation: Evaluation, rounding: str
 ) -> str:
     """Return the model card in Markdown: what the weights are, their accuracy, the data, and what they are not for."""
     confusion = np.array(record["confusion"])
@@ -136,10 +144,11 @@ def card(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
-    parameters = sum(values.numel() for values in weights.values() if values.is_floating_point())
+    state = model.recogniser.architecture.state_dict().values()
+    parameters = sum(values.numel() for values in state if values.is_floating_point())
     kind = KINDS[info["feature"]["name"]]
     content = {"info": info, "record": record, "record_name": name, "evaluation": evaluation, "classes": classes}
-    content |= {"kind": kind, "noun": NOUNS[kind], "pretrained": pretrained_parts(info)}
+    content |= {"kind": kind, "noun": NOUNS[kind], "pretrained": pretrained_parts(info), "rounding": rounding}
     return environment.get_template(TEMPLATE).render(**content, parameters=parameters)
 
 
@@ -147,7 +156,7 @@ def pretrained_parts(info: dict[str, Any]) -> list[Weights]:
     """Return the weights of others from which the run was trained, or which its feature uses."""
     model, names = info["model"], set()
     if model.get("pretrained", "none") != "none":
-        names = {model.get("backbone", model["pretrained"])}
+        names = {model.get("backbone", Path(model["pretrained"]).stem)}
     if info["feature"]["name"] == "speaker_embedding" or model.get("use_embedding"):
         names |= {"ge2e"}
     return [PUBLISHED[name] for name in sorted(names & PUBLISHED.keys())]

@@ -183,6 +183,9 @@ class Params(Section):
         return dataset
 
 
+IN_PLACE = "in_place:"  # before the path of a folder that `download` shall list, not copy
+
+
 def source_kind(source: str) -> str | None:
     """Return `synthetic`, `url` (https, or http of this computer), `kaggle`, `zip`, `csv`, `tar` or `path`, or None."""
     if source == "synthetic":
@@ -196,7 +199,10 @@ def source_kind(source: str) -> str | None:
         return "url" if is_allowed else None
     if source.startswith("kaggle:"):
         return "kaggle" if re.fullmatch(r"kaggle:[\w-]+/[\w-]+(/versions/\d+)?", source) else None
-    if not Path(source).is_absolute():
+    path = source.removeprefix(IN_PLACE)
+    if not Path(path).is_absolute():
         return None
+    if path != source:
+        return "path"
     suffix = Path(source).suffix.lstrip(".").lower()
     return "tar" if suffix in TAR_SUFFIXES else suffix if suffix in ("zip", "csv") else "path"

@@ -19,6 +19,7 @@ from stages.core.labels import CLASSES
 from stages.datasets import novelty
 from stages.params.options import Names, PositiveFloat, PositiveInt, options_of
 from stages.params.schema import Choice, Key, Section
+from stages.serving import int8_weights
 from stages.training import model_folder
 
 MAX_OPTION, MAX_LAYERS = 10_000, 500  # largest number in the model's options; the project's own models stay far below
@@ -101,10 +102,10 @@ def checked_weights(content: bytes, info: dict[str, Any], where: str) -> dict[st
     """
     shapes, other = _shapes(info, where), f"not the weights of {info['model']['name']!r} in model.json"
     header_bytes = int.from_bytes(content[:8], "little")
-    if MAX_ENTRY_BYTES * (len(shapes) + 1) < header_bytes < len(content):  # millions of entries would take minutes
+    if MAX_ENTRY_BYTES * (2 * len(shapes) + 1) < header_bytes < len(content):  # millions of entries would take minutes
         refuse(other, where=where, allowed=f"{len(shapes)} tensors", received=f"a header of {header_bytes:,} bytes")
     try:
-        weights = load(content)  # the library checks the header; nothing is unpickled
+        weights = int8_weights.unpack(load(content))  # the library checks the header; nothing is unpickled
     except (SafetensorError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{where}: damaged or cut short: not weights in safetensors ({reason})") from None

@@ -1,12 +1,9 @@
 """The module that is trained and served: an architecture with the standardisation of its input."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import nn
-
-if TYPE_CHECKING:  # serving needs no batches
-    from stages.datasets.batches import Batches
 
 CALIBRATION_SAMPLES = 256
 
@@ -55,10 +52,11 @@ class Recogniser(nn.Module):
         x = (x - self.mean).div_(self.sd)  # in place, because small networks spend much time on memory allocation
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x  # 4 axes: images
 
-    def load_pretrained(self, batches: "Batches") -> None:
+    def load_pretrained(self, batches: Any) -> None:
         """Load published weights if the architecture uses any, and adapt them to the training samples if it can.
 
-        Raises `UserError` if they cannot be loaded.
+        `batches`: `Batches` of `stages.datasets.batches`, a room that serving does without. Raises `UserError` if the
+        weights cannot be loaded.
         """
         if hasattr(self.architecture, "load_pretrained"):
             self.architecture.load_pretrained()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from sklearn.metrics import precision_recall_fscore_support
 from small_runs import run_stage, small_run
 
@@ -152,9 +152,29 @@ def test_ships_one_run_only(model: TrainedModel, monkeypatch: pytest.MonkeyPatch
         ship.ship(model, record, TARGET, LICENCE)
 
 
+def test_weights_too_large_for_float16_are_stored_in_int8(
+    model: TrainedModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    counts, state = confusion(model), load_file(folder / WEIGHTS)
+    half = len(save({name: values.half() for name, values in state.items()}))
+    monkeypatch.setattr(ship, "MAX_BYTES", half - 1000)
+    shipped = ship.ship(model, write_record(counts), TARGET, LICENCE)
+    stored, after = load_file(shipped / WEIGHTS), load_run(str(shipped)).recogniser.architecture.state_dict()
+    for name, values in state.items():
+        if values.ndim < 2:
+            torch.testing.assert_close(after[name], values, rtol=1e-3, atol=1e-6)
+            continue
+        assert stored[name].dtype == torch.int8
+        largest = values.flatten(1).abs().amax(1)
+        assert ((after[name] - values).flatten(1).abs().amax(1) <= 0.501 * largest / 127 + 1e-9).all()
+    card = (shipped / ship.CARD).read_text()
+    assert "stored in int8" in card
+    assert "rounded to int8" in card
+
+
 def test_refuses_large_weights(model: TrainedModel, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ship, "MAX_BYTES", 1000)
-    with pytest.raises(UserError, match=r"too large to ship.*allowed: 1,000 bytes"):
+    with pytest.raises(UserError, match=r"too large to ship.*allowed: 1,000 bytes; received: '[0-9,]+ bytes in int8'"):
         ship.ship(model, write_record(confusion(model)), TARGET, LICENCE)
 
 
@@ -177,6 +197,7 @@ def test_a_licence_without_commercial_use_is_shown_first(
     ("feature", "network", "names"),
     [
         ("faces", {"name": "compact_resnet"}, []),
+        ("faces", {"name": "face_mobilenet", "pretrained": "faceres-deep.bin"}, ["faceres-deep"]),
         ("faces", {"name": "dual_attention", "backbone": "mobilenet_v2", "pretrained": "imagenet"}, ["mobilenet_v2"]),
         ("faces", {"name": "dual_attention", "backbone": "mobilenet_v2", "pretrained": "none"}, []),
         ("mel", {"name": "ge2e", "pretrained": "ge2e"}, ["ge2e"]),

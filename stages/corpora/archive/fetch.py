@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from stages.core.errors import UserError, refuse, shorten, warn
 from stages.corpora.archive.damage import reading
-from stages.params.schema import source_kind
+from stages.params.schema import IN_PLACE, source_kind
 
 CACHE_ENV = "EMOTION_RECOGNITION_CACHE"
 RETRIES = 2
@@ -52,7 +52,7 @@ def _verify(path: Path, where: str, checksum: str) -> None:
 
 
 def _from_path(source: str, checksum: str | None) -> Path:
-    path = Path(source)
+    path = Path(source.removeprefix(IN_PLACE))
     if not path.exists():
         refuse("no such file or folder", where="source", allowed="a path that exists", received=source)
     if checksum and path.is_dir():

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from stages.core.errors import refuse
 from stages.core.files import require_free_space, written_whole
+from stages.corpora.archive import index
 from stages.corpora.archive.damage import location
 from stages.corpora.archive.sources import Member, blocks, members_of, refuse_bomb
 
@@ -20,8 +21,8 @@ _HEADER_BYTES = 256  # local and central header of one member, with zip64 fields
 _FOLDER_ATTRIBUTE = 0x10
 
 
-def pack(source: Path, output: Path) -> None:
-    """Write the zip, tar, folder or .csv `source` as the zip `output`, atomically.
+def pack(source: Path, output: Path, *, in_place: bool = False) -> None:
+    """Write the zip, tar, folder or .csv `source` as the zip `output`, atomically; `in_place`: a list of its files.
 
     The result depends only on names and bytes: members are sorted by name and their bytes are unchanged; folders are
     kept only where they are empty; files that desktop systems add are left out. Memory use does not grow with the
@@ -29,6 +30,9 @@ def pack(source: Path, output: Path) -> None:
     """
     with members_of(source, output.parent) as found:
         members = _members_to_keep(source, found)
+        if in_place:
+            index.write(source, sorted(members.items()), output)
+            return
         total_bytes = sum(member.size_bytes for member in members.values())
         if not source.is_dir():  # members of an archive may overlap, so that many small ones are a bomb together
             refuse_bomb(str(source), source.stat().st_size, total_bytes)
