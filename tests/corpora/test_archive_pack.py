@@ -4,6 +4,7 @@ import bz2
 import gzip
 import os
 import random
+import resource
 import struct
 import tarfile
 import tracemalloc
@@ -107,6 +108,24 @@ def test_two_archives_of_one_name_are_refused(tmp_path: Path, output: Path):
     make_tar(folder / "a.tar", {"2.wav": b"2"})
     assert "two archives of one name; allowed: names that differ; received: 'a.tar and a.zip'" in pack_error(
         folder, output
+    )
+
+
+def test_more_archives_than_open_files(tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch):
+    source, limits = tmp_path / "several", resource.getrlimit(resource.RLIMIT_NOFILE)
+    source.mkdir()
+    for number in range(60):
+        make_zip(source / f"{number:02}.zip", {"a.txt": b"%d" % number})
+    n_open = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (n_open + 30, limits[1]))
+    try:
+        pack(source, output)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert contents(output) == {f"{number:02}/a.txt": b"%d" % number for number in range(60)}
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 259))
+    pack_error(
+        source, tmp_path / "empty/corpus.zip", "too many archives", "59, by this system's limit", "received: '60'"
     )
 
 

@@ -5,6 +5,7 @@ import gzip
 import lzma
 import os
 import re
+import resource
 import stat
 import tarfile
 import tempfile
@@ -27,6 +28,7 @@ BLOCK_BYTES = 1 << 20
 MAX_RATIO = 1000  # deflate cannot exceed 1032:1, and only constant bytes come close
 RATIO_MATTERS_BYTES = 100_000_000
 MAX_TAR_HEADER_BYTES = 1 << 20
+OTHER_OPEN_FILES = 200  # beside several archives, of this process
 
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits of an encrypted member, strong encryption, masked headers
 _UTF8 = 0x800  # flag bit of names in UTF-8, else code page 437
@@ -58,6 +60,7 @@ def members_of(source: Path, scratch: Path) -> Iterator[Iterable[Member]]:
     with reading(source):
         kind = _kind(source)
     if kind == "folder" and (archives := _archives_in(source)):
+        _allow_open_files(source, len(archives))
         with ExitStack() as opened:
             parts = {folder: opened.enter_context(members_of(path, scratch)) for folder, path in archives.items()}
             yield [member for folder, path in archives.items() for member in _part(path, folder, parts[folder])]
@@ -93,6 +96,17 @@ def _archives_in(folder: Path) -> dict[str, Path]:
             received = f"{other.name} and {path.name}"
             refuse("two archives of one name", where=str(folder), allowed="names that differ", received=received)
     return named
+
+
+def _allow_open_files(source: Path, count: int) -> None:
+    """Raise the limit of open files of this process, which is 1,024 on many systems. Raises `UserError` beyond it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + OTHER_OPEN_FILES
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        allowed = f"{hard - OTHER_OPEN_FILES:,}, by this system's limit of open files (ulimit -Hn)"
+        refuse("too many archives", where=str(source), allowed=allowed, received=f"{count:,}")
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
 
 
 def _part(path: Path, folder: str, members: Iterable[Member]) -> list[Member]:
