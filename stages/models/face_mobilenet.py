@@ -56,6 +56,8 @@ def build(
 class FaceMobileNet(nn.Module):
     """The network. Shapes in the comments are those of gray 48x48 faces, 160 px and 13 blocks."""
 
+    samples_at_once = 8  # when it is served: maps of enlarged faces are large, and memory is slower than a cache
+
     def __init__(
         self,
         layers: nn.Sequential,

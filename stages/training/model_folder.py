@@ -37,7 +37,10 @@ class TrainedModel:
     @torch.inference_mode()
     def logits(self, packed: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """Return float32 logits (B, n_classes) for stored values (B, …); `length` (B,) true time steps."""
-        return self.recogniser(self.recogniser.unpack(packed), length).float()
+        at_once = getattr(self.recogniser.architecture, "samples_at_once", max(1, len(packed)))
+        lengths = [None] * len(packed) if length is None else length.split(at_once)
+        parts = zip(packed.split(at_once), lengths, strict=False)
+        return torch.cat([self.recogniser(self.recogniser.unpack(x), n).float() for x, n in parts])
 
     def probabilities(self, packed: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """Return calibrated float32 probabilities (B, n_classes), for the same."""
