@@ -51,6 +51,18 @@ def test_same_probabilities_after_loading(saved: Saved):
     assert not torch.allclose(model_folder.load(folder, "final").probabilities(packed), probabilities, atol=1e-3)
 
 
+def test_a_network_of_large_maps_answers_few_samples_at_once(saved: Saved):
+    folder, packed, expected = saved
+    model, sizes = model_folder.load(folder), []
+    model.recogniser.architecture.samples_at_once = 128
+    model.recogniser.register_forward_pre_hook(lambda _, inputs: sizes.append((len(inputs[0]), inputs[1])))
+    torch.testing.assert_close(model.probabilities(packed), expected, atol=1e-5, rtol=1e-4)
+    assert sizes == [(128, None), (128, None), (44, None)]
+    sizes.clear()
+    model.probabilities(packed, torch.arange(300))
+    assert [length.tolist() for _, length in sizes] == [[*range(128)], [*range(128, 256)], [*range(256, 300)]]
+
+
 @pytest.mark.parametrize(
     ("shape", "model", "words"),
     [
