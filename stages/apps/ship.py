@@ -1,6 +1,6 @@
 """Write the run that ships with the project: `python -m stages.apps.ship --run <run> --record <name>`.
 
-Writes `stages/serving/pretrained/<run>/`: weights in float16, model.json, and a model card with the figures of the
+Writes `stages/serving/pretrained/<run>/`: weights in float16 (int8 beyond 6 MB), model.json, and a model card with the figures of the
 record (see `stages.apps.reference`). `predict`, `live` and `web` use this run by default.
 """
 
