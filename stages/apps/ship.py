@@ -1,7 +1,7 @@
 """Write the run that ships with the project: `python -m stages.apps.ship --run <run> --record <name>`.
 
-Writes `stages/serving/pretrained/<run>/`: weights in float16 (int8 beyond 6 MB), model.json, and a model card with the figures of the
-record (see `stages.apps.reference`). `predict`, `live` and `web` use this run by default.
+Writes `stages/serving/pretrained/<run>/`: weights in float16 (int8 beyond 6 MB), model.json, and a model card with the
+figures of the record (see `stages.apps.reference`). `predict`, `live` and `web` use this run by default.
 """
 
 import argparse
