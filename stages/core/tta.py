@@ -32,6 +32,6 @@ def views(x: torch.Tensor, crops: list[tuple[slice, slice]]) -> Iterator[torch.T
         yield from (crop.flip(3), crop)
 
 
-def log_mean_probability(logits: list[torch.Tensor]) -> torch.Tensor:
-    """Return the logarithm (B, n_classes) of the mean probability over the views' logits, each (B, n_classes)."""
-    return torch.stack(logits).log_softmax(2).logsumexp(0) - math.log(len(logits))
+def log_mean_probability(logits: torch.Tensor) -> torch.Tensor:
+    """Return the logarithm (B, n_classes) of the mean probability over the views' `logits` (views, B, n_classes)."""
+    return logits.log_softmax(2).logsumexp(0) - math.log(logits.shape[0])

@@ -60,7 +60,8 @@ class CompactResNet(nn.Module):
         """Return logits (B, n_classes) for `x` (B, channel, height, width); images have no `length`."""
         if self.training or self.tta_views == 1:
             return self.head(self._pooled(x))
-        return tta.log_mean_probability([self.head(self._pooled(view)) for view in tta.views(x, self.crops)])
+        pooled = torch.stack([self._pooled(view) for view in tta.views(x, self.crops)])  # (views, B, 256)
+        return tta.log_mean_probability(self.head(pooled))
 
     def _pooled(self, x: torch.Tensor) -> torch.Tensor:
         x = self.stages(self.stem(x))  # (B, 1, 48, 48) → (B, 32, 48, 48) → (B, 256, 6, 6)

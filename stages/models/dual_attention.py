@@ -99,15 +99,16 @@ class DualAttentionNet(nn.Module):
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """Return logits (B, n_classes) for `x` (B, 3, height, width); images have no `length`."""
         if self.training or self.tta_views == 1:
-            return self._logits(x)
-        return tta.log_mean_probability([self._logits(view) for view in tta.views(x, WHOLE)])
+            return self.head(self._pooled(x))
+        pooled = torch.stack([self._pooled(view) for view in tta.views(x, WHOLE)])  # (2, B, 512 or 1792)
+        return tta.log_mean_probability(self.head(pooled))
 
-    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+    def _pooled(self, x: torch.Tensor) -> torch.Tensor:
         y = self.attention(self.backbone(x))  # (B, 3, 224, 224) → (B, 1792, 7, 7)
         y = y.flatten(2).transpose(1, 2)  # (B, 1792, 7, 7) → (B, 1792, 49) → (B, 49, 1792), row by row
         if self.lstm is not None:
             y, _ = self.lstm(y)  # (B, 49, 1792) → (B, 49, 512), both directions concatenated
-        return self.head(y.mean(1))  # (B, 49, 512 or 1792) → (B, 512 or 1792) → (B, n_classes)
+        return y.mean(1)  # (B, 49, 512 or 1792) → (B, 512 or 1792)
 
     def load_pretrained(self) -> None:
         """Load the weights that `pretrained` names into the backbone. Raises `UserError` if that is impossible."""

@@ -81,12 +81,13 @@ class FaceMobileNet(nn.Module):
     def forward(self, x: torch.Tensor, length: torch.Tensor | None = None) -> torch.Tensor:
         """Return logits (B, n_classes) for standardised `x` (B, 1 or 3, height, width); images have no `length`."""
         if self.training or self.tta_views == 1:
-            return self._logits(x)
-        return tta.log_mean_probability([self._logits(view) for view in tta.views(x, self.crops)])
+            return self.head(self._pooled(x))
+        pooled = torch.stack([self._pooled(view) for view in tta.views(x, self.crops)])  # (views, B, 1024)
+        return tta.log_mean_probability(self.head(pooled))
 
-    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+    def _pooled(self, x: torch.Tensor) -> torch.Tensor:
         y = self.layers(self._enlarged(x))  # (B, 3, 160, 160) → (B, 32, 80, 80) → … → (B, 1024, 5, 5)
-        return self.head(y.mean((2, 3)))  # (B, 1024, 5, 5) → (B, 1024) → (B, n_classes)
+        return y.mean((2, 3))  # (B, 1024, 5, 5) → (B, 1024)
 
     def _enlarged(self, x: torch.Tensor) -> torch.Tensor:
         x = F.interpolate(x, (self.size_px, self.size_px), mode="bicubic")  # (B, 1, 48, 48) → (B, 1, 160, 160)

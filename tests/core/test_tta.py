@@ -24,4 +24,4 @@ def test_each_crop_follows_its_mirror_image_and_the_whole_image_is_last():
 def test_probabilities_are_averaged_not_logits():
     logits = [torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 3.0]]).log_softmax(1) + 7]
     expected = (torch.tensor([[0.5, 0.5]]) + torch.tensor([[0.0, 3.0]]).softmax(1)) / 2
-    torch.testing.assert_close(tta.log_mean_probability(logits).exp(), expected)
+    torch.testing.assert_close(tta.log_mean_probability(torch.stack(logits)).exp(), expected)

@@ -70,7 +70,7 @@ def test_model_ge2e_hears_the_same_in_the_spectrogram_of_feature_mel():
     x, length = mel.compute(CLIP[None], 16_000.0, normalize_level=True, **settings)
     mean, sd = torch.full((40,), -50.0), torch.full((40,), 12.0)
     network = Recogniser(ge2e.build(x.shape, 4), mean, sd, 1.0, 0.0).eval()
-    network.load_pretrained()
+    network.architecture.load_pretrained()
     encoder, standard = network.architecture.encoder, network.standardise(torch.from_numpy(x[None]))
     with torch.no_grad():
         states = encoder.states(encoder.power(standard))[1][0, :length]
