@@ -92,7 +92,7 @@ def _embedding(figure: Figure, place: SubplotSpec, run: ServedRun, prediction: P
     left = figure.add_subplot(grid[0, 0])
     found = attribution.attributions(run, prediction.query.prepared, int(prediction.probabilities.argmax()))
     sums = found.sum(axis=(0, 2))  # (speeds, statistics, units) → (statistics,)
-    left.barh(picture.STATISTICS, sums, color=np.where(sums >= 0, "#b2182b", "#2166ac"))
+    left.barh(picture.STATISTICS[: len(sums)], sums, color=np.where(sums >= 0, "#b2182b", "#2166ac"))
     left.axvline(0, color=QUIET, linewidth=0.8)
     left.invert_yaxis()
     left.set_xlabel("logit, summed over the units of the speaker encoder", fontsize=8, color=INK)

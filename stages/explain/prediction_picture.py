@@ -31,7 +31,8 @@ LABEL = {"color": "white", "backgroundcolor": ORANGE, "fontsize": 7, "va": "bott
 PHOTO_PX = 900
 WIDTH_IN, ROW_IN, BAR_IN = 8.6, 2.9, 0.21
 BANDS = tuple(BANDS_HZ)
-STATISTICS = [f"layer {layer} {what}" for layer in (2, 3) for what in ("sd", "10 %", "90 %")]  # as the feature's rows
+# Rows of feature speaker_embedding; the last is there with `use_level`.
+STATISTICS = (*(f"layer {layer} {what}" for layer in (2, 3) for what in ("sd", "10 %", "90 %")), "level")
 # The channels of SEED's cap in the order of its features (Liu et al. 2021, channel_62_pos.locs).
 SEED_CHANNELS = (
     *("Fp1", "Fpz", "Fp2", "AF3", "AF4"),
@@ -131,7 +132,7 @@ def draw_prepared(axes: Axes, run: ServedRun, prediction: Prediction) -> None:
 def embedding(axes: Axes, values: np.ndarray) -> None:
     """Draw (statistics, units) of the speaker encoder, the mean over the speeds, in standard deviations."""
     image = axes.imshow(values, aspect="auto", cmap="RdBu_r", vmin=-3, vmax=3, interpolation="nearest")
-    axes.set_yticks(range(len(STATISTICS)), STATISTICS)
+    axes.set_yticks(range(len(values)), STATISTICS[: len(values)])
     axes.set_xlabel("unit of the speaker encoder", fontsize=8, color=INK)
     axes.tick_params(labelsize=7.5, colors=QUIET)
     color_bar(axes, image, "standard deviations")

@@ -3,7 +3,7 @@
 They are computed at several playback speeds, which also change the pitch, as of a tape (Ko et al. 2015): more voices to
 train on, and a better answer from their mean. They are the standard deviation and the 10 % and 90 % quantiles, over the
 clip's frames, of the states of the encoder's second and third layer. How the states vary depends more on the emotion;
-their mean depends more on the speaker.
+their mean depends more on the speaker. The encoder hears all clips at one level; `use_level` adds the level itself.
 """
 
 from functools import cache
@@ -19,7 +19,7 @@ from stages.core.speech_signal import waveform
 from stages.params.options import PositiveFloat, Speeds
 
 LAYOUT = ("speed", "statistic", "unit")
-SIZES = {"speed": "speeds"}  # the other axes are fixed: 6 statistics of 256 units
+SIZES = {"speed": "speeds"}  # the other axes are fixed: 6 statistics of 256 units, and the level
 DTYPE = "float32"
 SCALE_FACTOR = 1.0
 ADD_OFFSET = 0.0
@@ -34,11 +34,13 @@ def compute(
     *,
     trim_db: PositiveFloat | None,
     speeds: Speeds = [0.9, 1.0, 1.1],  # noqa: B006 (a literal: options are read off the source)
+    use_level: bool = False,
 ) -> tuple[np.ndarray, int]:
     """Return (speeds, 6, 256) float32 for one clip, and 0 time steps.
 
-    `signal` is (channels, samples) float32 in [-1, 1] at `rate_hz`. `trim_db`: as in feature `mel`. Raises
-    `DamagedSample` for a clip with less than `MIN_S` of sound, or of a rate below `LOWEST_RATE_HZ`.
+    `signal` is (channels, samples) float32 in [-1, 1] at `rate_hz`. `trim_db`: as in feature `mel`. `use_level`: a
+    seventh statistic is the RMS of the trimmed clip in dBFS, repeated for every unit, so that it weighs as much as
+    another one. Raises `DamagedSample` for a clip with less than `MIN_S` of sound, or of a rate below `LOWEST_RATE_HZ`.
     """
     if rate_hz < LOWEST_RATE_HZ:
         raise DamagedSample(f"sample rate; allowed: {LOWEST_RATE_HZ:g} Hz or more; received: {rate_hz:g} Hz")
@@ -47,7 +49,12 @@ def compute(
         received = f"{len(clip) / SAMPLE_RATE_HZ:.2g} s"
         raise DamagedSample(f"too little speech; allowed: {MIN_S} s or more; received: {received}")
     played = [clip if speed == 1 else soxr.resample(clip, speed * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ) for speed in speeds]
-    return np.stack([_encoded(samples.astype(np.float32)) for samples in played]), 0
+    values = np.stack([_encoded(samples.astype(np.float32)) for samples in played])
+    if use_level:
+        as_it_is = waveform(signal, rate_hz, SAMPLE_RATE_HZ, trim_db, normalize_level=False)
+        level_dbfs = np.full_like(values[:, :1], 10 * np.log10(np.mean(as_it_is**2)))  # (speeds, 1, 256)
+        values = np.concatenate([values, level_dbfs], axis=1)
+    return values, 0
 
 
 def samples_per_chunk(settings: dict) -> int:

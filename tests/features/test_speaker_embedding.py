@@ -63,6 +63,16 @@ def test_statistics_are_those_of_numpy_over_the_states():
     np.testing.assert_allclose(compute(CLIP, trim_db=None), expected, atol=2e-3)
 
 
+def test_the_level_is_that_of_the_trimmed_clip():
+    """Speech at -23 dBFS, with as much silence, at any speed."""
+    clip = CLIP * 10 ** (-23 / 20) / np.sqrt(np.mean(CLIP**2))
+    padded = np.concatenate([np.zeros(32_000, np.float32), clip])[None]
+    x, _ = speaker_embedding.compute(padded, 16_000.0, trim_db=25.0, speeds=[1.0, 1.1], use_level=True)
+    assert (x.shape, x.dtype) == ((2, 7, 256), np.float32)
+    np.testing.assert_allclose(x[:, 6], -23, atol=0.3)
+    np.testing.assert_array_equal(x[:1, :6], compute(padded, trim_db=25.0)[None])
+
+
 def test_model_ge2e_hears_the_same_in_the_spectrogram_of_feature_mel():
     """Both ways from samples to the encoder, that of this feature and that of feature mel, give the same states."""
     settings = {"sample_rate_hz": 16_000, "window_ms": 25.0, "hop_ms": 10.0, "n_mels": 40, "f_min_hz": 0.0}
