@@ -17,10 +17,12 @@ CODE = Path(__file__).parents[1]
 def connected(address: str, archive: Path) -> Iterator[int]:
     """Make the cluster joblib's; yield how many chunks it decodes at a time.
 
-    Raises `UserError` for a scheduler that does not answer, has no workers, or has workers with other code, packages or
-    another file at `archive`, which they read.
+    Workers on machines that join later get no chunks, as nothing is known of their code and archive. Raises `UserError`
+    for a scheduler that does not answer, has no workers, or has workers with other code, packages or another file at
+    `archive`, which they read.
     """
     from distributed import Client, KilledWorker  # half a second to import
+    from distributed.comm import get_address_host
 
     scheduler, where = address.replace("dask://", "tcp://", 1), f"machine.cluster: {address}"
     try:
@@ -30,9 +32,10 @@ def connected(address: str, archive: Path) -> Iterator[int]:
         raise UserError(f"{where}: no answer ({type(error).__name__}); allowed: {allowed}") from None
     with client:
         _require_same(client, where, archive)
+        threads = client.ncores()
         try:
-            with parallel_config("dask"):
-                yield sum(client.ncores().values())
+            with parallel_config("dask", workers=sorted({get_address_host(worker) for worker in threads})):
+                yield sum(threads.values())
         except KilledWorker:
             reason = "several workers ended, one after the other, while they decoded the same chunk"
             raise UserError(f"{where}: {reason}; their logs say why (memory?)") from None

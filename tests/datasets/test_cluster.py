@@ -3,7 +3,9 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,13 +24,15 @@ from stages.datasets import cluster
 from stages.datasets.decoding import CHUNKS_PER_ROUND, Workers, decode, one_by_one
 from stages.params.load import parse
 
+PATHS = [str(ROOT), str(Path(__file__).parent), str(ROOT / "tests")]
+JOINED_LATER = "TEST_JOINED_LATER"
+
 
 @contextmanager
 def local_cluster(n_workers: int) -> Iterator[str]:
     """Yield the address of a cluster whose workers import this file and the project."""
-    paths = [str(ROOT), str(Path(__file__).parent), str(ROOT / "tests")]
     before = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = os.pathsep.join([*paths, before])
+    os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, before])
     with LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as made:
         os.environ["PYTHONPATH"] = before
         yield made.scheduler_address.replace("tcp://", "dask://")
@@ -58,6 +62,11 @@ def fatal(content: bytes, marker: Path) -> tuple[np.ndarray, None]:
     return number(content)
 
 
+def joined_later(content: bytes) -> tuple[np.ndarray, None]:
+    time.sleep(0.05)  # so that every worker that is allowed to gets some
+    return np.array([float(JOINED_LATER in os.environ)], dtype=np.float32), None
+
+
 def decoded(decoder, workers: Workers, count: int = 60) -> list[tuple]:
     records = (Record(str(i), "happy", partial(bytes, str(i).encode()), decoder) for i in range(count))
     chunks = decode(records, partial(one_by_one, compute), workers, Path(__file__))
@@ -78,6 +87,28 @@ def test_more_chunks_than_one_call_of_joblib_takes(address: str):
     count = 10 * (4 * CHUNKS_PER_ROUND + 3)
     found = decoded(number, Workers(1, "threads", samples_per_chunk=10, cluster=address), count)
     assert found == decoded(number, Workers(1, "threads", samples_per_chunk=10), count)
+
+
+def test_a_machine_that_joins_later_gets_no_samples(address: str):
+    scheduler = address.replace("dask://", "tcp://")
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--host", "127.0.0.2"]
+    command += ["--no-nanny", "--no-dashboard"]
+    environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(PATHS), JOINED_LATER: "yes"}
+
+    def records() -> Iterator[Record]:
+        for name in range(100):
+            if name == 10:
+                joined.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment))
+                assert any("Registered to" in line for line in joined[0].stderr)
+            yield Record(str(name), "happy", partial(bytes, b"0"), joined_later)
+
+    joined: list[subprocess.Popen] = []
+    try:
+        workers = Workers(1, "threads", samples_per_chunk=1, cluster=address)
+        found = [chunk.x.item() for chunk in decode(records(), partial(one_by_one, compute), workers, Path(__file__))]
+    finally:
+        [worker.kill() for worker in joined]
+    assert found == [0.0] * 100
 
 
 @pytest.mark.parametrize("corpus", ["faces", "speech"])
