@@ -45,7 +45,7 @@ def main() -> None:
     described["parameters"] = sum(weight.numel() for weight in model.recogniser.architecture.parameters())
     described["flops"] = flops(model.recogniser, x, torch.tensor([x.shape[1]]))
     described |= {"teachers": info["teachers"]} if info.get("teachers") else {}
-    of_network = {name: described[name] for name in ("n_train", "parameters", "flops")}
+    of_network = {name: described[name] for name in ("n_train", "parameters", "flops", "teachers") if name in described}
     predictions.write(args.predictions, columns, every_group, origin | of_network)
     write_json(args.metrics, described | metrics)
     gallery.draw(args.plots, test, metrics, origin, args.history, info)

@@ -130,7 +130,9 @@ def origin(key: str, members: dict[str, Member]) -> dict[str, Any]:
     about = {"run": key, "model": "ensemble"} | {name: _plain(first[name]) for name in SHARED} | {"protocol": protocol}
     part = next(iter(members.values())).columns["part"].tolist()
     counts = {"n_train": int(first["n_train"])} | {f"n_{name}": part.count(name) for name in predictions.PARTS}
-    return about | counts | {name: int(sum(origin[name] for origin in origins)) for name in SUMS}
+    sums = {name: int(sum(origin[name] for origin in origins)) for name in SUMS}
+    teachers = list(dict.fromkeys(teacher for origin in origins for teacher in origin.get("teachers", ())))
+    return about | counts | sums | ({"teachers": teachers} if teachers else {})
 
 
 def compared(columns: Columns, members: dict[str, Member], seed: int) -> list[dict[str, Any]]:

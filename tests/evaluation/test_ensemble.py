@@ -156,3 +156,10 @@ def test_a_temperature_that_does_not_converge(tmp_path: Path, capsys: pytest.Cap
 def test_protocols_that_differ_are_joined(tmp_path: Path):
     members = read(tmp_path, {"a": member(0, 1.0), "b": member(1, 1.0)}, {"b": {"protocol": "official; normalised"}})
     assert ensemble.origin("e", members)["protocol"] == "official / official; normalised"
+
+
+def test_names_the_teachers_of_its_members(tmp_path: Path):
+    columns = {"a": member(0, 1.0), "b": member(1, 1.0), "c": member(2, 1.0)}
+    taught = {"a": {"teachers": ["big, weight 0.7"]}, "c": {"teachers": ["big, weight 0.7", "other, weight 0.2"]}}
+    assert ensemble.origin("e", read(tmp_path, columns, taught))["teachers"] == ["big, weight 0.7", "other, weight 0.2"]
+    assert "teachers" not in ensemble.origin("e", read(tmp_path, columns))
