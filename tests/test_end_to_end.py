@@ -257,7 +257,8 @@ def test_an_experiment_in_a_folder_of_its_own(clone):
 
 
 def test_queued_experiments_run_side_by_side(clone):
-    clone.run("dvc", "exp", "run", "--queue", "-n", "rate", "-S", "recipes.faces_custom.optimizer.lr=0.001,0.002")
+    key = "recipes.faces_custom.optimizer.lr"
+    clone.run("dvc", "exp", "run", "--queue", "-n", "rate", "-S", f"{key}=0.001,0.002", f"evaluate@{RUN}")
     clone.run("dvc", "queue", "start", "-j", "2")
     end = time.monotonic() + 240
     while (status := clone.run("dvc", "queue", "status")).count("Success") < 2 and time.monotonic() < end:

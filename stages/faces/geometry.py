@@ -9,18 +9,22 @@ from stages.serving.boxes import Box
 
 # Larger pictures are scaled down to this for detection; faces that a network sees at 48 px lose nothing.
 MAX_SEARCH_PX = 1920
+MIN_TILE_PX = 192  # the detector's own input
 CUT_OFF = 0.02  # a face is cut off if more than this share of its side is outside the picture
 
 Rect = tuple[float, float, float, float]  # left, top, width, height
 
 
 def tiles(image: np.ndarray, side: int) -> list[tuple[int, int, int]]:
-    """Return (left, top, side) of square tiles that cover the picture and overlap by a third of their side or more."""
-    side = min(side, *image.shape[:2])
+    """Return (left, top, side) of square tiles that cover the picture and overlap by a third of their side or more.
+
+    In a picture that is narrower than `MIN_TILE_PX` they are larger than it, since so many small ones take minutes.
+    """
+    side = min(side, max(MIN_TILE_PX, min(image.shape[:2])))
     corners = []
     for length in image.shape[:2]:
-        count = 1 + math.ceil((length - side) / (side * 2 / 3))
-        corners.append(np.linspace(0, length - side, count).round().astype(int).tolist())
+        last = max(0, length - side)
+        corners.append(np.linspace(0, last, 1 + math.ceil(last / (side * 2 / 3))).round().astype(int).tolist())
     return [(left, top, side) for top in corners[0] for left in corners[1]]
 
 

@@ -160,18 +160,27 @@ def test_an_unreadable_network_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_
 # ---- geometry ----
 
 
-@pytest.mark.parametrize(("shape", "side"), [((100, 100), 100), ((480, 640), 160), ((200, 8_192), 2_048), ((7, 3), 1)])
-def test_tiles_cover_the_picture_and_overlap(shape: tuple[int, int], side: int):
+@pytest.mark.parametrize(
+    ("shape", "side", "expected"),
+    [
+        ((100, 100), 100, 100),
+        ((480, 640), 160, 160),
+        ((200, 8_192), 2_048, 200),
+        ((1, 3_000), 750, 192),  # of 1 px they would be 4,500
+        ((7, 3), 1, 1),
+    ],
+)
+def test_tiles_cover_the_picture_and_overlap(shape: tuple[int, int], side: int, expected: int):
     image = np.zeros(shape, np.uint8)
     covered = np.zeros(shape, int)
     for left, top, tile in tiles(image, side):
-        assert tile == min(side, *shape)
+        assert tile == expected
         assert left >= 0
         assert top >= 0
         covered[top : top + tile, left : left + tile] += 1
     assert covered.min() >= 1
     lefts = sorted({left for left, _, _ in tiles(image, side)})
-    assert np.diff(lefts).max(initial=0) <= np.ceil(min(side, *shape) * 2 / 3)
+    assert np.diff(lefts).max(initial=0) <= np.ceil(expected * 2 / 3)
 
 
 def test_of_overlapping_faces_the_most_certain_stays():
