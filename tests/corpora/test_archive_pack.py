@@ -62,7 +62,8 @@ def test_a_folder_of_archives_is_one_corpus(tmp_path: Path, output: Path):
     parts = make_folder(tmp_path / "parts", dict.fromkeys(texts, b"a corpus in three parts"))
     make_zip(parts / "Actors.01-12.ZIP", {"a/1.wav": b"1", "a/": b""})
     make_tar(parts / "Actors.13-24.TAR.gz", {"a/1.wav": b"2"}, "w:gz", prefix="./")
-    make_tar(parts / "more.tar", {"b/3.wav": b"3"})
+    make_tar(tmp_path / "elsewhere.tar", {"b/3.wav": b"3"})
+    (parts / "more.tar").symlink_to(tmp_path / "elsewhere.tar")
     with tarfile.open(parts / "more.tar", "a") as archive:
         archive.addfile(tarfile.TarInfo("empty.txt"))
         folder = tarfile.TarInfo(".")
