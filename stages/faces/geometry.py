@@ -9,6 +9,7 @@ from stages.serving.boxes import Box
 
 # Larger pictures are scaled down to this for detection; faces that a network sees at 48 px lose nothing.
 MAX_SEARCH_PX = 1920
+MIN_SEARCH_PX = 480
 MIN_TILE_PX = 192  # the detector's own input
 CUT_OFF = 0.02  # a face is cut off if more than this share of its side is outside the picture
 
@@ -36,9 +37,13 @@ def scaled_down(image: np.ndarray, factor: float) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def scale_factor(image: np.ndarray, max_px: int = MAX_SEARCH_PX) -> float:
-    """Return by how much the image must be scaled down so that its longer side has at most `max_px`; 1 or more."""
-    return max(1.0, max(image.shape[:2]) / max_px)
+def scale_factor(image: np.ndarray) -> float:
+    """Return by how much the image is scaled down for detection; 1 or more.
+
+    Then its longer side has at most `MAX_SEARCH_PX`, but in a panorama the shorter one keeps `MIN_SEARCH_PX`.
+    """
+    shorter, longer = sorted(image.shape[:2])
+    return max(1.0, min(longer / MAX_SEARCH_PX, shorter / MIN_SEARCH_PX))
 
 
 def intersection_over_union(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ clip's frames, of the states of the encoder's second and third layer. How the st
 their mean depends more on the speaker. The encoder hears all clips at one level; `use_level` adds the level itself.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -69,10 +71,21 @@ def output_rate_hz(settings: dict) -> None:
 def _encoded(clip: np.ndarray) -> np.ndarray:
     """Return (6, 256) statistics of the encoder's states for samples at 16 kHz."""
     spectrum, encoder = _transforms()
-    with torch.inference_mode():
+    with torch.inference_mode(), _one_thread():
         power = spectrum(torch.from_numpy(clip)).T[None]  # (samples,) → (n_mels, frames) → (1, frames, n_mels)
         statistics = [statistic for states in encoder.states(power)[1:] for statistic in _statistics(states[0])]
     return torch.stack(statistics).numpy()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Use one thread: several wait for each other at every step of an LSTM, which on a busy machine takes minutes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _statistics(states: torch.Tensor) -> tuple[torch.Tensor, ...]:

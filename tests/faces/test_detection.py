@@ -145,6 +145,16 @@ def test_ignores_faces_below_the_minimum_size_or_score(portrait: np.ndarray):
     assert BlazeFinder(FinderSettings(min_score=0.99))(portrait) == []
 
 
+@needs_portrait
+def test_finds_a_face_in_a_panorama(find: BlazeFinder, portrait: np.ndarray):
+    """Scaled down by its longer side alone, the face would have seven pixels."""
+    panorama = np.full((200, 20_000, 3), 90, np.uint8)
+    panorama[:, 9_000:9_200] = cv2.resize(portrait, (200, 200), interpolation=cv2.INTER_AREA)
+    [alone], [found] = find(panorama[:, 9_000:9_200]), find(panorama)
+    assert found.tilt_deg == 0
+    assert abs(found.left - 9_000 - alone.left) < 10
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (1, 3000), (300, 2, 3), (60, 60), (200, 8_000, 3)])
 def test_finds_nothing_in_a_plain_picture_of_any_shape(find: BlazeFinder, shape: tuple[int, ...]):
     assert find(np.full(shape, 90, np.uint8)) == []
