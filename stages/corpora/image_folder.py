@@ -165,7 +165,8 @@ def _read_folders(
         # Either a copied tree or another meaning, unless the user has mapped both to one class.
         if other != folder and not (names.is_own(folder) or names.is_own(other)):
             what, received = f"two folders of class {label!r}", f"{other} and {folder}"
-            refuse(what, where=str(archive), allowed="one folder per class in each part", received=received)
+            allowed = "one folder per class in each part, or class_names that name the class of each folder"
+            refuse(what, where=str(archive), allowed=allowed, received=received)
     if note:
         _report_other_emotions(archive, labels, note)
     return (_record(archive, name, label, partitions[name.rpartition("/")[0]]) for name, label in labels.items())

@@ -1,5 +1,7 @@
 """The workers of a Dask cluster, on which `prepare` decodes samples through joblib (`machine.cluster`)."""
 
+import platform
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +24,12 @@ def connected(address: str, archive: Path) -> Iterator[int]:
     `archive`, which they read.
     """
     from distributed import Client, KilledWorker  # half a second to import
-    from distributed.comm import get_address_host
+    from distributed.client import FutureCancelledError
+    from distributed.comm import CommClosedError, get_address_host
 
     scheduler, where = address.replace("dask://", "tcp://", 1), f"machine.cluster: {address}"
     try:
+        _require_speaker(scheduler)
         client = Client(scheduler, timeout=CONNECT_S)
     except (OSError, ValueError, RuntimeError) as error:
         allowed = "the address of a running scheduler (`dask scheduler`), or null"
@@ -39,14 +43,27 @@ def connected(address: str, archive: Path) -> Iterator[int]:
         except KilledWorker:
             reason = "several workers ended, one after the other, while they decoded the same chunk"
             raise UserError(f"{where}: {reason}; their logs say why (memory?)") from None
+        except (FutureCancelledError, CommClosedError):
+            raise UserError(f"{where}: the scheduler has ended or cannot be reached any more") from None
+
+
+def _require_speaker(scheduler: str) -> None:
+    """Raise OSError unless a scheduler greets: a `Client` would wait for ever for one that accepts and says nothing."""
+    host, _, port = scheduler.removeprefix("tcp://").rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), CONNECT_S) as probe:
+        probe.settimeout(CONNECT_S)
+        if not probe.recv(1):
+            raise ConnectionResetError
 
 
 def fingerprint() -> str:
-    """Return 16 hex digits of the code in `stages/` and of the versions of what decodes samples."""
+    """Return 16 hex digits of the code in `stages/` and of the versions of Python and of what decodes samples."""
     from importlib.metadata import version
 
-    packages = ("numpy", "pillow", "simplejpeg", "soundfile", "soxr", "mne", "torch", "torchaudio")
-    return digest({name: version(name) for name in packages}, sorted(CODE.rglob("*.py")))
+    packages = ("numpy", "scipy", "pandas", "pillow", "pillow_heif", "opencv-python-headless", "simplejpeg")
+    packages += ("soundfile", "soxr", "mne", "torch", "torchaudio")
+    versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
+    return digest(versions, sorted(CODE.rglob("*.py")))
 
 
 def _require_same(client, where: str, archive: Path) -> None:

@@ -73,6 +73,7 @@ def connect(machine: Machine, precision: str) -> "Fabric":
         )
     except (ValueError, RuntimeError, TypeError) as error:  # the accelerator is missing or has fewer devices
         raise UserError(f"machine: {' '.join(str(error).split())}") from None
+    _require_started(fabric)
     if fabric.strategy.precision.precision != precision:  # Fabric only warns when it chooses another one
         raise UserError(f"precision: {precision} needs a GPU; allowed here: 32-true, bf16-mixed")
     try:
@@ -82,7 +83,17 @@ def connect(machine: Machine, precision: str) -> "Fabric":
         for process in getattr(fabric.strategy.launcher, "procs", ()):  # they would wait for half an hour
             process.kill()
         raise
+    except ValueError as error:  # torchrun has started another number of processes
+        raise UserError(f"machine: {' '.join(str(error).split())}") from None
     return fabric
+
+
+def _require_started(fabric: "Fabric") -> None:
+    """Raise `UserError` if each of several processes that torchrun has started would train for itself."""
+    started = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else fabric.world_size
+    if started != fabric.world_size:
+        allowed = "devices × nodes processes, and strategy ddp"
+        refuse("another number of processes", where="machine", allowed=allowed, received=f"{started} of torchrun")
 
 
 @contextmanager

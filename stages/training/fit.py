@@ -54,16 +54,18 @@ def fit(
 ) -> Outcome:
     """Train on the training batches and choose the best epoch on the validation batches.
 
-    An interrupted training continues from `resume_folder`, named after its params, data and code; other checkpoints
-    beside it are deleted. `report` is called with each history row instead of printing a line; an exception that it
-    raises ends the training.
+    An interrupted training continues from `resume_folder`, named after its params, data and code, with the number of
+    processes appended; other checkpoints beside it are deleted. `report` is called with each history row instead of
+    printing a line; an exception that it raises ends the training.
     """
     fabric = connect(machine, run.precision)
     require_same(fabric, resume_folder.name if resume_folder else "")
     if fabric.world_size > 1:
         require_samples(fabric, len(train_batches.indices), len(validation_batches.indices))
     outcome = Outcome(is_global_zero=fabric.is_global_zero)
-    checkpoint = Checkpoint(fabric, resume_folder and resume_folder / "last.ckpt", machine.checkpoint_every_s)
+    # Another number of processes has other steps in an epoch, and so another schedule.
+    folder = resume_folder and resume_folder.with_name(f"{resume_folder.name}-{fabric.world_size}")
+    checkpoint = Checkpoint(fabric, folder and folder / "last.ckpt", machine.checkpoint_every_s)
     log = fabric.print if report is None else lambda *_, **__: None
     log(f"precision {run.precision}, {machine.threads} threads, {fabric.device.type}", flush=True)
     state = checkpoint.read()
@@ -109,7 +111,7 @@ class Checkpoint:
     def read(self) -> dict[str, Any] | None:
         """Return the state in the file of process 0, the only one that writes it; None if there is none.
 
-        Deletes the checkpoints of other params, data or code, which cannot be continued.
+        Deletes the checkpoints of other params, data, code or numbers of processes, which cannot be continued.
         """
         state = None
         if self.fabric.is_global_zero and self.path is not None:

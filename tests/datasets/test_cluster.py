@@ -132,11 +132,13 @@ def test_the_prepared_file_has_the_bytes_of_threads(address: str, tmp_path: Path
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cluster, "CONNECT_S", 1)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        nobody = f"dask://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(UserError, match=f"machine.cluster: {nobody}: no answer .*; allowed: the address of a running"):
-        decoded(number, Workers(1, "threads", samples_per_chunk=10, cluster=nobody))
+    with socket.socket() as mute:  # refuses connections, then accepts them and says nothing
+        mute.bind(("127.0.0.1", 0))
+        nobody = f"dask://127.0.0.1:{mute.getsockname()[1]}"
+        for _ in range(2):
+            with pytest.raises(UserError, match=f"machine.cluster: {nobody}: no answer .*; allowed: the address of"):
+                decoded(number, Workers(1, "threads", samples_per_chunk=10, cluster=nobody))
+            mute.listen()
 
 
 def test_workers_with_other_code_are_refused(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -13,13 +13,14 @@ import pytest
 import torch
 import toy_run
 
+from stages.checks.params import load
 from stages.core.calibration import fit_temperature
 from stages.core.errors import UserError
 from stages.datasets.splits import load_parts
 from stages.datasets.store import Store
 from stages.params.load import parse
 from stages.training import devices, model_folder
-from stages.training.devices import require_samples, resolved_precision
+from stages.training.devices import connect, require_samples, resolved_precision
 
 
 @pytest.fixture
@@ -119,6 +120,19 @@ def test_metrics_of_two_devices_cover_all_samples(two_devices):
     rows = list(csv.DictReader((two_devices / "history.csv").read_text().splitlines()))
     assert float(rows[model.info["best_epoch"] - 1]["validation_accuracy"]) == pytest.approx(accuracy, abs=0.05)
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+
+
+@pytest.mark.parametrize(
+    ("count", "strategy", "words"),
+    [(1, "auto", "another number of processes; allowed: .*; received: '2 of torchrun'"), (3, "ddp", "devices=3.*size")],
+)
+def test_processes_of_torchrun_that_would_train_alone_are_refused(monkeypatch, count, strategy, words):
+    started = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "GROUP_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in {"TORCHELASTIC_RUN_ID": "a", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", **started}.items():
+        monkeypatch.setenv(name, value)
+    machine = load(toy_run.PROJECT / "params.yaml").machine.model_copy(update={"devices": count, "strategy": strategy})
+    with pytest.raises(UserError, match=f"machine: .*{words}"):
+        connect(machine, "32-true")
 
 
 @pytest.mark.parametrize(("n_train", "n_validation"), [(7, 9), (9, 3)])

@@ -356,4 +356,4 @@ def test_checkpoints_of_other_settings_are_deleted(tmp_path: Path):
         (tmp_path / "checkpoints" / name).parent.mkdir(parents=True)
         (tmp_path / "checkpoints" / name).write_text("")
     trained(tmp_path)
-    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"own", "mine"}
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"own-1", "mine"}
