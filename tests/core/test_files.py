@@ -1,8 +1,12 @@
 """Writes are atomic, and the bytes of a file depend on its content only."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
+from conftest import ROOT
 
 from stages.core import files
 from stages.core.errors import UserError
@@ -97,3 +101,17 @@ def test_rejects_write_larger_than_free_space(tmp_path):
     assert (tmp_path / "new").is_dir()
     with pytest.raises(UserError, match=r"1,000,000,000,000 MB needed, [\d,]+ MB free"):
         files.require_free_space(tmp_path, 10**18)
+
+
+def test_a_terminated_program_leaves_nothing(tmp_path):
+    program = (
+        "import sys, time; from pathlib import Path; from stages.core import files\n"
+        "with files.written_whole(Path(sys.argv[1])) as part: part.touch(); print('open', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "a.bin")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout.readline() == "open\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 128 + signal.SIGTERM
+    assert names(tmp_path) == []
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

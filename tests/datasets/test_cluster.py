@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -89,26 +89,31 @@ def test_more_chunks_than_one_call_of_joblib_takes(address: str):
     assert found == decoded(number, Workers(1, "threads", samples_per_chunk=10), count)
 
 
-def test_a_machine_that_joins_later_gets_no_samples(address: str):
-    scheduler = address.replace("dask://", "tcp://")
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--host", "127.0.0.2"]
-    command += ["--no-nanny", "--no-dashboard"]
+@contextmanager
+def started_worker(address: str, host: str) -> Iterator[subprocess.Popen]:
+    """Yield the process of one more worker, which is known to the scheduler."""
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", address.replace("dask://", "tcp://")]
+    command += ["--host", host, "--nthreads", "2", "--no-nanny", "--no-dashboard"]
     environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(PATHS), JOINED_LATER: "yes"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as worker:
+        try:
+            assert any("Registered to" in line for line in worker.stderr)
+            yield worker
+        finally:
+            worker.kill()
 
-    def records() -> Iterator[Record]:
+
+def test_a_machine_that_joins_later_gets_no_samples(address: str):
+    def records(joined: ExitStack) -> Iterator[Record]:
         for name in range(100):
             if name == 10:
-                joined.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment))
-                assert any("Registered to" in line for line in joined[0].stderr)
+                joined.enter_context(started_worker(address, "127.0.0.2"))
             yield Record(str(name), "happy", partial(bytes, b"0"), joined_later)
 
-    joined: list[subprocess.Popen] = []
-    try:
-        workers = Workers(1, "threads", samples_per_chunk=1, cluster=address)
-        found = [chunk.x.item() for chunk in decode(records(), partial(one_by_one, compute), workers, Path(__file__))]
-    finally:
-        [worker.kill() for worker in joined]
-    assert found == [0.0] * 100
+    workers = Workers(1, "threads", samples_per_chunk=1, cluster=address)
+    with ExitStack() as joined:
+        chunks = decode(records(joined), partial(one_by_one, compute), workers, Path(__file__))
+        assert [chunk.x.item() for chunk in chunks] == [0.0] * 100
 
 
 @pytest.mark.parametrize("corpus", ["faces", "speech"])
